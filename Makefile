@@ -1,0 +1,160 @@
+# The pipeline as a graph of files: every target is a file that its stage writes whole or not at all,
+# so a second run does nothing and a killed run goes on where it stopped.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# --- what to run on, and how -----------------------------------------------------------------
+SEED ?= 0
+# Phantoms to make where no DATA is given.
+TRAIN ?= 180
+TEST ?= 60
+PHANTOMS := data/phantoms-$(TRAIN)-$(TEST)-$(SEED)
+DATA ?= $(PHANTOMS)
+DATA := $(patsubst %/,%,$(DATA))
+RUN ?= runs/$(notdir $(DATA))
+RUN := $(patsubst %/,%,$(RUN))
+ifeq ($(DATA),$(PHANTOMS))
+PROFILE ?= demo
+FOLDS ?= 3
+else
+PROFILE ?= lite
+FOLDS ?= 5
+endif
+PYTHON ?= python3
+CASES ?= 12
+
+ifneq ($(words x$(DATA)x$(RUN)x),1)
+$(error DATA and RUN: a space in a folder's name cannot be used with make; rename or link the folder)
+endif
+
+PY := .venv/bin/python
+ENV := .venv/.installed
+SETTINGS := $(RUN)/.settings
+FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
+
+# --- environment -----------------------------------------------------------------------------
+.PHONY: help env demo dataset features baseline report cnn gate submission scoreboard \
+	test check format lock clean
+
+help: ## show this help
+	@echo "usage: make <target> [DATA=<dataset folder>] [RUN=<run folder>] [SEED=0] [PROFILE=demo|lite|full]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "Without DATA, a phantom dataset is made: no download, and its truth is known."
+	@echo "RUN is runs/<name of the dataset> unless given. Each stage's options: $(PY) -m <module> --help"
+
+env: $(ENV) ## make the environment .venv from requirements.lock (CUDA=1: with GPU support)
+
+# uv is used where it is installed; else venv and pip. The lock's hashes are checked by both.
+$(ENV): requirements.lock pyproject.toml
+	@echo "making the environment .venv (a minute or two)"
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --clear --python '>=3.11,<3.14' .venv && \
+	  uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock && \
+	  uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --offline -e .; \
+	else \
+	  $(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(None if ok else "error: $(PYTHON) is Python %d.%d; 3.11 to 3.13 is needed: make PYTHON=<interpreter>" % sys.version_info[:2])' && \
+	  $(PYTHON) -m venv --clear .venv && \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .; \
+	fi
+ifdef CUDA
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip --upgrade >/dev/null
+	@$(PY) -m pip install --quiet --disable-pip-version-check "jax[cuda12]==$$($(PY) -c 'import jax; print(jax.__version__)')"
+endif
+	@touch $@
+
+# --- the pipeline ----------------------------------------------------------------------------
+# A settings file changes only when the settings do; what was made with others is made again.
+define settings
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(1)' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+endef
+.PHONY: FORCE
+$(SETTINGS)/dataset: FORCE
+	$(call settings,DATA=$(abspath $(DATA)) FOLDS=$(FOLDS) SEED=$(SEED))
+$(SETTINGS)/baseline: FORCE
+	$(call settings,SEED=$(SEED))
+$(SETTINGS)/cnn: FORCE
+	$(call settings,PROFILE=$(PROFILE) SEED=$(SEED))
+$(SETTINGS)/report: FORCE
+	$(call settings,CASES=$(CASES))
+
+$(PHANTOMS)/stage_2_train.csv: | $(ENV)
+	$(PY) -m features.phantom --out $(PHANTOMS) --train $(TRAIN) --test $(TEST) --seed $(SEED)
+ifeq ($(DATA),$(PHANTOMS))
+DATA_FILES := $(PHANTOMS)/stage_2_train.csv
+else
+# A folder's time changes when files come or go.
+DATA_FILES := $(wildcard $(DATA)/*.csv $(DATA)/stage_2_images $(DATA)/dicom-images-*)
+endif
+
+DATASET := $(addprefix $(RUN)/,dataset.parquet quarantine.csv sample.csv)
+dataset: $(DATASET) ## read the dataset: labels, patients, folds; unreadable images set aside
+$(DATASET) &: $(DATA_FILES) $(SETTINGS)/dataset \
+		$(addprefix features/,dataset.py layouts.py images.py folds.py rle.py) | $(ENV)
+	$(PY) -m features.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)
+
+FEATURE_CODE := $(addprefix features/,images.py lungs.py zones.py prepared.py registry.py table.py \
+	firstorder.py glcm.py gradients.py lbp.py shape.py)
+features: $(RUN)/features.parquet ## measure the features of every image
+$(RUN)/features.parquet: $(RUN)/dataset.parquet $(FEATURE_CODE) | $(ENV)
+	$(PY) -m features.table --run $(RUN)
+
+BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibration.json settings.json \
+	$(FOLD_NUMBERS:%=fold%.txt))
+baseline: $(BASELINE) ## train the verdict: out-of-fold probabilities, calibration, AUC
+$(BASELINE) &: $(RUN)/features.parquet $(SETTINGS)/baseline \
+		$(addprefix baseline/,train.py classifier.py calibrate.py scores.py) | $(ENV)
+	$(PY) -m baseline.train --run $(RUN) --seed $(SEED)
+
+report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
+$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report \
+		$(addprefix baseline/,explain.py plots.py report.py templates/report.html) | $(ENV)
+	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)
+
+CNN := $(RUN)/cnn/maps/index.csv
+cnn: $(CNN) ## train the U-Net, fold by fold, and draw probability maps
+$(RUN)/cnn/trained.json: $(RUN)/dataset.parquet $(SETTINGS)/cnn | $(ENV)
+	$(PY) -m cnn.train --run $(RUN) --profile $(PROFILE) --seed $(SEED)
+$(CNN): $(RUN)/cnn/trained.json | $(ENV)
+	$(PY) -m cnn.predict --run $(RUN)
+
+GATE := $(addprefix $(RUN)/,gate.json metrics.json)
+gate: $(GATE) ## choose the gate's rule out of fold and score every policy
+$(GATE) &: $(RUN)/baseline/oof.csv $(RUN)/baseline/test.csv $(CNN) \
+		baseline/gate.py cnn/evaluate.py cnn/masks.py | $(ENV)
+	$(PY) -m cnn.evaluate --run $(RUN)
+
+submission: $(RUN)/submission.csv report ## all of it: submission.csv, checked, and the report
+	@$(PY) -m cnn.submit summary --run $(RUN)
+$(RUN)/submission.csv: $(GATE) $(RUN)/sample.csv cnn/submit.py | $(ENV)
+	$(PY) -m cnn.submit write --run $(RUN)
+
+demo: ## the whole pipeline on phantoms: scoreboard, report and submission in minutes
+	@$(MAKE) --no-print-directory submission DATA=$(PHANTOMS) RUN=runs/$(notdir $(PHANTOMS)) PROFILE=demo FOLDS=3
+
+# --- the project itself ----------------------------------------------------------------------
+test: $(ENV) ## run every test
+	$(PY) -m pytest
+
+check: $(ENV) ## lint, format, types and layers
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+format: $(ENV) ## format the code
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet --universal --fork-strategy fewest --group dev --generate-hashes \
+	  --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --python-version 3.11 \
+	  pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and caches; runs and data stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
