@@ -1,0 +1,177 @@
+"""The verdict: LightGBM on named features, behind scikit-learn's estimator contract.
+
+Labels may be soft (probabilities from another classifier), so the loss is the cross-entropy of a
+probability. Each X-ray is also shown mirrored: right and left features change places, which the
+names make exact, and the model learns that a collapse is the same on either side.
+"""
+
+from pathlib import Path
+from typing import Self
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from features import registry
+from features.files import UserError
+
+Floats = NDArray[np.float64]
+
+
+class Verdict(ClassifierMixin, BaseEstimator):
+    """LightGBM classifier of feature tables.
+
+    Parameters
+    ----------
+    rounds : int
+        Number of boosted trees.
+    learning_rate : float
+        Shrinkage of each tree.
+    leaves : int
+        Most leaves of a tree.
+    leaf_size : int
+        Fewest images in a leaf.
+    feature_share : float
+        Share of the features that each tree may use.
+    row_share : float
+        Share of the images that each tree sees.
+    l2 : float
+        L2 penalty on leaf values.
+    mirrored : bool
+        Whether each X-ray is also shown mirrored.
+    seed : int
+        Seed of the sampling.
+    """
+
+    def __init__(
+        self,
+        rounds: int = 300,
+        learning_rate: float = 0.03,
+        leaves: int = 8,
+        leaf_size: int = 20,
+        feature_share: float = 0.1,
+        row_share: float = 0.7,
+        l2: float = 5.0,
+        mirrored: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.rounds = rounds
+        self.learning_rate = learning_rate
+        self.leaves = leaves
+        self.leaf_size = leaf_size
+        self.feature_share = feature_share
+        self.row_share = row_share
+        self.l2 = l2
+        self.mirrored = mirrored
+        self.seed = seed
+
+    def fit(self, X: pd.DataFrame, y: Floats, sample_weight: Floats | None = None) -> Self:
+        """Fit to a feature table.
+
+        Parameters
+        ----------
+        X : (n, m) DataFrame
+            Features named by the registry.
+        y : (n,) array in [0, 1]
+            Labels, hard or soft.
+        sample_weight : (n,) array, optional
+            Weight of each image.
+
+        Raises
+        ------
+        UserError
+            If the labels are of one class only, or not in [0, 1].
+        """
+        labels = np.asarray(y, float)
+        weights = (
+            np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight, float)
+        )
+        if not ((labels >= 0) & (labels <= 1)).all():
+            raise UserError("labels: every label must be a number from 0 to 1, and one is not.")
+        if (labels > 0.5).all() or (labels <= 0.5).all():
+            raise UserError(
+                "labels: all images are of one class; a classifier needs images with and without "
+                "pneumothorax in every training part, so add images or use fewer folds."
+            )
+        table = X
+        if self.mirrored:
+            table = pd.concat((X, mirror(X)), ignore_index=True)
+            labels, weights = np.tile(labels, 2), np.tile(weights, 2)
+        parameters = {
+            "objective": "cross_entropy",
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": self.leaf_size,
+            "feature_fraction": self.feature_share,
+            "bagging_fraction": self.row_share,
+            "bagging_freq": 1,
+            "lambda_l2": self.l2,
+            "seed": self.seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "verbosity": -1,
+        }
+        data = lgb.Dataset(table, label=labels, weight=weights, free_raw_data=True)
+        self.booster_ = lgb.train(parameters, data, num_boost_round=self.rounds)
+        self.feature_names_in_ = np.array(X.columns, dtype=object)
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def decision_function(self, X: pd.DataFrame) -> Floats:
+        """Log-odds of a pneumothorax, shape (n,)."""
+        check_is_fitted(self)
+        return raw_scores(self.booster_, X)
+
+    def predict_proba(self, X: pd.DataFrame) -> Floats:
+        """Probabilities of no and of a pneumothorax, shape (n, 2); not calibrated."""
+        positive = expit(self.decision_function(X))
+        return np.stack((1 - positive, positive), axis=1)
+
+    def predict(self, X: pd.DataFrame) -> NDArray[np.int64]:
+        """1 where a pneumothorax is more likely than not, shape (n,)."""
+        return (self.decision_function(X) > 0).astype(np.int64)
+
+
+def mirror(table: pd.DataFrame) -> pd.DataFrame:
+    """The feature table of the mirrored X-rays: right and left columns change places."""
+    names = [registry.mirror(name) for name in table.columns]
+    return table[names].set_axis(table.columns, axis=1)
+
+
+def raw_scores(booster: lgb.Booster, table: pd.DataFrame) -> Floats:
+    """Log-odds that a booster gives to a feature table.
+
+    Raises
+    ------
+    UserError
+        If the table lacks a feature that the booster was trained on.
+    """
+    names = booster.feature_name()
+    missing = set(names) - set(table.columns)
+    if missing:
+        raise UserError(
+            f"feature table: {min(missing)!r} is missing, which the model was trained on; measure "
+            "the features again with the same families."
+        )
+    # "cross_entropy" predicts probabilities; the raw score is their log-odds.
+    return np.asarray(booster.predict(table[names], raw_score=True), float)
+
+
+def load(path: Path) -> lgb.Booster:
+    """Read a booster from LightGBM's own text.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or is no LightGBM model.
+    """
+    try:
+        return lgb.Booster(model_file=str(path))
+    except lgb.basic.LightGBMError as error:
+        raise UserError(
+            f"{path}: not a LightGBM model ({error}); make the baseline again."
+        ) from None

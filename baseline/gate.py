@@ -1,0 +1,209 @@
+"""The gate: decides, image by image, whether the U-Net's mask is spoken at all.
+
+A false mask on a healthy chest costs a whole image of Dice, so silence is the better answer unless
+pneumothorax is likely. This module knows arrays only: the classifier's log-odds, how much of the
+map lies above each level, and the Dice that each level's mask would earn.
+
+Policies
+--------
+empty
+    Never speak: scores the share of healthy images.
+unet
+    Speak the U-Net's mask where enough of its map is above a top level (the challenge winners'
+    triplet of top level, smallest area and mask level).
+gated
+    The same, and the classifier's log-odds must reach a cutoff.
+fused
+    Speak where a logistic model of the classifier's log-odds and the U-Net's own evidence reaches
+    a cutoff.
+"""
+
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from features.files import UserError
+
+Floats = NDArray[np.float64]
+
+# Levels at which a probability map is cut, in 1/255 as the maps are stored.
+LEVELS = np.array([13, 26, 51, 77, 102, 128, 153, 179, 204, 230])
+MIDDLE = 5
+# Smallest areas, as shares of the image (0.002 is the winners' 2,048 pixels of 1024x1024).
+AREAS = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
+POLICIES = ("empty", "unet", "gated", "fused")
+_CUTOFFS = 24
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the gate may look at, and what each choice would earn.
+
+    Parameters
+    ----------
+    log_odds : (n,) array
+        Calibrated log-odds of the classifier.
+    top : (n,) array in [0, 1]
+        Top score: the map's 99.9th percentile.
+    area : (n, t) array in [0, 1]
+        Share of the image where the map reaches each of `LEVELS`.
+    dice : (n, t) array in [0, 1] or NaN
+        Dice of the mask cut at each level against the truth; NaN where the truth is unknown.
+    positive : (n,) array
+        1 with pneumothorax, 0 without, NaN unknown.
+    """
+
+    log_odds: Floats
+    top: Floats
+    area: Floats
+    dice: Floats
+    positive: Floats
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Evidence":
+        """The evidence of some of the images."""
+        return Evidence(**{name: values[rows] for name, values in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A decision rule that can be written down.
+
+    Parameters
+    ----------
+    policy : str
+        One of `POLICIES`.
+    mask_level : int
+        Index into `LEVELS` at which the spoken mask is cut.
+    top_level : int
+        Index into `LEVELS` above which the area is counted.
+    least_area : float
+        Smallest such area, as a share of the image.
+    cutoff : float or None
+        Smallest score (log-odds) that speaks; None for no condition.
+    weights : tuple of float
+        Intercept and weights of the fused score; empty for other policies.
+    """
+
+    policy: str
+    mask_level: int = MIDDLE
+    top_level: int = MIDDLE
+    least_area: float = 0.0
+    cutoff: float | None = None
+    weights: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object, levels also as probabilities."""
+        return asdict(self) | {
+            "mask_probability": float(LEVELS[self.mask_level] / 255),
+            "top_probability": float(LEVELS[self.top_level] / 255),
+        }
+
+
+def from_json(content: dict[str, Any]) -> Rule:
+    """Read a rule written by `Rule.to_json`.
+
+    Raises
+    ------
+    UserError
+        If it is not such a rule.
+    """
+    try:
+        fields = {name: content[name] for name in Rule.__dataclass_fields__}
+    except (KeyError, TypeError):
+        raise UserError("gate.json: not a gate's rule; delete it and run make again.") from None
+    return Rule(**{**fields, "weights": tuple(fields["weights"])})
+
+
+def signals(evidence: Evidence) -> Floats:
+    """What the fused score is made of, shape (n, 3): classifier, top score, area; all log-odds."""
+    clipped = np.clip(evidence.top, 1e-3, 1 - 1e-3)
+    area = np.clip(evidence.area[:, MIDDLE], 1e-5, 1 - 1e-5)
+    return np.stack(
+        (evidence.log_odds, np.log(clipped / (1 - clipped)), np.log(area / (1 - area))), axis=1
+    )
+
+
+def score(rule: Rule, evidence: Evidence) -> Floats:
+    """The score that a rule compares with its cutoff, shape (n,)."""
+    if rule.policy == "fused":
+        return rule.weights[0] + signals(evidence) @ np.array(rule.weights[1:])
+    return evidence.log_odds
+
+
+def speaks(rule: Rule, evidence: Evidence) -> NDArray[np.bool_]:
+    """Whether the mask of each image is spoken, shape (n,); an empty mask never is."""
+    if rule.policy == "empty":
+        return np.zeros(len(evidence.log_odds), bool)
+    enough = evidence.area[:, rule.top_level] >= rule.least_area
+    if rule.cutoff is not None:
+        enough &= score(rule, evidence) >= rule.cutoff
+    return enough & (evidence.area[:, rule.mask_level] > 0)
+
+
+def earned(rule: Rule, evidence: Evidence) -> Floats:
+    """Dice that a rule earns on each image, shape (n,): of the mask if spoken, else of silence."""
+    silence = (evidence.positive == 0).astype(float)
+    return np.where(speaks(rule, evidence), evidence.dice[:, rule.mask_level], silence)
+
+
+def choose(policy: str, evidence: Evidence) -> Rule:
+    """The rule of a policy that earns the highest mean Dice on images with known truth.
+
+    Among equals the first of a fixed order wins, so that the choice does not hang on chance.
+    """
+    if policy == "empty":
+        return Rule("empty")
+    weights = _fuse(evidence) if policy == "fused" else ()
+    base = Rule(policy, weights=weights)
+    cutoffs: list[float | None] = [None]
+    if policy != "unet":
+        values = np.unique(score(base, evidence))
+        cutoffs = [float(v) for v in np.quantile(values, np.linspace(0, 1, _CUTOFFS))]
+    levels = range(len(LEVELS))
+    if policy == "fused":
+        # The fused score has weighed top score and area already.
+        triplets = [(m, m, 0.0) for m in levels]
+    else:
+        triplets = [(m, t, a) for m, t, a in product(levels, levels, AREAS) if t >= m]
+    best, best_mean = Rule("empty"), -1.0
+    silence = (evidence.positive == 0).astype(float)
+    for mask_level, top_level, least in triplets:
+        rule = Rule(policy, mask_level, top_level, least, None, weights)
+        gain = np.where(speaks(rule, evidence), evidence.dice[:, mask_level] - silence, 0.0)
+        for cutoff, mean in zip(cutoffs, _means(gain, score(rule, evidence), cutoffs), strict=True):
+            if mean > best_mean + 1e-12 or best.policy == "empty":
+                best_mean = mean
+                best = Rule(policy, mask_level, top_level, least, cutoff, weights)
+    return best
+
+
+def _means(gain: Floats, scores: Floats, cutoffs: list[float | None]) -> list[float]:
+    """Mean gain over silence when only images with a score of at least each cutoff may speak."""
+    return [
+        float(gain.mean() if c is None else gain[scores >= c].sum() / len(gain)) for c in cutoffs
+    ]
+
+
+def _fuse(evidence: Evidence) -> tuple[float, ...]:
+    """Intercept and weights of the fused log-odds, fitted by penalised logistic regression."""
+    values = signals(evidence)
+    centre, spread = values.mean(axis=0), values.std(axis=0) + 1e-9
+    model = LogisticRegression(C=1.0).fit((values - centre) / spread, evidence.positive)
+    weights = model.coef_[0] / spread
+    return (float(model.intercept_[0] - weights @ centre), *(float(w) for w in weights))
+
+
+def nested(policy: str, evidence: Evidence, folds: NDArray[np.integer]) -> Floats:
+    """Dice of each image under the rule chosen on the other folds, shape (n,).
+
+    The rule never saw the image it is scored on, so the mean is not the optimum of itself.
+    """
+    result = np.empty(len(folds))
+    for fold in np.unique(folds):
+        rule = choose(policy, evidence.take(folds != fold))
+        result[folds == fold] = earned(rule, evidence.take(folds == fold))
+    return result

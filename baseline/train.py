@@ -1,0 +1,152 @@
+"""The feature table becomes a verdict: one booster a fold, out-of-fold log-odds, calibration.
+
+Two kinds of predictions are kept apart. *Out of fold*: an image that taught a model, by true or by
+weak label, is judged by the one fold model that saw neither it nor its patient. *Deployed*: an
+image that taught none is judged by the mean log-odds of all fold models.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from baseline import calibrate, scores
+from baseline.classifier import Verdict, load, raw_scores
+from features import command, files
+from features.files import UserError
+from features.table import read as read_features
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train the verdict of RUN/features.parquet into RUN/baseline/."""
+
+    run: Path
+    """Run folder."""
+    seed: int = 0
+    """Seed of the boosters."""
+    weak_weight: float = 0.5
+    """Weight of a weakly labelled image in training; a truly labelled one has 1."""
+    rounds: int = 300
+    """Number of boosted trees in each fold's model."""
+
+
+def teaching(dataset: pd.DataFrame) -> pd.DataFrame:
+    """Rows that belong to a fold, with their `target`: the true label, or else the weak one.
+
+    Raises
+    ------
+    UserError
+        If the truly labelled images are of one class only.
+    """
+    rows = dataset[dataset["fold"] >= 0].copy()
+    rows["target"] = rows["label"].fillna(rows["weak"])
+    if rows["label"].nunique() < 2:
+        raise UserError(
+            "dataset.parquet: the labelled images are all of one class; training and scoring need "
+            "images with and without pneumothorax."
+        )
+    return rows
+
+
+def fit_folds(table: pd.DataFrame, rows: pd.DataFrame, settings: Settings) -> list[Verdict]:
+    """Fit one model a fold, on the other folds' images."""
+    models = []
+    for fold in command.progress(
+        range(rows["fold"].max() + 1), "training the verdict", unit="folds"
+    ):
+        part = rows[rows["fold"] != fold]
+        weights = np.where(part["label"].notna(), 1.0, settings.weak_weight)
+        model = Verdict(rounds=settings.rounds, seed=settings.seed + fold)
+        models.append(model.fit(table.loc[part["id"]], part["target"].to_numpy(), weights))
+    return models
+
+
+def predictions(run: Path, dataset: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Log-odds and probabilities of every measured image of a run, from its saved models.
+
+    Returns
+    -------
+    DataFrame
+        id, patient, split, fold, label, weak, raw (log-odds), probability (calibrated) and kind
+        ("oof" or "deployed").
+    """
+    folds = range(dataset["fold"].max() + 1)
+    boosters = [load(run / "baseline" / f"fold{fold}.txt") for fold in folds]
+    columns = ["id", "patient", "split", "fold", "label", "weak"]
+    out = dataset.loc[dataset["id"].isin(table.index), columns].reset_index(drop=True)
+    raw = np.stack([raw_scores(booster, table.loc[out["id"]]) for booster in boosters])
+    fold = out["fold"].to_numpy()
+    own = fold >= 0
+    out["raw"] = raw.mean(axis=0)
+    out.loc[own, "raw"] = raw[fold[own], np.flatnonzero(own)]
+    known = own & out["label"].notna()
+    deployed = calibrate.fit(out.loc[known, "raw"].to_numpy(), out.loc[known, "label"].to_numpy())
+    out["probability"] = deployed(out["raw"].to_numpy())
+    part = out[own]
+    out.loc[own, "probability"] = calibrate.cross_fit(
+        part["raw"].to_numpy(), part["label"].to_numpy(), part["fold"].to_numpy()
+    )
+    out["kind"] = np.where(own, "oof", "deployed")
+    files.write_json(run / "baseline" / "calibration.json", deployed.to_json())
+    return out
+
+
+def evaluate(predicted: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, object]:
+    """Scores of the verdict with 95% intervals: out of fold on true labels, and on the test set.
+
+    The weak labels are no truth; agreement with them is reported under its own name.
+    """
+    known = predicted[(predicted["kind"] == "oof") & predicted["label"].notna()]
+    metrics: dict[str, object] = {"out_of_fold": _scores(known, known["label"])}
+    weak = predicted[predicted["weak"].notna()]
+    if len(weak):
+        hard = (weak["weak"] > 0.5).to_numpy(float)
+        agreement = scores.bootstrap(
+            lambda rows: scores.auc(hard[rows], weak["raw"].to_numpy()[rows]),
+            weak["patient"].to_numpy(object),
+        )
+        metrics["agreement_with_weak_labels"] = {"images": len(weak), "auc": asdict(agreement)}
+    if truth is not None:
+        test = predicted.merge(truth, on="id")
+        metrics["test"] = _scores(test, (test["mask"] != "-1").astype(float))
+    return metrics
+
+
+def _scores(rows: pd.DataFrame, labels: pd.Series) -> dict[str, object]:
+    found = scores.verdict(
+        labels.to_numpy(float), rows["probability"].to_numpy(), rows["patient"].to_numpy(object)
+    )
+    counts = {
+        "images": len(rows),
+        "positives": int(labels.sum()),
+        "patients": rows["patient"].nunique(),
+    }
+    return counts | {name: asdict(estimate) for name, estimate in found.items()}
+
+
+def main(settings: Settings) -> None:
+    """Write the boosters, calibration.json, oof.csv, test.csv and metrics.json."""
+    out = settings.run / "baseline"
+    dataset = files.read_table(settings.run / "dataset.parquet")
+    table = read_features(settings.run)
+    rows = teaching(dataset)
+    for fold, model in enumerate(fit_folds(table, rows, settings)):
+        files.write_text(out / f"fold{fold}.txt", model.booster_.model_to_string())
+    predicted = predictions(settings.run, dataset, table)
+    truth_path = settings.run / "truth.parquet"
+    truth = files.read_table(truth_path) if truth_path.exists() else None
+    files.write_json(out / "settings.json", {**asdict(settings), "run": settings.run.name})
+    files.write_csv(out / "oof.csv", predicted[predicted["kind"] == "oof"])
+    files.write_csv(out / "test.csv", predicted[predicted["split"] == "test"])
+    metrics = evaluate(predicted, truth)
+    files.write_json(out / "metrics.json", metrics)
+    for name, part in metrics.items():
+        assert isinstance(part, dict)
+        estimate = scores.Estimate(**part["auc"])
+        print(f"{name.replace('_', ' ')}: {part['images']} images, AUC {estimate}")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,1 @@
+"""From pixels to a mask, and from a mask to the submission."""

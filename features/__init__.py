@@ -1,0 +1,1 @@
+"""From bytes to numbers: X-rays in, lung fields and named features out."""

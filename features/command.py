@@ -1,0 +1,98 @@
+"""The command line of a stage: settings from a frozen dataclass, errors in one sentence, progress.
+
+`python -m <module> --help` is made by tyro from the dataclass that the module's `main` takes.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar, get_type_hints
+
+import tyro
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from features.files import UserError
+
+Item = TypeVar("Item")
+
+
+def run(main: Callable[[Any], None]) -> None:
+    """Parse the command line into the settings that `main` takes, and call it.
+
+    A `UserError` is printed as its one sentence and ends the process with status 2; an interrupt
+    (Ctrl-C) ends it with 130. Any other exception is a fault of ours and keeps its traceback.
+    """
+    hints = [kind for name, kind in get_type_hints(main).items() if name != "return"]
+    settings = tyro.cli(hints[0], description=sys.modules[main.__module__].__doc__)
+    try:
+        main(settings)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+
+
+class _Rate(ProgressColumn):
+    """Items done in a second, since rich's own speed column counts bytes."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
+
+
+def progress(
+    items: Iterable[Item], what: str, total: int | None = None, unit: str = "images"
+) -> Iterator[Item]:
+    """Yield `items` while a bar on the standard error shows count, rate and time left.
+
+    Where the standard error is no terminal, one line at the end says what was done and how fast.
+
+    Parameters
+    ----------
+    items : iterable
+        What to go through.
+    what : str
+        What is being done, e.g. "features".
+    total : int, optional
+        The number of items, if `items` has no length.
+    unit : str
+        What is counted.
+    """
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task(what, total=total)
+        count = 0
+        for item in items:
+            yield item
+            count += 1
+            bars.advance(task)
+        elapsed = bars.tasks[0].elapsed if bars.tasks else None
+    if not console.is_terminal and count:
+        pace = f" in {elapsed:.0f} s" if elapsed else ""
+        print(f"{what}: {count} {unit}{pace}", file=sys.stderr)

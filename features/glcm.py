@@ -1,0 +1,123 @@
+"""GLCM family: how grey levels of neighbouring pixels go together (Haralick et al. 1973).
+
+Grey levels in lung units are cut into 16 bins of fixed width. Both pixels of a pair must lie in the
+zone, so a pixel outside cannot change a value. Counts of four directions are pooled and made
+symmetric; the measures are named after the IBSI reference manual, section 3.6.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.measures import Measure
+from features.prepared import CLIP, Prepared
+from features.zones import NAMES
+
+LEVELS = 16
+# 16 bins over -2 .. 2 lung units hold nearly all lung pixels; the ends take the rest.
+REACH = CLIP / 2
+DISTANCES = (1, 4)
+
+_TEXTS = {
+    "contrast": "contrast of neighbouring grey levels; vessels and ribs raise it, air lowers it",
+    "correlation": "correlation of neighbouring grey levels; high on smooth slopes, low on noise",
+    "energy": "angular second moment; high where few pairs of grey levels repeat, as in even air",
+    "entropy": "joint entropy of neighbouring grey levels; low in even, markless areas",
+    "homogeneity": "inverse difference moment; high where neighbours are alike, as in even air",
+}
+MEASURES = tuple(
+    Measure(f"{name}_d{distance}", f"{text} (pixels {distance} apart)", "")
+    for distance in DISTANCES
+    for name, text in _TEXTS.items()
+)
+
+
+def quantise(grey: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Cut grey levels in lung units into bins 0 .. 15 of fixed width."""
+    bins = np.floor((grey + REACH) * (LEVELS / (2 * REACH)))
+    return np.clip(bins, 0, LEVELS - 1).astype(np.intp)
+
+
+def counts(
+    bins: NDArray[np.intp],
+    labels: NDArray[np.int8],
+    distance: int,
+    zones: int,
+    levels: int = LEVELS,
+) -> NDArray[np.int64]:
+    """Symmetric co-occurrence counts of every zone, pooled over four directions.
+
+    Parameters
+    ----------
+    bins : (h, w) array of int in 0 .. levels - 1
+    labels : (h, w) array of int
+        Zone of each pixel, -1 for none.
+    distance : int
+        Distance in pixels; directions 0, 45, 90 and 135 degrees.
+    zones : int
+        Number of zones.
+    levels : int
+        Number of grey levels.
+
+    Returns
+    -------
+    (zones, levels, levels) array of int
+    """
+    total = np.zeros(zones * levels * levels, np.int64)
+    d = distance
+    for down, across in ((0, d), (d, d), (d, 0), (d, -d)):
+        rows, columns = bins.shape
+        here = np.s_[: rows - down, max(-across, 0) : columns - max(across, 0)]
+        there = np.s_[down:, max(across, 0) : columns + min(across, 0)]
+        zone = labels[here]
+        same = (zone >= 0) & (zone == labels[there])
+        code = (zone[same].astype(np.intp) * levels + bins[here][same]) * levels + bins[there][same]
+        total += np.bincount(code, minlength=total.size)
+    matrix = total.reshape(zones, levels, levels)
+    return matrix + matrix.transpose(0, 2, 1)
+
+
+def describe(matrix: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Measures of co-occurrence counts.
+
+    Parameters
+    ----------
+    matrix : (n, levels, levels) array of int
+        Symmetric counts; all zero for a zone without pairs, which counts as a single grey level.
+
+    Returns
+    -------
+    dict of (n,) arrays
+    """
+    total = matrix.sum(axis=(1, 2), keepdims=True)
+    p = matrix / np.maximum(total, 1)
+    levels = np.arange(matrix.shape[1])
+    difference = levels[:, None] - levels[None, :]
+    marginal = p.sum(axis=2)
+    mean = marginal @ levels
+    variance = marginal @ levels**2 - mean**2
+    covariance = np.einsum("nij,i,j->n", p, levels, levels) - mean**2
+    flat = variance < 1e-9
+    logarithm = np.log2(p, where=p > 0, out=np.zeros_like(p))
+    return {
+        "contrast": (p * difference**2).sum(axis=(1, 2)),
+        # IBSI leaves the correlation of a single grey level open; 1 is its limit.
+        "correlation": np.where(flat, 1.0, covariance / np.where(flat, 1.0, variance)),
+        "energy": (p**2).sum(axis=(1, 2)),
+        "entropy": -(p * logarithm).sum(axis=(1, 2)),
+        "homogeneity": (p / (1 + difference**2)).sum(axis=(1, 2)),
+    }
+
+
+def measure(image: Prepared) -> dict[str, dict[str, float]]:
+    """GLCM measures of every zone: zone -> measure -> value."""
+    bins = quantise(image.grey)
+    result: dict[str, dict[str, float]] = {name: {} for name in NAMES}
+    for distance in DISTANCES:
+        # The ways of cutting overlap, so each zone's counts come from its own map.
+        matrix = sum(
+            counts(bins, labels, distance, len(NAMES)) for labels in image.zones.labels.values()
+        )
+        for key, values in describe(np.asarray(matrix)).items():
+            for name, value in zip(NAMES, values, strict=True):
+                result[name][f"{key}_d{distance}"] = float(value)
+    return result

@@ -1,0 +1,240 @@
+"""The only reader of X-rays: DICOM and PNG bytes into a `Study` and a float array, air dark.
+
+SIIM-ACR's files are JPEG Baseline Secondary Captures with odd tags (empty UIDs, an age of '38'
+that is not a valid AS), so tags are read leniently and pixels strictly.
+"""
+
+import re
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels import apply_modality_lut, pixel_array
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from features.files import UserError
+from features.study import Study
+
+# The oldest verified age is 122 years (SIIM-ACR has 148 and 413, which are typing errors).
+OLDEST = 122.0
+SMALLEST_SIDE = 64
+
+
+class UnreadableImage(UserError):
+    """One image cannot be used; the sentence says which and why. The rest of a run goes on."""
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file's name says that it is a DICOM or PNG image."""
+    return path.suffix.lower() in {".dcm", ".dicom", ".png"} and not path.name.startswith(".")
+
+
+def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
+    """Read one X-ray.
+
+    Parameters
+    ----------
+    path : Path
+        A DICOM file, or an 8- or 16-bit greyscale PNG.
+
+    Returns
+    -------
+    study : Study
+    pixels : (h, w) array of float32 in [0, 1]
+        Air dark, bone bright (MONOCHROME1 is inverted); 0 and 1 are the ends of the stored range
+        for 8-bit images, and the image's own extremes for deeper ones, whose range is arbitrary.
+
+    Raises
+    ------
+    UnreadableImage
+        If the file is missing, damaged, not a greyscale image or of an unknown encoding.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".png":
+        return _read_png(path)
+    dataset = _open_dicom(path, headers_only=False)
+    return _study(dataset, path), _dicom_pixels(dataset, path)
+
+
+def read_study(path: Path | str) -> Study:
+    """Read the tags of one X-ray without decoding its pixels.
+
+    Raises
+    ------
+    UnreadableImage
+        If the file is missing or is not an image with one greyscale frame.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".png":
+        with _open_png(path) as image:
+            return Study(id=path.stem, path=path, rows=image.height, columns=image.width)
+    return _study(_open_dicom(path, headers_only=True), path)
+
+
+def _open_png(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path, formats=["PNG"])
+    except FileNotFoundError:
+        raise UnreadableImage(f"{path}: no such file.") from None
+    except (UnidentifiedImageError, OSError) as error:
+        raise UnreadableImage(f"{path}: not a PNG image ({error}).") from None
+    _check_size(path, image.height, image.width)
+    return image
+
+
+def _read_png(path: Path) -> tuple[Study, NDArray[np.float32]]:
+    with _open_png(path) as image:
+        study = Study(id=path.stem, path=path, rows=image.height, columns=image.width)
+        try:
+            if image.mode not in {"L", "I;16", "I"}:
+                image = _grey(image, path)
+            stored = np.asarray(image)
+        except (OSError, SyntaxError, struct.error) as error:
+            raise UnreadableImage(f"{path}: the PNG is damaged ({error}).") from None
+    return study, _to_unit(stored.astype(np.float32), 8 if stored.dtype == np.uint8 else 16)
+
+
+def _grey(image: Image.Image, path: Path) -> Image.Image:
+    """The grey channel of a PNG saved as colour, if its colour channels are equal."""
+    channels = np.asarray(image.convert("RGB"))
+    if (channels != channels[..., :1]).any():
+        raise UnreadableImage(f"{path}: a colour image; an X-ray is greyscale.")
+    return Image.fromarray(channels[..., 0])
+
+
+def _open_dicom(path: Path, headers_only: bool) -> FileDataset:
+    try:
+        with warnings.catch_warnings():
+            # Invalid values of tags (an AS of '38') are dealt with here, one by one.
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(path, stop_before_pixels=headers_only, force=True)
+    except FileNotFoundError:
+        raise UnreadableImage(f"{path}: no such file.") from None
+    except (InvalidDicomError, OSError, EOFError, ValueError, struct.error) as error:
+        raise UnreadableImage(f"{path}: not a DICOM file ({error}).") from None
+    if "Rows" not in dataset or "Columns" not in dataset:
+        raise UnreadableImage(
+            f"{path}: no image size, tags Rows (0028,0010) and Columns (0028,0011): not a DICOM "
+            "image, or cut short."
+        )
+    _check_size(path, int(dataset.Rows), int(dataset.Columns))
+    if (
+        int(dataset.get("SamplesPerPixel") or 1) != 1
+        or int(dataset.get("NumberOfFrames") or 1) != 1
+    ):
+        raise UnreadableImage(
+            f"{path}: an X-ray has one greyscale frame, tags SamplesPerPixel (0028,0002) = 1 and "
+            "NumberOfFrames (0028,0008) = 1."
+        )
+    return dataset
+
+
+def _check_size(path: Path, rows: int, columns: int) -> None:
+    if min(rows, columns) < SMALLEST_SIDE:
+        raise UnreadableImage(
+            f"{path}: {rows}x{columns} pixels; an X-ray has at least {SMALLEST_SIDE} on each side."
+        )
+
+
+def _dicom_pixels(dataset: FileDataset, path: Path) -> NDArray[np.float32]:
+    photometric = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
+    if photometric not in {"MONOCHROME1", "MONOCHROME2"}:
+        raise UnreadableImage(
+            f"{path}: tag PhotometricInterpretation (0028,0004) is {photometric!r}; an X-ray is "
+            "MONOCHROME1 or MONOCHROME2."
+        )
+    if "PixelData" not in dataset:
+        raise UnreadableImage(f"{path}: no tag PixelData (7FE0,0010): no image, or cut short.")
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stored = pixel_array(dataset)
+            modality = apply_modality_lut(stored, dataset)
+    # The decoders raise whatever they meet in a damaged stream, each its own kind.
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadableImage(f"{path}: its pixels cannot be decoded ({reason}).") from None
+    bits = int(dataset.get("BitsStored") or 16)
+    linear = modality is stored or np.array_equal(modality, stored)
+    pixels = _to_unit(np.asarray(modality, np.float32), bits if linear else 16)
+    return 1 - pixels if photometric == "MONOCHROME1" else pixels
+
+
+def _guessed_syntax(dataset: FileDataset) -> pydicom.uid.UID:
+    """Transfer syntax of a headless file, from how pydicom could parse it."""
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _to_unit(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
+    """Scale stored values to [0, 1]: 8-bit by their range, deeper ones by their extremes."""
+    if bits == 8:
+        return np.clip(values / 255, 0, 1).astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    return ((values - low) / max(high - low, 1e-6)).astype(np.float32)
+
+
+def _study(dataset: FileDataset, path: Path) -> Study:
+    return Study(
+        id=path.stem if is_image(path) else path.name,
+        path=path,
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        spacing_mm=_spacing(dataset),
+        view=_one_of(dataset, "ViewPosition", {"PA", "AP"}),
+        age=age_in_years(_text(dataset, "PatientAge")),
+        sex=_one_of(dataset, "PatientSex", {"F", "M"}),
+        patient=_patient(dataset, path),
+    )
+
+
+def age_in_years(text: str) -> float | None:
+    """Years of a DICOM age: '038Y', '18M', '3W', '10D', and SIIM's bare '38'.
+
+    None where the text is no age, or above 122 years, which no person reached.
+    """
+    match = re.fullmatch(r"(\d{1,3})([YMWD]?)", text.strip().upper())
+    if not match:
+        return None
+    years = int(match[1]) / {"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25}[match[2]]
+    return years if years <= OLDEST else None
+
+
+def _text(dataset: FileDataset, keyword: str) -> str:
+    """A tag's value as text; empty where missing or unreadable."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = dataset.get(keyword)
+    except (ValueError, TypeError, NotImplementedError):
+        return ""
+    return "" if value is None else str(value).strip()
+
+
+def _one_of(dataset: FileDataset, keyword: str, allowed: set[str]) -> str | None:
+    text = _text(dataset, keyword).upper()
+    return text if text in allowed else None
+
+
+def _spacing(dataset: FileDataset) -> float | None:
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        numbers = re.findall(r"\d+\.?\d*(?:[eE]-?\d+)?", _text(dataset, keyword))
+        if len(numbers) == 2 and float(numbers[0]) > 0:
+            return float(numbers[0])
+    return None
+
+
+def _patient(dataset: FileDataset, path: Path) -> str | None:
+    # SIIM-ACR's files carry the image's own id as PatientID, which groups nothing.
+    text = _text(dataset, "PatientID")
+    return text if text and text != path.stem else None

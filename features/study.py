@@ -1,0 +1,39 @@
+"""One chest X-ray as the toolkit knows it: where it lies and what its tags say, without pixels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Study:
+    """A frontal chest X-ray and its acquisition.
+
+    Parameters
+    ----------
+    id : str
+        Name of the image: its file name without the suffix, as Kaggle's csv files use it.
+    path : Path
+        The file it was read from.
+    rows, columns : int
+        Size in pixels.
+    spacing_mm : float or None
+        Distance between pixel centres, in mm; None where the file does not say.
+    view : str or None
+        "PA" or "AP"; None where unknown.
+    age : float or None
+        In years; None where the tag is missing or impossible (SIIM-ACR holds ages 148 and 413).
+    sex : str or None
+        "F" or "M"; None where unknown.
+    patient : str or None
+        The file's patient id, if it has one that is not the image's own id.
+    """
+
+    id: str
+    path: Path
+    rows: int
+    columns: int
+    spacing_mm: float | None = None
+    view: str | None = None
+    age: float | None = None
+    sex: str | None = None
+    patient: str | None = None
