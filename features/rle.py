@@ -28,13 +28,15 @@ def encode(mask: NDArray[np.bool_]) -> str:
     str
         The pairs ``gap length`` separated by spaces; ``-1`` if the mask is empty.
     """
-    flat = np.asarray(mask).T.reshape(-1) != 0
-    # Run boundaries are where the padded sequence changes; the padding closes a final run.
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flat, [False])).astype(np.int8)))
+    flat = np.ascontiguousarray(np.asarray(mask).T).ravel() != 0
+    # A run begins or ends where a pixel differs from the one before it; the ends of the image
+    # count as background, so a run that reaches the last pixel is closed there.
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    edges = np.concatenate(([0] * bool(flat[0]), edges, [flat.size] * bool(flat[-1])))
     if edges.size == 0:
         return EMPTY
-    # edges = start0, end0, start1, end1 ...: differences alternate between gaps and lengths.
-    return " ".join(map(str, np.diff(edges, prepend=0).tolist()))
+    # edges = start0, end0, start1, end1 ...: their differences alternate gaps and lengths.
+    return " ".join(map(str, np.diff(edges, prepend=0).astype(np.int64).tolist()))
 
 
 def runs(text: str) -> NDArray[np.int64]:
@@ -99,11 +101,11 @@ def decode(text: str, shape: tuple[int, int] = (1024, 1024)) -> NDArray[np.bool_
             f"run-length code {text[:40]!r}: its last run ends at pixel {spans[-1].sum()}, beyond "
             f"the {size} pixels of a {shape[0]}x{shape[1]} image."
         )
-    steps = np.zeros(size + 1, np.int8)
-    # Touching runs (gap 0) end and begin on the same pixel, so steps are added, not set.
-    np.add.at(steps, spans[:, 0], 1)
-    np.add.at(steps, spans.sum(axis=1), -1)
-    flat = np.cumsum(steps[:-1], dtype=np.int8) > 0
+    # Background up to each start, mask up to each end, background up to the last pixel.
+    lengths = np.diff(
+        np.append(np.stack((spans[:, 0], spans.sum(axis=1)), 1).ravel(), size), prepend=0
+    )
+    flat = np.repeat(np.arange(lengths.size) % 2 == 1, lengths)
     return flat.reshape(shape[1], shape[0]).T
 
 

@@ -1,0 +1,209 @@
+"""Score every policy out of fold, choose the gate's rule, and write both down.
+
+Each labelled image is judged on maps and log-odds of models that saw neither it nor its patient,
+under a rule chosen on the other folds. The scoreboard stands beside the all-empty submission,
+which any gate must beat.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy.special import logit
+
+from baseline import gate, scores
+from cnn import masks
+from cnn.predict import load_maps
+from features import command, files, rle
+from features.files import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choose the gate's rule from the labelled images of RUN and score every policy."""
+
+    run: Path
+    """Run folder."""
+
+
+def collect(run: Path, rows: pd.DataFrame, what: str) -> gate.Evidence:
+    """Evidence of the images in `rows`, one map in memory at a time.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder.
+    rows : DataFrame
+        id, probability, rows, columns, and mask (run-length code, missing where unknown).
+    what : str
+        Name on the progress bar.
+    """
+    top, area, dice = [], [], []
+    maps = load_maps(run, list(rows["id"]))
+    bar = command.progress(zip(rows.itertuples(), maps, strict=True), what, total=len(rows))
+    for row, probability in bar:
+        shape = (int(row.rows), int(row.columns))
+        truth = None if pd.isna(row.mask) else rle.decode(row.mask, shape)
+        found = masks.measure(masks.to_original(probability, shape), truth)
+        for values, value in zip((top, area, dice), found, strict=True):
+            values.append(value)
+    count = len(gate.LEVELS)
+    positive = np.where(rows["mask"].isna(), np.nan, (rows["mask"] != rle.EMPTY).fillna(False))
+    probability = rows["probability"].to_numpy(float)
+    return gate.Evidence(
+        log_odds=logit(np.clip(probability, 1e-6, 1 - 1e-6)),
+        top=np.array(top, float),
+        area=np.array(area, float).reshape(-1, count),
+        dice=np.array(dice, float).reshape(-1, count),
+        positive=positive.astype(float),
+    )
+
+
+def read_predictions(run: Path, name: str) -> pd.DataFrame:
+    """Rows of baseline/<name>.csv with size and known mask of each image.
+
+    Raises
+    ------
+    UserError
+        If the baseline is missing.
+    """
+    path = run / "baseline" / f"{name}.csv"
+    try:
+        predicted = pd.read_csv(
+            path, usecols=["id", "patient", "fold", "probability"], dtype={"id": str}
+        )
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make the baseline first.") from None
+    dataset = files.read_table(run / "dataset.parquet")[["id", "rows", "columns", "mask"]]
+    return predicted.merge(dataset, on="id", validate="one_to_one")
+
+
+def _board(
+    earned: dict[str, NDArray[np.float64]],
+    positive: NDArray[np.bool_],
+    patients: NDArray[np.object_],
+) -> dict[str, dict[str, object]]:
+    """Mean Dice of each policy with its interval, and the same over positives and negatives."""
+    return {
+        policy: {
+            "dice": asdict(
+                scores.bootstrap(lambda rows, v=values: float(v[rows].mean()), patients)
+            ),  # type: ignore[misc]
+            "positives": float(values[positive].mean()),
+            "negatives": float(values[~positive].mean()),
+        }
+        for policy, values in earned.items()
+    }
+
+
+def score(run: Path) -> tuple[dict[str, gate.Rule], dict[str, object]]:
+    """Choose each policy's rule and score all of them.
+
+    Returns
+    -------
+    rules : dict of str to Rule
+        The rule of each policy, chosen on all labelled images.
+    metrics : dict
+        Scoreboards "out_of_fold" (nested) and, where the truth of the test set is known, "test".
+    """
+    rows = read_predictions(run, "oof")
+    rows = rows[rows["mask"].notna()].reset_index(drop=True)
+    evidence = collect(run, rows, "scoring maps")
+    folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
+    bar = command.progress(gate.POLICIES, "choosing rules", unit="policies")
+    rules, earned = {}, {}
+    for policy in bar:
+        rules[policy] = gate.choose(policy, evidence)
+        earned[policy] = gate.nested(policy, evidence, folds)
+    positive = evidence.positive == 1
+    metrics: dict[str, object] = {
+        "out_of_fold": _board(earned, positive, patients),
+        "mask_alone": _mask_alone(evidence, positive, patients),
+        "images": len(rows),
+        "positives": int(positive.sum()),
+        "patients": int(rows["patient"].nunique()),
+    }
+    if (run / "truth.parquet").exists():
+        metrics["test"] = _test_board(run, rules)
+    return rules, metrics
+
+
+def _mask_alone(
+    evidence: gate.Evidence, positive: NDArray[np.bool_], patients: NDArray[np.object_]
+) -> dict[str, object]:
+    """The U-Net by itself: Dice over true positives at one level, and AUC of its top score.
+
+    The level is the best one for these images, so this Dice is a little flattered; the policies'
+    scores are not.
+    """
+    means = evidence.dice[positive].mean(axis=0)
+    best = int(means.argmax())
+    values = evidence.dice[:, best]
+    dice = scores.bootstrap(lambda r: float(values[positive][r].mean()), patients[positive])
+    top = scores.bootstrap(
+        lambda r: scores.auc(positive[r].astype(float), evidence.top[r]), patients
+    )
+    level = float(gate.LEVELS[best] / 255)
+    return {
+        "dice_on_positives": asdict(dice),
+        "at_probability": level,
+        "top_score_auc": asdict(top),
+    }
+
+
+def _test_board(run: Path, rules: dict[str, gate.Rule]) -> dict[str, object]:
+    """The scoreboard on the test set, whose truth no model and no rule has seen."""
+    rows = read_predictions(run, "test").drop(columns="mask")
+    rows = rows.merge(files.read_table(run / "truth.parquet"), on="id").reset_index(drop=True)
+    evidence = collect(run, rows, "scoring the test set")
+    earned = {policy: gate.earned(rule, evidence) for policy, rule in rules.items()}
+    patients = rows["patient"].to_numpy(object)
+    return {"images": len(rows), **_board(earned, evidence.positive == 1, patients)}
+
+
+def default_policy(board: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The policy with the highest nested mean Dice; the simpler one among equals."""
+    return max(gate.POLICIES, key=lambda policy: board[policy]["dice"]["value"])
+
+
+def show(metrics: dict, default: str) -> None:
+    """Print the scoreboard."""
+    for part, title in (("out_of_fold", "labelled images, out of fold"), ("test", "test set")):
+        if part not in metrics:
+            continue
+        images = metrics["images"] if part == "out_of_fold" else metrics["test"]["images"]
+        table = Table(title=f"Mean Dice per image: {images} {title}", title_justify="left")
+        for column in ("policy", "mean Dice [95% interval]", "on positives", "on negatives"):
+            table.add_column(column)
+        for policy in gate.POLICIES:
+            row = metrics[part][policy]
+            name = f"{policy} (default)" if policy == default else policy
+            dice = scores.Estimate(**row["dice"])
+            table.add_row(name, str(dice), f"{row['positives']:.3f}", f"{row['negatives']:.3f}")
+        # A fixed width keeps the table whole in a log as on a terminal.
+        Console(width=90).print(table)
+
+
+def main(settings: Settings) -> None:
+    """Write gate.json and metrics.json, and print the scoreboard."""
+    rules, metrics = score(settings.run)
+    board = metrics["out_of_fold"]
+    assert isinstance(board, dict)
+    default = default_policy(board)
+    if default == "empty":
+        print(
+            "No policy beats the all-empty submission out of fold, so the default speaks no mask."
+        )
+    metrics["default"] = default
+    files.write_json(settings.run / "metrics.json", metrics)
+    content = {"default": default, "rules": {name: rule.to_json() for name, rule in rules.items()}}
+    files.write_json(settings.run / "gate.json", content)
+    show(metrics, default)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,49 @@
+"""Shared fixtures: the real X-rays beside the checkout, and tiny datasets made on the spot."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+with warnings.catch_warnings():
+    # shap imports deprecated parts of matplotlib and IPython; its warnings are not ours.
+    warnings.simplefilter("ignore")
+    import shap  # noqa: F401
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real X-rays; tests that need it are skipped where it is missing."""
+    if not SHARED.is_dir():
+        pytest.skip(f"real X-rays are not here ({SHARED.name} folder beside the checkout)")
+    return SHARED
+
+
+def write_png(path: Path, seed: int = 0, size: int = 64) -> Path:
+    """A small greyscale PNG of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    return path
+
+
+@pytest.fixture
+def png_dataset(tmp_path: Path) -> Path:
+    """A stage-2 folder of eight 64x64 PNGs: 3 positive, 3 negative, 1 test, 1 unlabelled."""
+    folder = tmp_path / "data"
+    for number in range(8):
+        write_png(folder / "stage_2_images" / f"i{number}.png", number)
+    masks = ["0 3", "5 2", "64 1"]
+    rows = [(f"i{n}", masks[n] if n < 3 else "-1") for n in range(6)]
+    # The first image has two annotations, which overlap.
+    rows.append(("i0", "2 3"))
+    table = pd.DataFrame(rows, columns=["ImageId", "EncodedPixels"])
+    table.to_csv(folder / "stage_2_train.csv", index=False)
+    sample = pd.DataFrame({"ImageId": ["i6"], "EncodedPixels": ["-1"]})
+    sample.to_csv(folder / "stage_2_sample_submission.csv", index=False)
+    return folder

@@ -1,0 +1,193 @@
+"""Reading DICOM and PNG: files written here with known pixels, damaged ones, and real odd ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
+
+from features import images
+
+
+def write_dicom(path: Path, pixels: np.ndarray, bits: int = 8, **tags) -> Path:
+    """An uncompressed DICOM with the given pixels and tags."""
+    dataset = _dataset(path, pixels, bits, ExplicitVRLittleEndian, tags)
+    dataset.PixelData = pixels.astype(np.uint8 if bits == 8 else np.uint16).tobytes()
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_jpeg_dicom(path: Path, pixels: np.ndarray, **tags) -> Path:
+    """A JPEG Baseline DICOM, as SIIM-ACR's."""
+    import io
+
+    stream = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(stream, "JPEG", quality=95)
+    dataset = _dataset(path, pixels, 8, JPEGBaseline8Bit, tags)
+    dataset.PixelData = encapsulate([stream.getvalue()])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _dataset(path, pixels, bits, syntax, tags) -> Dataset:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset = Dataset()
+    dataset.file_meta = meta
+    dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated = 8 if bits == 8 else 16
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    return dataset
+
+
+@pytest.fixture
+def ramp() -> np.ndarray:
+    return np.add.outer(np.arange(64), 2 * np.arange(80))
+
+
+def test_pixels_and_tags_of_an_8_bit_dicom(tmp_path, ramp):
+    path = write_dicom(
+        tmp_path / "a.dcm", ramp, PatientSex="F", ViewPosition="AP", PixelSpacing=[0.15, 0.15]
+    )
+    study, pixels = images.read(path)
+    np.testing.assert_allclose(pixels, ramp / 255, atol=1e-6)
+    assert pixels.dtype == np.float32
+    assert (study.id, study.rows, study.columns) == ("a", 64, 80)
+    assert (study.sex, study.view, study.spacing_mm) == ("F", "AP", 0.15)
+
+
+def test_monochrome1_is_inverted(tmp_path, ramp):
+    plain = images.read(write_dicom(tmp_path / "a.dcm", ramp))[1]
+    inverse = write_dicom(tmp_path / "b.dcm", 255 - ramp, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_allclose(images.read(inverse)[1], plain, atol=1e-6)
+
+
+def test_deep_pixels_are_scaled_by_their_extremes(tmp_path, ramp):
+    path = write_dicom(tmp_path / "a.dcm", ramp * 10 + 300, bits=12)
+    pixels = images.read(path)[1]
+    np.testing.assert_allclose(pixels, ramp / ramp.max(), atol=1e-6)
+
+
+def test_jpeg_baseline_is_close_to_what_went_in(tmp_path, ramp):
+    study, pixels = images.read(write_jpeg_dicom(tmp_path / "a.dcm", ramp))
+    assert np.abs(pixels - ramp / 255).max() < 0.03
+    assert images.read_study(tmp_path / "a.dcm") == study
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_png(tmp_path, ramp, kind):
+    values = ramp.astype(np.uint8) if kind == "uint8" else (ramp * 200).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    _, pixels = images.read(tmp_path / "a.png")
+    expected = ramp / 255 if kind == "uint8" else ramp / ramp.max()
+    np.testing.assert_allclose(pixels, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("38", 38),
+        ("038Y", 38),
+        ("018M", 1.5),
+        ("148", None),
+        ("413", None),
+        ("", None),
+        ("x", None),
+    ],
+)
+def test_ages(text, years):
+    assert images.age_in_years(text) == years
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
+def test_siim_age_without_a_unit(tmp_path, ramp):
+    assert images.read_study(write_dicom(tmp_path / "a.dcm", ramp, PatientAge="38")).age == 38
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.97])
+def test_a_truncated_dicom_is_refused(tmp_path, ramp, share):
+    path = write_jpeg_dicom(tmp_path / "a.dcm", ramp)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(images.UnreadableImage, match=r"a\.dcm"):
+        images.read(path)
+
+
+def test_a_truncated_png_is_refused(tmp_path, ramp):
+    Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(images.UnreadableImage, match=r"a\.png.*damaged"):
+        images.read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("tags", "rule"),
+    [
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "MONOCHROME"),
+        ({"NumberOfFrames": 2}, "one greyscale frame"),
+        ({"Rows": 10}, "at least 64"),
+    ],
+)
+def test_other_images_are_refused(tmp_path, ramp, tags, rule):
+    with pytest.raises(images.UnreadableImage, match=rule):
+        images.read(write_dicom(tmp_path / "a.dcm", ramp, **tags))
+
+
+def test_no_image_at_all(tmp_path):
+    (tmp_path / "a.dcm").write_text("nothing")
+    (tmp_path / "a.png").write_text("nothing")
+    for name in ("a.dcm", "a.png", "b.dcm", "b.png"):
+        with pytest.raises(images.UnreadableImage, match=name.replace(".", r"\.")):
+            images.read(tmp_path / name)
+
+
+def test_colour_png(tmp_path):
+    colours = np.zeros((64, 64, 3), np.uint8)
+    Image.fromarray(colours + 7).save(tmp_path / "grey.png")
+    assert images.read(tmp_path / "grey.png")[1].max() == pytest.approx(7 / 255)
+    colours[..., 0] = 200
+    Image.fromarray(colours).save(tmp_path / "red.png")
+    with pytest.raises(images.UnreadableImage, match="colour"):
+        images.read(tmp_path / "red.png")
+
+
+def test_odd_real_files(shared_data):
+    folder = shared_data / "radiographs"
+    for name in (
+        "966_fixed.dcm",
+        "CR-MONO1-10-chest",
+        "RG1_J2KI.dcm",
+        "RG3_RLE.dcm",
+        "RG3_JPLL.dcm",
+    ):
+        study, pixels = images.read(folder / name)
+        assert pixels.shape == (study.rows, study.columns)
+        assert 0 <= pixels.min() < pixels.max() <= 1
+    with pytest.raises(images.UnreadableImage, match="cannot be decoded"):
+        images.read(folder / "RG3_JPLY.dcm")
+
+
+def test_siim_tags(shared_data):
+    path = next((shared_data / "siim-mini" / "stage_2_images").glob("ID_*.dcm"))
+    study, pixels = images.read(path)
+    assert pixels.shape == (1024, 1024)
+    assert study.sex in {"F", "M"} and study.view in {"PA", "AP"} and 0 < study.age < 110
+    assert 0.1 < study.spacing_mm < 0.25
+
+
+def test_inverted_siim_image_looks_like_its_original(shared_data):
+    # The file is a SIIM image whose photometric tag alone was changed, so it comes out inverted.
+    _, pixels = images.read(shared_data / "radiographs" / "Fake_MONOHR1.dcm")
+    assert pixels.shape == (1024, 1024)
