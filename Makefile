@@ -22,7 +22,9 @@ PROFILE ?= lite
 FOLDS ?= 5
 endif
 PYTHON ?= python3
+# Cases in the report; further options of a stage, e.g. CNN_OPTIONS='--epochs 50'.
 CASES ?= 12
+CNN_OPTIONS ?=
 
 ifneq ($(words x$(DATA)x$(RUN)x),1)
 $(error DATA and RUN: a space in a folder's name cannot be used with make; rename or link the folder)
@@ -79,7 +81,7 @@ $(SETTINGS)/dataset: FORCE
 $(SETTINGS)/baseline: FORCE
 	$(call settings,SEED=$(SEED))
 $(SETTINGS)/cnn: FORCE
-	$(call settings,PROFILE=$(PROFILE) SEED=$(SEED))
+	$(call settings,PROFILE=$(PROFILE) SEED=$(SEED) $(CNN_OPTIONS))
 $(SETTINGS)/report: FORCE
 	$(call settings,CASES=$(CASES))
 
@@ -118,9 +120,9 @@ $(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report \
 
 CNN := $(RUN)/cnn/maps/index.csv
 cnn: $(CNN) ## train the U-Net, fold by fold, and draw probability maps
-$(RUN)/cnn/trained.json: $(RUN)/dataset.parquet $(SETTINGS)/cnn | $(ENV)
-	$(PY) -m cnn.train --run $(RUN) --profile $(PROFILE) --seed $(SEED)
-$(CNN): $(RUN)/cnn/trained.json | $(ENV)
+$(RUN)/cnn/settings.json: $(RUN)/dataset.parquet $(SETTINGS)/cnn | $(ENV)
+	$(PY) -m cnn.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) $(CNN_OPTIONS)
+$(CNN): $(RUN)/cnn/settings.json | $(ENV)
 	$(PY) -m cnn.predict --run $(RUN)
 
 GATE := $(addprefix $(RUN)/,gate.json metrics.json)

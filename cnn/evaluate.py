@@ -17,7 +17,7 @@ from scipy.special import logit
 
 from baseline import gate, scores
 from cnn import masks
-from cnn.predict import load_maps
+from cnn.predict import stream_maps
 from features import command, files, rle
 from features.files import UserError
 
@@ -43,7 +43,7 @@ def collect(run: Path, rows: pd.DataFrame, what: str) -> gate.Evidence:
         Name on the progress bar.
     """
     top, area, dice = [], [], []
-    maps = load_maps(run, list(rows["id"]))
+    maps = stream_maps(run, list(rows["id"]))
     bar = command.progress(zip(rows.itertuples(), maps, strict=True), what, total=len(rows))
     for row, probability in bar:
         shape = (int(row.rows), int(row.columns))

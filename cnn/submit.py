@@ -14,7 +14,7 @@ import tyro
 
 from baseline import gate, scores
 from cnn import evaluate, masks
-from cnn.predict import load_maps
+from cnn.predict import stream_maps
 from features import command, files, layouts, rle
 from features.files import UserError
 from features.layouts import ID, MASK
@@ -72,7 +72,7 @@ def codes(run: Path, policy: str | None) -> Iterator[tuple[str, str]]:
     spoken = rows[speaks]
     for name in rows["id"][~speaks]:
         yield name, rle.EMPTY
-    maps = load_maps(run, list(spoken["id"]))
+    maps = stream_maps(run, list(spoken["id"]))
     bar = command.progress(
         zip(spoken.itertuples(), maps, strict=True), "drawing masks", len(spoken)
     )

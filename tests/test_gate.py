@@ -1,0 +1,114 @@
+"""The gate on evidence small enough to score by hand, and the nested choice of its rule."""
+
+import numpy as np
+import pytest
+
+from baseline import gate
+from baseline.gate import Evidence, Rule
+from features.files import UserError
+
+T = len(gate.LEVELS)
+
+
+def evidence(log_odds, dice, positive, area=None) -> Evidence:
+    """Evidence whose maps look alike at every level."""
+    n = len(log_odds)
+    area = np.full(n, 0.01) if area is None else np.asarray(area, float)
+    return Evidence(
+        log_odds=np.asarray(log_odds, float),
+        top=np.full(n, 0.6),
+        area=np.repeat(area[:, None], T, axis=1),
+        dice=np.repeat(np.asarray(dice, float)[:, None], T, axis=1),
+        positive=np.asarray(positive, float),
+    )
+
+
+@pytest.fixture
+def four() -> Evidence:
+    """Two positives with masks of Dice 0.6 and 0.4, two negatives whose masks are false."""
+    return evidence([2, 1, 0, -1], [0.6, 0.4, 0, 0], [1, 1, 0, 0])
+
+
+def test_what_each_rule_earns(four):
+    np.testing.assert_array_equal(gate.earned(Rule("empty"), four), [0, 0, 1, 1])
+    np.testing.assert_array_equal(gate.earned(Rule("unet"), four), [0.6, 0.4, 0, 0])
+    np.testing.assert_array_equal(gate.earned(Rule("gated", cutoff=0.5), four), [0.6, 0.4, 1, 1])
+    np.testing.assert_array_equal(gate.earned(Rule("gated", cutoff=1.5), four), [0.6, 0, 1, 1])
+
+
+def test_the_least_area_silences_small_masks():
+    found = evidence([0, 0], [0.5, 0.5], [1, 1], area=[0.001, 0.01])
+    np.testing.assert_array_equal(gate.speaks(Rule("unet", least_area=0.004), found), [False, True])
+
+
+def test_an_empty_mask_is_never_spoken():
+    found = evidence([5], [1.0], [0], area=[0.0])
+    assert not gate.speaks(Rule("unet"), found)[0]
+    assert gate.earned(Rule("unet"), found)[0] == 1
+
+
+def test_the_chosen_rule_is_the_best(four):
+    rule = gate.choose("gated", four)
+    assert gate.earned(rule, four).mean() == pytest.approx(0.75)
+    assert 0 < rule.cutoff <= 1
+
+
+def test_choice_equals_an_exhaustive_search():
+    rng = np.random.default_rng(0)
+    n = 40
+    positive = (rng.random(n) < 0.4).astype(float)
+    area = np.sort(rng.random((n, T)) * 0.03, axis=1)[:, ::-1]
+    dice = np.where(positive[:, None] == 1, rng.random((n, T)), 0.0)
+    found = Evidence(rng.normal(size=n), rng.random(n), area, dice, positive)
+    best = max(
+        gate.earned(Rule("unet", m, t, a), found).mean()
+        for m in range(T)
+        for t in range(m, T)
+        for a in gate.AREAS
+    )
+    assert gate.earned(gate.choose("unet", found), found).mean() == pytest.approx(best)
+    # The gate may open fully, so on the images it was chosen on it is no worse than no gate.
+    assert gate.earned(gate.choose("gated", found), found).mean() >= best - 1e-12
+
+
+def test_fused_listens_to_both():
+    rng = np.random.default_rng(0)
+    n = 200
+    positive = (rng.random(n) < 0.4).astype(float)
+    half = rng.random(n) < 0.5
+    # The classifier knows one half of the images, the network the other.
+    log_odds = np.where(half, 3 * (2 * positive - 1), 0) + 0.1 * rng.normal(size=n)
+    top = np.where(half, 0.5, 0.1 + 0.8 * positive)
+    found = Evidence(
+        log_odds,
+        top,
+        np.full((n, T), 0.01),
+        np.repeat(0.7 * positive[:, None], T, axis=1),
+        positive,
+    )
+    folds = np.arange(n) % 4
+    fused = gate.nested("fused", found, folds).mean()
+    assert fused > gate.nested("gated", found, folds).mean() + 0.02
+    assert fused == pytest.approx(0.7 * positive.mean() + 1 - positive.mean(), abs=0.01)
+
+
+def test_nested_scores_do_not_see_their_own_fold():
+    rng = np.random.default_rng(0)
+    n = 60
+    positive = (rng.random(n) < 0.5).astype(float)
+    # Log-odds and masks are pure chance, so an honest score cannot beat silence by choosing.
+    gains = []
+    for _ in range(20):
+        found = evidence(rng.normal(size=n), positive * rng.random(n) * 0.6, positive)
+        folds = np.arange(n) % 5
+        best = gate.earned(gate.choose("gated", found), found).mean()
+        gains.append(best - gate.nested("gated", found, folds).mean())
+    assert np.mean(gains) > 0
+
+
+def test_rules_survive_json(four):
+    for policy in gate.POLICIES:
+        rule = gate.choose(policy, four)
+        assert gate.from_json(rule.to_json()) == rule
+    with pytest.raises(UserError, match=r"gate\.json"):
+        gate.from_json({"policy": "unet"})

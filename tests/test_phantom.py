@@ -1,0 +1,366 @@
+"""Phantoms: truth that fits the picture, no shortcut to it, a dataset that is whole or absent."""
+
+import hashlib
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from features import images, rle
+from features import phantom as module
+from features.files import UserError
+from features.phantom import Phantom, Settings, main, phantom, sheet, write_dataset
+from features.phantom_patient import child, sample_collapse, sample_exposure, sample_patient
+from features.phantom_strokes import PITCH, SIDE, curve, draw, smooth_curve, tree
+
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[Phantom, Phantom]]:
+    """The same chests with and without a pneumothorax."""
+    return [
+        (
+            phantom(seed, pneumothorax=True, size=SIZE),
+            phantom(seed, pneumothorax=False, size=SIZE),
+        )
+        for seed in range(12)
+    ]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A small written dataset."""
+    out = tmp_path_factory.mktemp("phantoms") / "set"
+    chosen = Settings(out=out, train=12, test=6, seed=5, positives=0.5, size=128)
+    write_dataset(chosen, jobs=1)
+    return chosen
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_same_seed_draws_the_same_phantom() -> None:
+    one, same, other = (phantom(seed, pneumothorax=True, size=128) for seed in (3, 3, 4))
+    assert one.pixels.tobytes() == same.pixels.tobytes()
+    assert np.array_equal(one.mask, same.mask)
+    assert one.collapse == same.collapse
+    assert one.pixels.tobytes() != other.pixels.tobytes()
+
+
+def test_one_patient_keeps_the_anatomy_from_image_to_image() -> None:
+    first, second = (phantom(seed, patient=7, size=64) for seed in (1, 2))
+    assert first.patient == second.patient
+    assert (first.age, first.sex) == (second.age, second.sex)
+    assert first.exposure != second.exposure
+
+
+def test_streams_depend_on_their_key_alone() -> None:
+    seed = np.random.SeedSequence(9)
+    state = child(seed, 1, 2).generate_state(4)
+    seed.spawn(3)  # spawning elsewhere must not move the stream
+    assert np.array_equal(state, child(9, 1, 2).generate_state(4))
+    assert not np.array_equal(state, child(9, 1, 3).generate_state(4))
+
+
+def test_arrays_have_the_promised_shape_and_type(pairs: list[tuple[Phantom, Phantom]]) -> None:
+    for one in (image for pair in pairs[:3] for image in pair):
+        assert one.pixels.shape == one.mask.shape == (SIZE, SIZE)
+        assert one.pixels.dtype == np.uint8
+        assert one.mask.dtype == one.right_lung.dtype == one.left_lung.dtype == np.bool_
+        assert one.spacing_mm == pytest.approx(one.exposure.field_mm / SIZE)
+
+
+def test_lungs_lie_left_and_right_and_apart(pairs: list[tuple[Phantom, Phantom]]) -> None:
+    for _, one in pairs:
+        assert not (one.right_lung & one.left_lung).any()
+        columns = [np.flatnonzero(lung.any(0)).mean() for lung in (one.right_lung, one.left_lung)]
+        assert columns[0] < SIZE / 2 < columns[1]
+        for lung in (one.right_lung, one.left_lung):
+            assert 0.04 < lung.mean() < 0.25
+            parts = np.bincount(ndimage.label(lung)[0].ravel())[1:]
+            assert parts.max() > 0.995 * lung.sum()
+        lungs = one.right_lung | one.left_lung
+        rest = ndimage.binary_dilation(lungs, iterations=SIZE // 24) & ~lungs
+        assert one.pixels[lungs].mean() < one.pixels[rest].mean()  # air is dark
+
+
+def test_the_mask_is_pleural_air_in_the_lung_field_of_its_side(
+    pairs: list[tuple[Phantom, Phantom]],
+) -> None:
+    for ill, well in pairs:
+        assert ill.collapse is not None
+        assert well.collapse is None
+        assert not well.mask.any()
+        lung = ill.right_lung if ill.collapse.side == "right" else ill.left_lung
+        assert ill.mask.any()
+        assert not (ill.mask & ~lung).any()
+        assert 0.004 < ill.mask.mean() < 0.16
+        # At the chest wall: the air reaches the border of the lung field.
+        border = lung & ~ndimage.binary_erosion(lung)
+        assert (ill.mask & border).any()
+
+
+def test_pneumothorax_is_darker_and_less_textured_than_the_same_place_without(
+    pairs: list[tuple[Phantom, Phantom]],
+) -> None:
+    darker, smoother = 0, 0
+    for ill, well in pairs:
+        inner = ndimage.binary_erosion(ill.mask, iterations=2)
+        if inner.sum() < 30:
+            continue
+        values = [image.pixels.astype(float) for image in (ill, well)]
+        details = [value - ndimage.gaussian_filter(value, 1.5) for value in values]
+        darker += 1 if values[0][inner].mean() < values[1][inner].mean() else -1
+        smoother += 1 if details[0][inner].std() < details[1][inner].std() else -1
+    assert darker >= 8
+    assert smoother >= 4
+
+
+def test_pneumothorax_is_darker_than_its_mirror_image() -> None:
+    below = []
+    for seed in range(100, 116):
+        one = phantom(seed, pneumothorax=True, size=128)
+        lungs = one.right_lung | one.left_lung
+        mirror = one.mask[:, ::-1] & lungs
+        if mirror.sum() > 20:
+            below.append(one.pixels[one.mask].mean() - one.pixels[mirror].mean())
+    assert len(below) >= 10
+    assert np.median(below) < -3
+
+
+def test_nothing_but_the_collapse_tells_positives_from_negatives(
+    pairs: list[tuple[Phantom, Phantom]],
+) -> None:
+    for ill, well in pairs:
+        assert (ill.age, ill.sex, ill.view, ill.spacing_mm) == (
+            well.age, well.sex, well.view, well.spacing_mm,
+        )  # fmt: skip
+        assert ill.patient == well.patient
+        assert ill.exposure == well.exposure
+        # The burnt-in text and the noise are the same, so far corners of the picture are too.
+        rows, columns = slice(0, SIZE // 8), slice(0, SIZE // 8)
+        gap = ill.pixels[rows, columns].astype(int) - well.pixels[rows, columns]
+        assert np.abs(gap).mean() < 6
+
+
+def test_the_share_of_positives_is_the_one_asked_for() -> None:
+    drawn = [phantom(seed, positives=1.0, size=64).collapse for seed in range(3)]
+    assert all(collapse is not None for collapse in drawn)
+    assert phantom(0, positives=0.0, size=64).collapse is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(min_value=0, max_value=2**63))
+def test_sampled_numbers_stay_in_the_human_range(seed: int) -> None:
+    patient, exposure, collapse = (
+        draw_one(seed) for draw_one in (sample_patient, sample_exposure, sample_collapse)
+    )
+    assert 16 <= patient.age <= 91
+    assert patient.sex in ("F", "M")
+    assert 95 < patient.half_width < 170
+    assert 0.3 < patient.heart / patient.half_width < 0.65  # half the cardiothoracic ratio's span
+    assert patient.breast == 0 or patient.sex == "F"
+    assert exposure.view in ("PA", "AP")
+    assert all(0 <= share < 0.1 for share in exposure.collimation)
+    assert 5 < collapse.depth < 90
+    assert 0 < collapse.air < 1
+
+
+def test_a_stroke_attenuates_as_much_as_it_says() -> None:
+    line = np.array([[-60.0, 10.0], [60.0, 10.0]])
+    drawn = draw([curve(line, 1.4, 0.5)])
+    row = round(10 / PITCH + (SIDE - 1) / 2)
+    middle = drawn[row - 20 : row + 21, SIDE // 2 - 30 : SIDE // 2 + 30]
+    assert middle.max() == pytest.approx(0.5, rel=0.05)
+    # The integral across a Gaussian profile is its peak times sqrt(2 pi) times its radius.
+    across = middle.sum(axis=0).mean() * PITCH
+    assert across == pytest.approx(0.5 * np.sqrt(2 * np.pi) * 1.4, rel=0.02)
+    assert drawn[row + 20].max() == pytest.approx(0, abs=1e-4)
+
+
+def test_strokes_outside_the_grid_are_clipped_and_none_draw_nothing() -> None:
+    far = curve(np.array([[1e4, 0.0], [1e4, 50.0]]), 1.0, 1.0)
+    assert not draw([far]).any()
+    assert not draw([]).any()
+
+
+def test_a_smooth_curve_passes_through_its_anchors() -> None:
+    anchors = [(0.0, 0.0), (10.0, 5.0), (20.0, -5.0)]
+    points = smooth_curve(anchors, 201)
+    assert points[[0, 100, 200]] == pytest.approx(np.array(anchors), abs=1e-6)
+
+
+def test_vessels_thin_out_and_join_their_parents() -> None:
+    generations = tree(np.random.default_rng(0), calibre=1.0, reach=100.0)
+    thickest = [radius.max() for _, radius in generations]
+    assert thickest == sorted(thickest, reverse=True)
+    for (parent, _), (daughter, _) in pairwise(generations):
+        ends = np.concatenate([parent[:, -1], parent[:, -1]])
+        assert np.hypot(*(daughter[:, 0] - ends).T).max() < 1.0
+
+
+def test_every_dicom_of_the_dataset_reads_back(dataset: Settings) -> None:
+    for order in module._orders(dataset):
+        path = dataset.out / "stage_2_images" / f"{order.image_id}.dcm"
+        truth = module._drawn(dataset, order)
+        study, pixels = images.read(path)
+        assert (study.id, study.view, study.sex, study.age) == (
+            order.image_id, truth.view, truth.sex, truth.age,
+        )  # fmt: skip
+        assert study.spacing_mm == pytest.approx(truth.spacing_mm, abs=1e-5)
+        assert np.abs(pixels * 255 - truth.pixels).mean() < 3  # JPEG is lossy
+
+
+def test_dicoms_are_tagged_as_the_challenge_tags_them(dataset: Settings) -> None:
+    paths = sorted((dataset.out / "stage_2_images").glob("*.dcm"))
+    files = [pydicom.dcmread(path) for path in paths]
+    for data in files:
+        assert data.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.50"
+        assert data.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
+        assert (data.PhotometricInterpretation, data.BitsStored) == ("MONOCHROME2", 8)
+        assert data.PatientAge.isdigit()
+        for uid in (data.SOPInstanceUID, data.StudyInstanceUID, data.SeriesInstanceUID):
+            assert uid.is_valid
+    uids = [uid for d in files for uid in (d.SOPInstanceUID, d.StudyInstanceUID)]
+    assert len(set(uids)) == len(uids)
+
+
+def test_the_tables_hold_the_exact_masks(dataset: Settings) -> None:
+    train = pd.read_csv(dataset.out / "stage_2_train.csv")
+    truth = pd.read_csv(dataset.out / "stage_2_test_truth.csv")
+    codes = pd.concat([train, truth]).groupby("ImageId")["EncodedPixels"].apply(list)
+    shape = (dataset.size, dataset.size)
+    for order in module._orders(dataset):
+        mask = module._drawn(dataset, order).mask
+        joined = np.logical_or.reduce([rle.decode(code, shape) for code in codes[order.image_id]])
+        assert np.array_equal(joined, mask)
+    assert 0 < (codes.str[0] != "-1").mean() < 1
+
+
+def test_the_tables_agree_with_one_another(dataset: Settings) -> None:
+    out = dataset.out
+    train, truth, sample, patients = (
+        pd.read_csv(out / f"{name}.csv")
+        for name in ("stage_2_train", "stage_2_test_truth", "stage_2_sample_submission", "patients")
+    )
+    assert train["ImageId"].nunique() == dataset.train
+    assert list(sample["ImageId"]) == list(truth["ImageId"].drop_duplicates())
+    assert (sample["EncodedPixels"].astype(str) == "-1").all()
+    assert len(sample) == dataset.test
+    files = {path.stem for path in (out / "stage_2_images").iterdir()}
+    assert files == set(patients["ImageId"]) == set(train["ImageId"]) | set(sample["ImageId"])
+    owner = patients.set_index("ImageId")["patient"]
+    assert owner.index.is_unique
+    assert not set(owner[train["ImageId"]]) & set(owner[sample["ImageId"]])
+    assert owner.value_counts().max() <= 3
+
+
+def test_ids_and_patients_say_nothing_about_the_label() -> None:
+    orders = module._orders(Settings(out=Path("unused"), train=900, test=300))
+    labels = [
+        np.random.default_rng(child(child(0, 1, order.index), 2)).random() < 0.3 for order in orders
+    ]
+    ranks = np.argsort(np.argsort([order.image_id for order in orders]))
+    images_of = pd.Series([order.patient for order in orders]).map(
+        pd.Series([order.patient for order in orders]).value_counts()
+    )
+    for told in (ranks, images_of.to_numpy()):
+        assert abs(np.corrcoef(told, labels)[0, 1]) < 0.1  # standard error 0.03
+
+
+def test_two_annotations_overlap_and_make_up_the_mask() -> None:
+    mask = np.zeros((40, 40), bool)
+    mask[5:30, 10:20] = True
+    rng = np.random.default_rng(0)
+    seen = [module._annotations(mask, rng) for _ in range(60)]
+    twice = [parts for parts in seen if len(parts) == 2]
+    assert twice
+    assert len(twice) < 30
+    for first, second in twice:
+        assert (first & second).any()
+        assert not np.array_equal(first, mask)
+        assert np.array_equal(first | second, mask)
+
+
+def test_bytes_do_not_depend_on_the_number_of_processes(dataset: Settings, tmp_path: Path) -> None:
+    again = replace(dataset, out=tmp_path / "again")
+    write_dataset(again, jobs=2)
+    assert _digests(again.out) == _digests(dataset.out)
+
+
+def test_a_finished_folder_is_left_alone(dataset: Settings) -> None:
+    before = {path: path.stat().st_mtime_ns for path in dataset.out.rglob("*")}
+    write_dataset(dataset)
+    assert before == {path: path.stat().st_mtime_ns for path in dataset.out.rglob("*")}
+
+
+def test_a_folder_made_otherwise_is_refused(dataset: Settings, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"made with other settings.*settings.json.*delete it"):
+        write_dataset(replace(dataset, seed=6))
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"no phantom dataset.*choose another --out"):
+        write_dataset(replace(dataset, out=tmp_path))
+    assert (tmp_path / "letter.txt").read_text() == "mine"
+
+
+def test_a_failed_write_leaves_nothing(
+    dataset: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_csv", full)
+    broken = replace(dataset, out=tmp_path / "set", train=1, test=1)
+    with pytest.raises(UserError, match=r"No space left on device.*free some space"):
+        write_dataset(broken, jobs=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_cleared_away(dataset: Settings, tmp_path: Path) -> None:
+    left = tmp_path / ".set.partial" / "stage_2_images"
+    left.mkdir(parents=True)
+    (left / "ID_half.dcm").write_bytes(b"half")
+    write_dataset(replace(dataset, out=tmp_path / "set", train=1, test=1), jobs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert len(list((tmp_path / "set" / "stage_2_images").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"positives": 1.5}, "--positives 1.5: a share; give a number from 0 to 1"),
+        ({"train": 0}, "--train 0 --test 6: both sets need"),
+        ({"size": 10}, "--size 10: too small"),
+        ({"seed": -1}, "--seed -1: a seed is not negative"),
+    ],
+)
+def test_settings_that_make_no_dataset_are_refused(
+    dataset: Settings, change: dict[str, float], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        main(replace(dataset, **change))  # type: ignore[arg-type]
+
+
+def test_the_sheet_outlines_the_masks(dataset: Settings, tmp_path: Path) -> None:
+    target = tmp_path / "sheet.png"
+    main(replace(dataset, sheet=target))
+    assert target.stat().st_size > 10_000
+    ill, well = (phantom(1, pneumothorax=has, size=128) for has in (True, False))
+    page = np.asarray(sheet([ill, well], columns=2, side=160))
+    assert page.shape == (160, 320, 3)
+    orange = (page == (255, 170, 40)).all(axis=-1)
+    assert orange[:140, :160].any()
+    assert not orange[:140, 160:].any()

@@ -1,0 +1,189 @@
+"""The whole road through make, on a tiny phantom set: once undisturbed, once killed at every stage.
+
+The phantom set holds one truncated DICOM, which must not stop anything.
+"""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = (
+    "features.dataset",
+    "features.table",
+    "baseline.train",
+    "baseline.report",
+    "cnn.train",
+    "cnn.predict",
+    "cnn.evaluate",
+    "cnn.submit write",
+)
+
+
+def command(data: Path, run: Path, target: str = "submission") -> list[str]:
+    options = [f"DATA={data}", f"RUN={run}", "PROFILE=demo", "FOLDS=2", "CASES=2"]
+    return ["make", "--no-print-directory", target, *options, "CNN_OPTIONS=--epochs 2"]
+
+
+def start(data: Path, run: Path) -> subprocess.Popen:
+    """make in a process group of its own, so that it can be killed with all that it started."""
+    # A make above the tests must not hand its own flags down.
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.Popen(
+        command(data, run),
+        cwd=ROOT,
+        env=clean,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run_through(data: Path, run: Path) -> tuple[str, dict[str, float]]:
+    """Output of an undisturbed run and the seconds that each stage took."""
+    lines, marks = [], []
+    with start(data, run) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            marks += [(stage, time.monotonic()) for stage in STAGES if f"-m {stage}" in line]
+    output = "".join(lines)
+    assert process.returncode == 0, output
+    ends = [moment for _, moment in marks[1:]] + [time.monotonic()]
+    return output, {stage: end - begin for (stage, begin), end in zip(marks, ends, strict=True)}
+
+
+def kill_in(stage: str, after: float, data: Path, run: Path) -> bool:
+    """Run make, and kill everything with SIGKILL some seconds into a stage.
+
+    False if the stage had been finished before, since an earlier kill came late.
+    """
+    with start(data, run) as process:
+        assert process.stdout is not None
+        if not any(f"-m {stage}" in line for line in process.stdout):
+            return False
+        time.sleep(after)
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode == -signal.SIGKILL
+
+
+def times_of_change(run: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(run)): path.stat().st_mtime_ns
+        for path in sorted(run.rglob("*"))
+        if path.is_file() and ".settings" not in path.parts
+    }
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("phantoms") / "set"
+    sizes = ["--train", "30", "--test", "10", "--positives", "0.5", "--size", "256"]
+    subprocess.run(
+        [sys.executable, "-m", "features.phantom", "--out", folder, *sizes], cwd=ROOT, check=True
+    )
+    broken = folder / "stage_2_images" / f"{test_ids(folder)[3]}.dcm"
+    broken.write_bytes(broken.read_bytes()[:5000])
+    return folder
+
+
+def test_ids(folder: Path) -> list[str]:
+    return list(pd.read_csv(folder / "stage_2_sample_submission.csv")["ImageId"])
+
+
+test_ids.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory) -> tuple[Path, str, dict[str, float]]:
+    run = tmp_path_factory.mktemp("run") / "first"
+    return (run, *run_through(data, run))
+
+
+def test_the_submission_fits_the_sample(data, undisturbed):
+    run, output, _ = undisturbed
+    submission = pd.read_csv(run / "submission.csv", dtype=str)
+    assert list(submission.columns) == ["ImageId", "EncodedPixels"]
+    assert list(submission["ImageId"]) == test_ids(data)
+    assert submission["EncodedPixels"].notna().all()
+    assert "checked" in output and "Mean Dice per image" in output
+
+
+def test_a_truncated_dicom_is_set_aside_and_its_row_is_empty(data, undisturbed):
+    run, _, _ = undisturbed
+    broken = test_ids(data)[3]
+    quarantine = pd.read_csv(run / "quarantine.csv", dtype=str)
+    assert list(quarantine["id"]) == [broken]
+    assert f"{broken}.dcm" in quarantine["reason"].iloc[0]
+    submission = pd.read_csv(run / "submission.csv", dtype=str).set_index("ImageId")
+    assert submission.loc[broken, "EncodedPixels"] == "-1"
+
+
+def test_no_image_was_judged_by_a_model_that_saw_its_patient(undisturbed):
+    run, _, _ = undisturbed
+    dataset = pd.read_parquet(run / "dataset.parquet")
+    inside = dataset[dataset["fold"] >= 0]
+    assert inside.groupby("patient")["fold"].nunique().max() == 1
+    assert (dataset.loc[dataset["split"] == "test", "fold"] == -1).all()
+    assert not set(inside["patient"]) & set(dataset.loc[dataset["split"] == "test", "patient"])
+
+
+def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_it(
+    data, undisturbed
+):
+    run, _, _ = undisturbed
+    before = times_of_change(run)
+    output, _ = run_through(data, run)
+    assert not any(f"-m {stage}" in output for stage in STAGES), output
+    assert times_of_change(run) == before
+    (run / "gate.json").unlink()
+    output, _ = run_through(data, run)
+    made = [stage for stage in STAGES if f"-m {stage}" in output]
+    assert made == ["cnn.evaluate", "cnn.submit write"]
+
+
+def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbed, tmp_path):
+    first, _, times = undisturbed
+    assert set(times) == set(STAGES)
+    kills = [kill_in(stage, 0.6 * times[stage], data, tmp_path / "run") for stage in STAGES]
+    assert sum(kills) >= len(STAGES) - 2
+    run_through(data, tmp_path / "run")
+    for name in ("submission.csv", "features.parquet", "baseline/oof.csv", "gate.json"):
+        assert digest(tmp_path / "run" / name) == digest(first / name), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["features.dataset", "--data", "nowhere", "--run", "r"], "nowhere: no such folder"),
+        (["features.table", "--run", "nowhere"], "dataset.parquet: no such file"),
+        (["baseline.train", "--run", "nowhere"], "dataset.parquet: no such file"),
+        (["cnn.train", "--run", "nowhere"], "dataset.parquet: no such file"),
+        (["cnn.evaluate", "--run", "nowhere"], "oof.csv: no such file"),
+        (["cnn.submit", "write", "--run", "nowhere"], "no such file"),
+    ],
+)
+def test_mistakes_on_the_command_line_end_in_one_sentence(tmp_path, arguments, message):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and message in done.stderr
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
