@@ -38,11 +38,11 @@ def dice(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     return 1.0 if total == 0 else 2 * int((mask & truth).sum()) / total
 
 
-def auc(labels: Floats, scores: Floats, weights: Floats | None = None) -> float:
+def auc(labels: Floats, scores: Floats) -> float:
     """Area under the ROC curve; NaN where only one class is present."""
-    if len(np.unique(labels[weights > 0] if weights is not None else labels)) < 2:
+    if len(np.unique(labels)) < 2:
         return float("nan")
-    return float(roc_auc_score(labels, scores, sample_weight=weights))
+    return float(roc_auc_score(labels, scores))
 
 
 def calibration_error(labels: Floats, probabilities: Floats, bins: int = 10) -> float:
@@ -85,6 +85,11 @@ def bootstrap(
     return Estimate(score(np.arange(len(patients))), float(low), float(high))
 
 
+def mean(values: Floats, patients: NDArray[np.object_]) -> Estimate:
+    """Mean of one value an image, with its interval over resampled patients."""
+    return bootstrap(lambda rows: float(values[rows].mean()), patients)
+
+
 def verdict(
     labels: Floats, probabilities: Floats, patients: NDArray[np.object_]
 ) -> dict[str, Estimate]:
@@ -104,12 +109,13 @@ def verdict(
     measures: dict[str, Callable[[Floats, Floats], float]] = {
         "auc": auc,
         "average_precision": lambda y, p: (
-            float(average_precision_score(y, p)) if y.any() else np.nan
+            float(average_precision_score(y, p)) if y.any() else float("nan")
         ),
         "brier": lambda y, p: float(brier_score_loss(y, p)),
         "calibration_error": calibration_error,
     }
-    return {
-        name: bootstrap(lambda rows, f=f: f(labels[rows], probabilities[rows]), patients)  # type: ignore[misc]
-        for name, f in measures.items()
-    }
+
+    def estimate(measure: Callable[[Floats, Floats], float]) -> Estimate:
+        return bootstrap(lambda rows: measure(labels[rows], probabilities[rows]), patients)
+
+    return {name: estimate(measure) for name, measure in measures.items()}

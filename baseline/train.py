@@ -102,11 +102,9 @@ def evaluate(predicted: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, o
     metrics: dict[str, object] = {"out_of_fold": _scores(known, known["label"])}
     weak = predicted[predicted["weak"].notna()]
     if len(weak):
-        hard = (weak["weak"] > 0.5).to_numpy(float)
-        agreement = scores.bootstrap(
-            lambda rows: scores.auc(hard[rows], weak["raw"].to_numpy()[rows]),
-            weak["patient"].to_numpy(object),
-        )
+        hard = np.asarray(weak["weak"] > 0.5, float)
+        raw, patients = weak["raw"].to_numpy(float), weak["patient"].to_numpy(object)
+        agreement = scores.bootstrap(lambda rows: scores.auc(hard[rows], raw[rows]), patients)
         metrics["agreement_with_weak_labels"] = {"images": len(weak), "auc": asdict(agreement)}
     if truth is not None:
         test = predicted.merge(truth, on="id")

@@ -42,24 +42,21 @@ def collect(run: Path, rows: pd.DataFrame, what: str) -> gate.Evidence:
     what : str
         Name on the progress bar.
     """
-    top, area, dice = [], [], []
-    maps = stream_maps(run, list(rows["id"]))
-    bar = command.progress(zip(rows.itertuples(), maps, strict=True), what, total=len(rows))
-    for row, probability in bar:
-        shape = (int(row.rows), int(row.columns))
-        truth = None if pd.isna(row.mask) else rle.decode(row.mask, shape)
-        found = masks.measure(masks.to_original(probability, shape), truth)
-        for values, value in zip((top, area, dice), found, strict=True):
-            values.append(value)
+    shapes = list(zip(rows["rows"].tolist(), rows["columns"].tolist(), strict=True))
+    texts: list[str | None] = [None if pd.isna(text) else str(text) for text in rows["mask"]]
+    images = zip(shapes, texts, stream_maps(run, rows["id"].tolist()), strict=True)
     count = len(gate.LEVELS)
-    positive = np.where(rows["mask"].isna(), np.nan, (rows["mask"] != rle.EMPTY).fillna(False))
-    probability = rows["probability"].to_numpy(float)
+    top = np.empty(len(rows))
+    area, dice = np.empty((len(rows), count)), np.empty((len(rows), count))
+    for row, item in enumerate(command.progress(images, what, total=len(rows))):
+        shape, text, probability = item
+        truth = None if text is None else rle.decode(text, shape)
+        levels = masks.to_original(probability, shape)
+        top[row], area[row], dice[row] = masks.measure(levels, truth)
+    positive = [np.nan if text is None else float(text != rle.EMPTY) for text in texts]
+    odds = np.clip(rows["probability"].to_numpy(float), 1e-6, 1 - 1e-6)
     return gate.Evidence(
-        log_odds=logit(np.clip(probability, 1e-6, 1 - 1e-6)),
-        top=np.array(top, float),
-        area=np.array(area, float).reshape(-1, count),
-        dice=np.array(dice, float).reshape(-1, count),
-        positive=positive.astype(float),
+        log_odds=logit(odds), top=top, area=area, dice=dice, positive=np.array(positive)
     )
 
 
@@ -90,9 +87,7 @@ def _board(
     """Mean Dice of each policy with its interval, and the same over positives and negatives."""
     return {
         policy: {
-            "dice": asdict(
-                scores.bootstrap(lambda rows, v=values: float(v[rows].mean()), patients)
-            ),  # type: ignore[misc]
+            "dice": asdict(scores.mean(values, patients)),
             "positives": float(values[positive].mean()),
             "negatives": float(values[~positive].mean()),
         }
@@ -142,10 +137,9 @@ def _mask_alone(
     """
     means = evidence.dice[positive].mean(axis=0)
     best = int(means.argmax())
-    values = evidence.dice[:, best]
-    dice = scores.bootstrap(lambda r: float(values[positive][r].mean()), patients[positive])
+    dice = scores.mean(evidence.dice[positive, best], patients[positive])
     top = scores.bootstrap(
-        lambda r: scores.auc(positive[r].astype(float), evidence.top[r]), patients
+        lambda rows: scores.auc(evidence.positive[rows], evidence.top[rows]), patients
     )
     level = float(gate.LEVELS[best] / 255)
     return {

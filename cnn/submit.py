@@ -61,24 +61,23 @@ def codes(run: Path, policy: str | None) -> Iterator[tuple[str, str]]:
         If the gate is missing or has no such policy.
     """
     content = files.read_json(run / "gate.json")
-    name = policy or content["default"]
-    if name not in content["rules"]:
-        raise UserError(f"policy = {name}: known policies are {', '.join(content['rules'])}.")
-    rule = gate.from_json(content["rules"][name])
+    chosen = policy or content["default"]
+    if chosen not in content["rules"]:
+        raise UserError(f"policy = {chosen}: known policies are {', '.join(content['rules'])}.")
+    rule = gate.from_json(content["rules"][chosen])
     rows = evaluate.read_predictions(run, "test")
     rows["mask"] = pd.NA  # the rule must not know a truth
     evidence = evaluate.collect(run, rows, "weighing test images")
     speaks = gate.speaks(rule, evidence)
+    for image_id in rows["id"][~speaks]:
+        yield str(image_id), rle.EMPTY
     spoken = rows[speaks]
-    for name in rows["id"][~speaks]:
-        yield name, rle.EMPTY
-    maps = stream_maps(run, list(spoken["id"]))
-    bar = command.progress(
-        zip(spoken.itertuples(), maps, strict=True), "drawing masks", len(spoken)
-    )
-    for row, probability in bar:
-        levels = masks.to_original(probability, (int(row.rows), int(row.columns)))
-        yield str(row.id), rle.encode(masks.cut(levels, rule.mask_level))
+    ids = spoken["id"].tolist()
+    shapes = zip(spoken["rows"].tolist(), spoken["columns"].tolist(), strict=True)
+    drawn = zip(ids, shapes, stream_maps(run, ids), strict=True)
+    for image_id, shape, probability in command.progress(drawn, "drawing masks", len(ids)):
+        levels = masks.to_original(probability, shape)
+        yield image_id, rle.encode(masks.cut(levels, rule.mask_level))
 
 
 def write(settings: Write) -> None:
@@ -171,7 +170,7 @@ def check(settings: Check) -> None:
 def _mean(values: np.ndarray) -> scores.Estimate:
     """Mean with its interval; without patients, each image counts as its own."""
     images = np.arange(len(values)).astype(object)
-    return scores.bootstrap(lambda rows: float(values[rows].mean()), images)
+    return scores.mean(values, images)
 
 
 def summary(settings: Summary) -> None:

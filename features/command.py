@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeVar, get_type_hints
 
 import tyro
@@ -71,7 +71,7 @@ def progress(
     unit : str
         What is counted.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     console = Console(stderr=True)
     columns = (
