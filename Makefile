@@ -100,7 +100,8 @@ $(DATASET) &: $(DATA_FILES) $(SETTINGS)/dataset \
 		$(addprefix features/,dataset.py layouts.py images.py folds.py rle.py) | $(ENV)
 	$(PY) -m features.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)
 
-FEATURE_CODE := $(addprefix features/,images.py lungs.py zones.py prepared.py registry.py table.py \
+FEATURE_CODE := $(addprefix features/,images.py lungs.py lungs_cascade.py lungs_frames.py lungs_views.py \
+	lungs_model.npz zones.py prepared.py registry.py table.py \
 	firstorder.py glcm.py gradients.py lbp.py shape.py)
 features: $(RUN)/features.parquet ## measure the features of every image
 $(RUN)/features.parquet: $(RUN)/dataset.parquet $(FEATURE_CODE) | $(ENV)
@@ -115,7 +116,8 @@ $(BASELINE) &: $(RUN)/features.parquet $(SETTINGS)/baseline \
 
 report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
 $(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report \
-		$(addprefix baseline/,explain.py plots.py report.py templates/report.html) | $(ENV)
+		$(addprefix baseline/,explain.py reasons.py painting.py cases.py gallery.py inputs.py plots.py report.py \
+		templates/report.html) | $(ENV)
 	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)
 
 CNN := $(RUN)/cnn/maps/index.csv

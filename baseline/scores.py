@@ -45,14 +45,6 @@ def auc(labels: Floats, scores: Floats) -> float:
     return float(roc_auc_score(labels, scores))
 
 
-def calibration_error(labels: Floats, probabilities: Floats, bins: int = 10) -> float:
-    """Expected calibration error over bins of equal counts (Naeini et al. 2015)."""
-    order = np.argsort(probabilities, kind="stable")
-    parts = np.array_split(order, min(bins, len(order)))
-    gaps = [abs(labels[p].mean() - probabilities[p].mean()) * len(p) for p in parts]
-    return float(sum(gaps) / len(order))
-
-
 def bootstrap(
     score: Callable[[NDArray[np.intp]], float],
     patients: NDArray[np.object_],
@@ -104,7 +96,7 @@ def verdict(
     Returns
     -------
     dict of str to Estimate
-        AUC, average precision, Brier score and expected calibration error.
+        AUC, average precision and Brier score.
     """
     measures: dict[str, Callable[[Floats, Floats], float]] = {
         "auc": auc,
@@ -112,7 +104,6 @@ def verdict(
             float(average_precision_score(y, p)) if y.any() else float("nan")
         ),
         "brier": lambda y, p: float(brier_score_loss(y, p)),
-        "calibration_error": calibration_error,
     }
 
     def estimate(measure: Callable[[Floats, Floats], float]) -> Estimate:

@@ -99,14 +99,21 @@ def asymmetry(row: dict[str, float]) -> dict[str, float]:
     return found
 
 
+_PLACES = {
+    "whole": "whole lung",
+    **{name: f"{name} zone" for name in ("upper", "middle", "lower")},
+    **{name: name for name in ("apex", "base", "rim", "core")},
+}
+
+
 def zone_in_words(zone: str) -> str:
     """A zone as a reader says it: "right_apex" is "apex of the right lung"."""
     side, _, part = zone.partition("_")
     if zone == "image":
         return "whole image"
     if side not in SIDES:
-        return f"{'whole lung' if zone == 'whole' else zone} of both lungs compared"
-    return f"whole {side} lung" if part == "whole" else f"{part} of the {side} lung"
+        return f"{_PLACES[zone]}, both sides compared"
+    return f"whole {side} lung" if part == "whole" else f"{_PLACES[part]} of the {side} lung"
 
 
 def describe(name: str) -> Feature:

@@ -53,9 +53,3 @@ def test_bootstrap_resamples_patients_not_images():
     grouped = scores.bootstrap(lambda rows: float(values[rows].mean()), patients)
     # Ten copies of a patient say no more than one.
     assert grouped.high - grouped.low == pytest.approx(2 * 1.96 / np.sqrt(40), rel=0.3)
-
-
-def test_calibration_error():
-    labels = np.array([0.0, 1] * 50)
-    assert scores.calibration_error(labels, np.full(100, 0.5)) == pytest.approx(0, abs=0.02)
-    assert scores.calibration_error(labels, np.full(100, 0.9)) == pytest.approx(0.4, abs=0.02)

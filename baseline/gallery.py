@@ -1,0 +1,202 @@
+"""One case of the report: its picture with the painted zones, its waterfalls and its sentences.
+
+A case is drawn from plain numbers by a function of its own, so that cases can be drawn by several
+processes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from baseline import painting
+from baseline.explain import PLACES
+from baseline.painting import Region
+from baseline.reasons import Case, Reason, family_in_words, label, sentences, where
+from features import images, registry, rle
+from features.prepared import prepare, working_size
+
+Floats = NDArray[np.float64]
+
+# Bars of a waterfall before the rest is summed in one.
+MEASURES, PLACES_SHOWN = 8, 7
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One step of a waterfall; its place is in percent of the track's width.
+
+    Parameters
+    ----------
+    what, where : str
+        Names of the contribution.
+    note : str
+        Remark, e.g. the value's percentile.
+    value : float
+        Contribution in log-odds; the running total for kind "total".
+    left, width : float
+        Where the bar starts and how wide it is, in percent.
+    kind : {"for", "against", "total"}
+    """
+
+    what: str
+    where: str
+    note: str
+    value: float
+    left: float
+    width: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An X-ray and what is drawn on it.
+
+    Parameters
+    ----------
+    uri : str
+        JPEG data URI.
+    width, height : int
+        In pixels; outlines use the same coordinates.
+    regions : list of Region
+        Painted parts of the lungs.
+    truth : str
+        Outline of the true mask, "" for none.
+    """
+
+    uri: str
+    width: int
+    height: int
+    regions: list[Region]
+    truth: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is needed to draw a case, apart from the sentences' numbers.
+
+    Parameters
+    ----------
+    id, path : str
+        The image.
+    size : (int, int)
+        Its rows and columns.
+    mask : str
+        Run-length code of the true mask.
+    case : Case
+        SHAP values, percentiles and calibration.
+    """
+
+    id: str
+    path: str
+    size: tuple[int, int]
+    mask: str
+    case: Case
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn case."""
+
+    id: str
+    picture: Picture
+    reasons: list[Reason]
+    by_measure: list[Bar]
+    by_place: list[Bar]
+    by_family: list[Bar]
+    top_place: str
+
+
+def draw(order: Order) -> Drawn:
+    """Draw one case.
+
+    Raises
+    ------
+    UnreadableImage
+        If the image cannot be read any more.
+    """
+    case = order.case
+    evidence = pd.Series({name: float(case.within(name).sum()) for name in PLACES})
+    families = pd.Series(case.shap).groupby([name.split(".")[0] for name in case.names]).sum()
+    places = [(where(str(name)), "", "", value) for name, value in evidence.items()]
+    kinds = [(family_in_words(str(name)), "", "", value) for name, value in families.items()]
+    return Drawn(
+        id=order.id,
+        picture=picture(order, evidence),
+        reasons=sentences(case),
+        by_measure=_measure_bars(case),
+        by_place=waterfall(case.base, places, PLACES_SHOWN, "places"),
+        by_family=waterfall(case.base, kinds, len(kinds), "families"),
+        top_place=where(str(evidence.idxmax())) if evidence.max() > 0 else "",
+    )
+
+
+def picture(order: Order, evidence: pd.Series) -> Picture:
+    """The X-ray at the working size of 512 pixels, with painted zones and the true mask."""
+    pixels = images.read(order.path)[1]
+    prepared = prepare(pixels)
+    small = working_size(pixels)
+    rows, columns = small.shape
+    truth = rle.decode(order.mask, order.size)
+    return Picture(
+        uri=painting.jpeg(small),
+        width=columns,
+        height=rows,
+        regions=painting.regions(prepared.zones, evidence),
+        truth=painting.outline(painting.shrink(truth, small.shape)),
+    )
+
+
+def _measure_bars(case: Case) -> list[Bar]:
+    steps = [
+        (
+            label(name),
+            where(registry.describe(name).zone),
+            f"percentile {rank:.0f}",
+            float(value),
+        )
+        for name, rank, value in zip(case.names, case.percentiles, case.shap, strict=True)
+    ]
+    return waterfall(case.base, steps, MEASURES, "measures")
+
+
+def waterfall(
+    base: float, steps: list[tuple[str, str, str, float]], count: int, plural: str
+) -> list[Bar]:
+    """Bars from the base value to the score, the largest contributions first, none dropped.
+
+    Parameters
+    ----------
+    base : float
+        Where the waterfall starts, in log-odds.
+    steps : list of (what, where, note, contribution)
+    count : int
+        Number of single bars; all others are summed in one.
+    plural : str
+        What the others are called.
+    """
+    ordered = sorted(steps, key=lambda step: -abs(step[3]))
+    rest = ordered[count:]
+    shown = ordered[:count]
+    if rest:
+        shown = [*shown, (f"all {len(rest)} other {plural}", "", "", sum(s[3] for s in rest))]
+    stops = base + np.concatenate(([0.0], np.cumsum([step[3] for step in shown])))
+    low, high = min(stops.min(), 0.0), max(stops.max(), 0.0)
+    # A little air on both sides keeps the outermost bars off the edge.
+    span = (high - low) * 1.04 or 1.0
+    low -= (high - low) * 0.02
+
+    def percent(value: float) -> float:
+        return round(100 * (value - low) / span, 2)
+
+    def total(what: str, value: float) -> Bar:
+        left, right = sorted((percent(0.0), percent(value)))
+        return Bar(what, "", "", value, left, right - left, "total")
+
+    bars = [total("before the image is seen", base)]
+    for (what, place, note, value), start, stop in zip(shown, stops[:-1], stops[1:], strict=True):
+        left, right = sorted((percent(start), percent(stop)))
+        kind = "for" if value >= 0 else "against"
+        bars.append(Bar(what, place, note, value, left, right - left, kind))
+    return [*bars, total("score of this image", float(stops[-1]))]

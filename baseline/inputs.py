@@ -1,0 +1,173 @@
+"""What the report is made from: a run's predictions, checked against its models, and their reasons.
+
+Predictions are read as `baseline.train` wrote them and computed once more from the saved models, so
+that a report never explains a score that another model gave.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from baseline import calibrate, explain
+from baseline.calibrate import Calibration
+from baseline.classifier import load
+from baseline.explain import Explanation
+from baseline.reasons import Case, percentiles
+from features import files
+from features.files import UserError
+from features.table import read as read_features
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the report is made from.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+        Rows of dataset.parquet, indexed by image id.
+    table : DataFrame
+        Features of all predicted images, indexed by image id.
+    predicted : DataFrame
+        Predictions of the same images in the same order, out of fold and deployed.
+    metrics : dict
+        Content of baseline/metrics.json.
+    truth : DataFrame or None
+        Test truth, read for scoring alone.
+    calibrations : dict of int to Calibration
+        By fold; -1 for deployed images.
+    explanation : Explanation
+        SHAP values of the same images in the same order.
+    right : (n, m) array
+        Share of the right lung in each feature, from `explain.right_shares`.
+    """
+
+    dataset: pd.DataFrame
+    table: pd.DataFrame
+    predicted: pd.DataFrame
+    metrics: dict[str, Any]
+    truth: pd.DataFrame | None
+    calibrations: dict[int, Calibration]
+    explanation: Explanation
+    right: Floats
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read oof.csv or test.csv of `baseline.train`.
+
+    Raises
+    ------
+    UserError
+        If it is missing or has other columns.
+    """
+    try:
+        # An id may be called "NA" or "007": only numbers may be missing.
+        rows = pd.read_csv(
+            path,
+            dtype={"id": str, "patient": str},
+            keep_default_na=False,
+            na_values={"label": [""], "weak": [""]},
+        )
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `make baseline` first.") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a csv ({error}); delete it and run make again.") from None
+    missing = {"id", "patient", "fold", "label", "raw", "probability", "kind"} - set(rows.columns)
+    if missing:
+        raise UserError(f"{path}: column {min(missing)!r} is missing; run `make baseline` again.")
+    return rows
+
+
+def read_inputs(run: Path) -> Inputs:
+    """Read a run folder and explain all its predictions.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, or the predictions are not those of the saved models.
+    """
+    dataset = files.read_table(run / "dataset.parquet").set_index("id")
+    oof = read_predictions(run / "baseline" / "oof.csv")
+    test = read_predictions(run / "baseline" / "test.csv")
+    metrics = files.read_json(run / "baseline" / "metrics.json")
+    if "out_of_fold" not in metrics:
+        raise UserError(f"{run / 'baseline' / 'metrics.json'}: no scores; run `make baseline`.")
+    predicted = pd.concat((oof, test[test["kind"] == "deployed"]), ignore_index=True)
+    table = read_features(run)
+    unknown = set(predicted["id"]) - (set(table.index) & set(dataset.index))
+    if unknown:
+        raise UserError(
+            f"{run / 'baseline'}: {min(unknown)} is predicted, but features.parquet or "
+            "dataset.parquet does not hold it; run `make baseline` again."
+        )
+    table = table.loc[predicted["id"]]
+    boosters = [load(run / "baseline" / f"fold{k}.txt") for k in range(oof["fold"].max() + 1)]
+    explanation = explain.explain(boosters, table, predicted["fold"].to_numpy())
+    calibrations = read_calibrations(run, oof)
+    _check_fresh(run, predicted, explanation, calibrations)
+    truth_path = run / "truth.parquet"
+    truth = files.read_table(truth_path) if truth_path.exists() else None
+    training = table[(predicted["fold"] >= 0).to_numpy()]
+    right = explain.right_shares(explanation.names, table, training)
+    return Inputs(dataset, table, predicted, metrics, truth, calibrations, explanation, right)
+
+
+def read_calibrations(run: Path, oof: pd.DataFrame) -> dict[int, Calibration]:
+    """The calibration of each fold, fitted on the other folds, and under -1 the deployed one."""
+    stored = files.read_json(run / "baseline" / "calibration.json")
+    found = {-1: Calibration(float(stored["slope"]), float(stored["intercept"]))}
+    known = oof[oof["label"].notna()]
+    for fold in range(oof["fold"].max() + 1):
+        other = known[known["fold"] != fold]
+        found[fold] = calibrate.fit(other["raw"].to_numpy(), other["label"].to_numpy(float))
+    return found
+
+
+def _check_fresh(
+    run: Path,
+    predicted: pd.DataFrame,
+    explanation: Explanation,
+    calibrations: dict[int, Calibration],
+) -> None:
+    """Refuse predictions that are not those of the models explained."""
+    raw = predicted["raw"].to_numpy()
+    gap = np.abs(explanation.scores - raw)
+    calibrated = [calibrations[f](np.array(r)) for f, r in zip(predicted["fold"], raw, strict=True)]
+    gap = np.maximum(gap, np.abs(np.array(calibrated) - predicted["probability"]))
+    if gap.max() > explain.TOLERANCE:
+        raise UserError(
+            f"{run / 'baseline'}: the prediction of {predicted['id'][int(gap.argmax())]} is not "
+            "that of the saved models; run `make baseline` again."
+        )
+
+
+def make_cases(inputs: Inputs, rows: list[int]) -> list[Case]:
+    """The numbers behind the sentences on some images, given by their row numbers.
+
+    An image is compared with those that taught the models judging it.
+    """
+    names = inputs.explanation.names
+    features = inputs.table[list(names)].to_numpy()
+    folds = inputs.predicted["fold"].to_numpy()
+    ranks = np.empty((len(rows), len(names)))
+    for fold in np.unique(folds[rows]):
+        own = np.flatnonzero(folds[rows] == fold)
+        teachers = features[(folds >= 0) & (folds != fold)]
+        ranks[own] = percentiles(teachers, features[np.array(rows)[own]])
+    return [
+        Case(
+            names=names,
+            shap=inputs.explanation.values[row],
+            base=float(inputs.explanation.base[row]),
+            percentiles=rank,
+            right=inputs.right[row],
+            calibration=inputs.calibrations[int(folds[row])],
+        )
+        for row, rank in zip(rows, ranks, strict=True)
+    ]

@@ -1,0 +1,148 @@
+"""The report's figures: ROC curve, reliability, and shap's beeswarm, as PNG or SVG data URIs.
+
+Figures are made without pyplot's global state where they are our own; shap's plot needs an axes of
+ours to stay out of it too.
+"""
+
+import base64
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+
+from baseline.explain import Explanation, importance, shap_module
+from baseline.reasons import label, where
+from features import registry
+
+Floats = NDArray[np.float64]
+
+# Colours with enough contrast on white; red for and blue against, as in shap's own plots.
+INK, MUTED, LINE = "#1c2733", "#5b6875", "#1f5f99"
+Z95 = 1.959964
+
+
+def uri(figure: Figure) -> str:
+    """A figure as a PNG data URI, the same bytes for the same figure."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+    figure.clear()
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _square(x: str, y: str) -> Figure:
+    figure = Figure(figsize=(3.9, 3.9), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color="#b8c0c8", lw=1, ls="--")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.set_xlabel(x, color=INK)
+    axes.set_ylabel(y, color=INK)
+    axes.tick_params(colors=MUTED)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def roc(curves: dict[str, tuple[Floats, Floats]]) -> str:
+    """ROC curves.
+
+    Parameters
+    ----------
+    curves : dict of (labels, probabilities)
+        One curve each, by its name in the legend; labels are 0 and 1, both present.
+    """
+    figure = _square("1 − specificity (share of false alarms)", "sensitivity (share found)")
+    axes = figure.axes[0]
+    for (name, (labels, scores)), style in zip(curves.items(), ("-", ":", "-."), strict=False):
+        false, true, _ = roc_curve(labels, scores)
+        axes.plot(false, true, style, color=LINE, lw=2, label=name)
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    return uri(figure)
+
+
+def reliability_bins(labels: Floats, probabilities: Floats, bins: int) -> Floats:
+    """Bins of equal counts: predicted and observed share, and the latter's 95% Wilson interval.
+
+    Parameters
+    ----------
+    labels : (n,) array of 0 and 1
+    probabilities : (n,) array in [0, 1]
+    bins : int
+
+    Returns
+    -------
+    (bins, 4) array
+        Mean probability, share of positives, lower and upper end (Wilson 1927).
+    """
+    found = []
+    for part in np.array_split(np.argsort(probabilities, kind="stable"), min(bins, len(labels))):
+        n, share = len(part), labels[part].mean()
+        centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+        half = Z95 * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
+        found.append((probabilities[part].mean(), share, centre - half, centre + half))
+    return np.array(found)
+
+
+def reliability(labels: Floats, probabilities: Floats) -> str:
+    """Reliability diagram: how often it is true what the model says with a given probability."""
+    # About 15 images a bin: fewer would show noise, not calibration.
+    bins = reliability_bins(labels, probabilities, int(np.clip(len(labels) // 15, 2, 10)))
+    figure = _square("probability the model gave", "share that had a pneumothorax")
+    axes = figure.axes[0]
+    axes.vlines(bins[:, 0], bins[:, 2], bins[:, 3], color=LINE, lw=1.2, alpha=0.6)
+    axes.plot(bins[:, 0], bins[:, 1], "o-", color=LINE, lw=1.5, ms=5)
+    return uri(figure)
+
+
+def beeswarm(explanation: Explanation, features: NDArray[np.floating], count: int = 12) -> str:
+    """shap's beeswarm of the measures that move the verdict most.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    features : (n, m) array
+        The features' values, in the explanation's order.
+    count : int
+        Number of measures; the sum of all others is no row, since it has no value to colour by.
+    """
+    top = list(importance(explanation).index[:count])
+    columns = [explanation.names.index(name) for name in top]
+    shap = shap_module()
+    table = shap.Explanation(
+        values=explanation.values[:, columns],
+        base_values=explanation.base,
+        data=np.asarray(features, float)[:, columns],
+        feature_names=[_tick(name) for name in top],
+    )
+    # Narrow enough for a phone: the names stand above their rows, not beside them.
+    figure = Figure(figsize=(5.6, 0.55 * len(top) + 0.8), layout="constrained")
+    axes = figure.add_subplot()
+    # shap shuffles the dots with numpy's global generator: seed it for the same picture each
+    # time, and give the state back.
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        shap.plots.beeswarm(
+            table, max_display=len(top), ax=axes, show=False, plot_size=None, s=9,
+            group_remaining_features=False, color_bar=False,
+        )  # fmt: skip
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+    axes.set_yticks([])
+    for row, name in enumerate(reversed(top)):
+        axes.text(
+            0, row + 0.42, _tick(name), transform=axes.get_yaxis_transform(), fontsize=9, color=INK
+        )
+    axes.set_ylim(-0.6, len(top) - 0.2)
+    axes.set_xlabel("SHAP value: change of the log-odds of pneumothorax", fontsize=10)
+    axes.tick_params(axis="x", labelsize=9)
+    return uri(figure)
+
+
+def _tick(name: str) -> str:
+    """A feature as the name of its row: what and where."""
+    words = label(name).removeprefix("difference in ")
+    words = words if len(words) <= 44 else words[:43].rsplit(" ", 1)[0] + " …"
+    return f"{words} · {where(registry.describe(name).zone)}"

@@ -1,0 +1,233 @@
+"""Reasons: exact Shapley values, sums without loss, and sentences rebuilt from the SHAP table."""
+
+import re
+from itertools import combinations
+from math import exp, factorial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from baseline import explain, reasons
+from baseline.calibrate import Calibration
+from baseline.classifier import Verdict, raw_scores
+from features.files import UserError
+
+NAMES = (
+    "firstorder.right_rim.mean",
+    "firstorder.left_rim.mean",
+    "asymmetry.rim.firstorder_mean",
+    "glcm.left_apex.contrast_d1",
+    "shape.image.width",
+)
+
+
+def make(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Features of which the rims decide; the comparison is what the rims make it."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(rng.normal(size=(n, len(NAMES))), columns=list(NAMES))
+    table[NAMES[2]] = (table[NAMES[0]] - table[NAMES[1]]).abs()
+    labels = (table[NAMES[2]] + 0.3 * rng.normal(size=n) > 1.2).to_numpy(float)
+    return table.astype(np.float32).set_index(pd.Index([f"i{k}" for k in range(n)])), labels
+
+
+def fit(seed: int = 0, names: tuple[str, ...] = NAMES, rounds: int = 25) -> Verdict:
+    table, labels = make(200, seed)
+    model = Verdict(rounds=rounds, feature_share=1.0, leaf_size=5, leaves=4, mirrored=False)
+    return model.fit(table[list(names)], labels)
+
+
+def expectation(node: dict, row: np.ndarray, known: frozenset[int]) -> float:
+    """Expected leaf value of a tree if only some features are known, by the training counts."""
+    if "leaf_value" in node:
+        return node["leaf_value"]
+    children = [node["left_child"], node["right_child"]]
+    if node["split_feature"] in known:
+        chosen = children[0 if row[node["split_feature"]] <= node["threshold"] else 1]
+        return expectation(chosen, row, known)
+    counts = [child.get("internal_count", child.get("leaf_count")) for child in children]
+    values = [expectation(child, row, known) for child in children]
+    return float(np.dot(counts, values) / sum(counts))
+
+
+def brute_force(booster, row: np.ndarray) -> np.ndarray:
+    """Shapley values by their definition, over all subsets of features (Shapley 1953)."""
+    trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
+    m = len(row)
+    result = np.zeros(m)
+    for i in range(m):
+        others = [j for j in range(m) if j != i]
+        for size in range(m):
+            weight = factorial(size) * factorial(m - size - 1) / factorial(m)
+            for subset in combinations(others, size):
+                have = frozenset(subset)
+                gain = sum(
+                    expectation(tree, row, have | {i}) - expectation(tree, row, have)
+                    for tree in trees
+                )
+                result[i] += weight * gain
+    return result
+
+
+def test_values_are_shapley_values_by_definition():
+    booster = fit(rounds=4).booster_
+    table = make(3, seed=9)[0]
+    base, values = explain.values_of(booster, table)
+    # LightGBM compares in double precision what the table holds in single.
+    for row, found in zip(table.to_numpy(float), values, strict=True):
+        np.testing.assert_allclose(found, brute_force(booster, row), atol=1e-9)
+    trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
+    nothing = sum(expectation(tree, row, frozenset()) for tree in trees)
+    assert base == pytest.approx(nothing, abs=1e-9)
+
+
+def test_base_and_values_add_up_to_the_raw_score_of_the_models_that_judged():
+    boosters = [fit(seed).booster_ for seed in range(3)]
+    table = make(40, seed=7)[0]
+    folds = np.arange(40) % 4 - 1
+    found = explain.explain(boosters, table, folds)
+    raw = np.stack([raw_scores(booster, table) for booster in boosters])
+    expected = np.where(folds < 0, raw.mean(axis=0), raw[folds, np.arange(40)])
+    np.testing.assert_allclose(found.scores, expected, atol=explain.TOLERANCE)
+    # A deployed image's values are the mean of the folds', feature by feature.
+    each = np.stack([explain.values_of(booster, table)[1] for booster in boosters])
+    np.testing.assert_allclose(found.values[folds < 0], each.mean(axis=0)[folds < 0], atol=1e-12)
+
+
+def test_columns_are_matched_by_name_and_a_missing_one_is_refused():
+    booster, table = fit().booster_, make(5)[0]
+    shuffled = table[list(NAMES[::-1])]
+    np.testing.assert_array_equal(
+        explain.values_of(booster, table)[1], explain.values_of(booster, shuffled)[1]
+    )
+    with pytest.raises(UserError, match=r"glcm\.left_apex\.contrast_d1' is missing"):
+        explain.values_of(booster, table.drop(columns=NAMES[3]))
+
+
+def made_up(values: list[list[float]]) -> explain.Explanation:
+    ids = np.array([f"i{k}" for k in range(len(values))], object)
+    return explain.Explanation(ids, NAMES, np.full(len(values), -1.0), np.array(values, float))
+
+
+def test_sums_are_those_counted_by_hand():
+    found = made_up([[1, 2, 4, 8, 16]])
+    family = explain.sums(found, "family").loc["i0"]
+    assert family.to_dict() == {"firstorder": 3, "asymmetry": 4, "glcm": 8, "shape": 16}
+    zone = explain.sums(found, "zone").loc["i0"]
+    assert zone.to_dict() == {"right_rim": 1, "left_rim": 2, "rim": 4, "left_apex": 8, "image": 16}
+
+
+def test_a_comparison_goes_to_the_side_that_is_out_of_the_ordinary():
+    training = pd.DataFrame([[-1.0, 1, 2, 0, 0], [1.0, -1, 2, 0, 0]], columns=list(NAMES))
+    table = pd.DataFrame([[3.0, -1, 4, 0, 0], [0.0, 0, 0, 0, 0]], columns=list(NAMES))
+    right = explain.right_shares(NAMES, table, training)
+    # The median of both sides is 0: the right lies 3 from it, the left 1.
+    np.testing.assert_allclose(right, [[1, 0, 0.75, 0, 0.5], [1, 0, 0.5, 0, 0.5]])
+    evidence = explain.evidence(made_up([[1, 2, 4, 8, 16]] * 2), right)
+    first = evidence.loc["i0"]
+    assert first[first != 0].to_dict() == {
+        "right_rim": 1 + 3, "left_rim": 2 + 1, "left_apex": 8, "image": 16,
+    }  # fmt: skip
+
+
+def test_evidence_and_sums_lose_nothing():
+    table = make(30, seed=3)[0]
+    found = explain.explain([fit().booster_], table, np.zeros(30, int))
+    right = explain.right_shares(NAMES, table, make(50, seed=4)[0])
+    moved = found.scores - found.base
+    for parts in (*(explain.sums(found, by) for by in ("family", "zone", "measure")),):
+        np.testing.assert_allclose(parts.sum(axis=1), moved, atol=1e-12)
+    np.testing.assert_allclose(explain.evidence(found, right).sum(axis=1), moved, atol=1e-12)
+
+
+def test_importance_is_ordered_and_stable():
+    found = explain.importance(made_up([[1, -3, 0, 0, 2], [1, 3, 0, 0, -2]]))
+    assert found.to_dict() == dict(zip([NAMES[k] for k in (1, 4, 0, 2, 3)], [3, 2, 1, 0, 0]))  # noqa: B905
+    assert list(found) == [3, 2, 1, 0, 0]
+
+
+def test_percentiles_count_equals_by_half():
+    training = np.array([[1.0], [2.0], [2.0], [3.0]])
+    found = reasons.percentiles(training, np.array([[0.0], [2.0], [2.5], [9.0]]))
+    np.testing.assert_allclose(found[:, 0], [0, 50, 75, 100])
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0th"), (1, "1st"), (2.4, "2nd"), (3, "3rd"), (11, "11th"), (12, "12th"), (93, "93rd")],
+)
+def test_ordinals(number, text):
+    assert reasons.ordinal(number) == text
+
+
+@pytest.mark.parametrize(
+    ("percentile", "word"),
+    [(5, "unusually low"), (20, "low"), (50, "average"), (80, "high"), (95, "unusually high")],
+)
+def test_levels(percentile, word):
+    assert reasons.level(percentile) == word
+
+
+def test_probabilities_are_never_rounded_to_certainty():
+    assert reasons.percent(0.004) == "below 1%"
+    assert reasons.percent(0.996) == "above 99%"
+    assert reasons.percent(0.5) == "50%"
+
+
+def test_words_for_features_and_zones():
+    assert reasons.label(NAMES[0]) == "mean grey level"
+    assert reasons.label(NAMES[2]) == "difference in mean grey level"
+    assert reasons.label(NAMES[3]) == "contrast of neighbouring grey levels (pixels 1 apart)"
+    assert reasons.meaning(NAMES[3]) == "vessels and ribs raise it, air lowers it"
+    assert reasons.place("left_upper") == "the upper zone of the left lung"
+    assert reasons.place("right_whole") == "the right lung as a whole"
+    assert reasons.place("rim") == "the comparison of right and left rim"
+    assert reasons.place("image") == "the image as a whole"
+
+
+def rounded(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_sentences_are_rebuilt_from_the_shap_table(seed):
+    rng = np.random.default_rng(seed)
+    shap = rng.normal(0, 0.6, len(NAMES))
+    ranks = rng.uniform(0, 100, len(NAMES))
+    right = np.array([1, 0, rng.uniform(), 0, 0.5])
+    calibration = Calibration(1.5, 0.2)
+    case = reasons.Case(NAMES, shap, -0.4, ranks, right, calibration)
+    found = reasons.sentences(case)
+    assert 2 <= len(found) <= 4
+
+    def chance(without: float = 0.0) -> str:
+        odds = exp(1.5 * (-0.4 + shap.sum() - without) + 0.2)
+        return reasons.percent(odds / (1 + odds))
+
+    verdict, *rest = found
+    assert f"is {chance()};" in verdict.text and f"says {chance(shap.sum())}," in verdict.text
+    assert f"by {rounded(shap.sum())}." in verdict.text
+    own = {
+        "right_rim": shap[0] + right[2] * shap[2],
+        "left_rim": shap[1] + (1 - right[2]) * shap[2],
+        "left_apex": shap[3],
+        "image": shap[4],
+    }
+    for reason in rest:
+        if reason.percentile is None:
+            sign = 1 if case.probability() >= 0.5 else -1
+            assert reason.name == max(own, key=lambda zone: sign * own[zone])
+            assert f"adds {rounded(own[reason.name])}," in reason.text
+            assert f"instead of {chance(own[reason.name])}." in reason.text
+        else:
+            number = NAMES.index(reason.name)
+            assert f"adds {rounded(shap[number])}" in reason.text
+            assert re.search(rf"\({round(ranks[number])}(th|st|nd|rd) percentile", reason.text)
+            assert f" is {reasons.level(ranks[number])} (" in reason.text
+
+
+def test_nothing_is_said_where_nothing_moved():
+    calm = reasons.Case(
+        NAMES, np.zeros(5), -1.0, np.full(5, 50.0), np.full(5, 0.5), Calibration(1.0, 0.0)
+    )
+    assert [reason.name for reason in reasons.sentences(calm)] == [""]
