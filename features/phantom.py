@@ -1,0 +1,316 @@
+"""Synthetic chest X-rays with known truth, written as a SIIM dataset of stage 2.
+
+``python -m features.phantom --out FOLDER`` writes what Kaggle handed out: JPEG-compressed DICOMs,
+``stage_2_train.csv`` and ``stage_2_sample_submission.csv``; beside them ``patients.csv`` and, for
+scoring only, the test set's truth. Everything follows from the seed. The folder is written under a
+temporary name and renamed at the end, so that it is either whole or absent.
+"""
+
+import io
+import shutil
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydicom.config
+from PIL import Image, ImageDraw
+from pydicom.dataelem import DataElement
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
+from scipy import ndimage
+
+from features import command, parallel, rle
+from features.files import UserError, atomic, read_json, write_csv, write_json
+from features.phantom_image import Phantom, phantom
+from features.phantom_patient import child
+
+# Raised with every change of what a seed draws, so that older folders are told apart.
+VERSION = 1
+
+__all__ = ["Phantom", "Settings", "main", "phantom", "sheet", "write_dataset"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to write, and where."""
+
+    out: Path
+    """Folder to write; left alone if these settings have already made it."""
+    train: int = 180
+    """Number of training images."""
+    test: int = 60
+    """Number of test images."""
+    seed: int = 0
+    """Seed of everything."""
+    positives: float = 0.3
+    """Share of images with a pneumothorax in each set, 0 to 1."""
+    size: int = 1024
+    """Side of the images in pixels."""
+    sheet: Path | None = None
+    """Also draw the first 24 test images, masks outlined, into this PNG file."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One image to draw: its place in the dataset, its name and its diagnosis."""
+
+    index: int
+    patient: int
+    image_id: str
+    split: str
+    pneumothorax: bool
+
+
+def main(settings: Settings) -> None:
+    """Write the dataset, unless it is there; then the sheet, if one is asked for."""
+    _check(settings)
+    write_dataset(settings)
+    if settings.sheet is not None:
+        orders = [order for order in _orders(settings) if order.split == "test"][:24]
+        draw = partial(_drawn, settings)
+        phantoms = list(parallel.stream(draw, orders, "sheet"))
+        with atomic(settings.sheet) as temporary:
+            sheet(phantoms).save(temporary, format="PNG")
+
+
+def write_dataset(settings: Settings, jobs: int = -1) -> None:
+    """Write the phantom dataset; a finished folder with the same settings is left alone.
+
+    Parameters
+    ----------
+    settings : Settings
+        Sizes, seed and folder.
+    jobs : int
+        Processes; -1 for one a core. The bytes do not depend on it.
+
+    Raises
+    ------
+    UserError
+        If the folder exists and was not made with these settings; nothing is overwritten.
+    """
+    out = settings.out
+    if _finished(settings):
+        return
+    building = out.absolute().with_name(f".{out.absolute().name}.partial")
+    try:
+        shutil.rmtree(building, ignore_errors=True)  # what a killed run has left
+        (building / "stage_2_images").mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror or error}); choose another --out folder."
+        ) from error
+    try:
+        orders = _orders(settings)
+        write = partial(_write_image, settings, building / "stage_2_images")
+        rows = list(parallel.stream(write, orders, "phantoms", jobs))
+        _write_tables(settings, building, orders, rows)
+        building.rename(out)
+    except OSError as error:
+        raise UserError(
+            f"{out}: could not be written ({error.strerror or error}); free some space or choose "
+            "another --out folder, then run the same command again."
+        ) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def sheet(phantoms: list[Phantom], columns: int = 6, side: int = 320) -> Image.Image:
+    """A contact sheet of phantoms, each mask outlined and each image captioned with its truth.
+
+    Parameters
+    ----------
+    phantoms : list of Phantom
+        What to show, row by row.
+    columns : int
+        Images a row.
+    side : int
+        Pixels an image is wide.
+
+    Returns
+    -------
+    PIL.Image.Image
+        In RGB.
+    """
+    rows = -(-len(phantoms) // columns)
+    page = Image.new("RGB", (columns * side, rows * side))
+    for k, one in enumerate(phantoms):
+        picture = Image.fromarray(one.pixels).convert("RGB").resize((side, side))
+        small = Image.fromarray(one.mask).resize((side, side))
+        inside = np.asarray(small, bool)
+        pixels = np.array(picture)
+        pixels[inside & ~ndimage.binary_erosion(inside)] = (255, 170, 40)
+        tile = Image.fromarray(pixels)
+        truth = "no pneumothorax"
+        if one.collapse is not None:
+            truth = f"{one.collapse.kind}, {one.collapse.side}, {100 * one.mask.mean():.1f}%"
+        caption = f"{one.sex} {one.age} {one.view}: {truth}"
+        ImageDraw.Draw(tile).text((6, side - 18), caption, (255, 220, 120))
+        page.paste(tile, (k % columns * side, k // columns * side))
+    return page
+
+
+def _check(settings: Settings) -> None:
+    """Refuse settings that make no dataset."""
+    if not 0 <= settings.positives <= 1:
+        raise UserError(f"--positives {settings.positives}: a share; give a number from 0 to 1.")
+    if settings.train < 1 or settings.test < 1:
+        raise UserError(
+            f"--train {settings.train} --test {settings.test}: both sets need at least one image."
+        )
+    if settings.size < 64:
+        raise UserError(f"--size {settings.size}: too small for a chest; give 64 or more.")
+    if settings.seed < 0:
+        raise UserError(f"--seed {settings.seed}: a seed is not negative; give 0 or more.")
+
+
+def _recorded(settings: Settings) -> dict[str, object]:
+    """The settings that decide the dataset's bytes."""
+    content = {k: v for k, v in asdict(settings).items() if k not in ("out", "sheet")}
+    return {"phantom": VERSION, **content}
+
+
+def _finished(settings: Settings) -> bool:
+    """Whether the folder holds just this dataset already."""
+    out = settings.out
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    record = out / "settings.json"
+    if not record.is_file():
+        raise UserError(
+            f"{out}: exists and is no phantom dataset (it has no settings.json), so it is not "
+            "overwritten; choose another --out folder."
+        )
+    if read_json(record) != _recorded(settings):
+        raise UserError(
+            f"{out}: holds phantoms made with other settings (see its settings.json); delete it or "
+            "choose another --out folder."
+        )
+    return True
+
+
+def _orders(settings: Settings) -> list[_Order]:
+    """Name every image, assign it to a patient (1 to 3 images, one split), choose the diagnosis."""
+    rng = np.random.default_rng(child(settings.seed, 0))
+    total = settings.train + settings.test
+    numbers: set[int] = set()
+    names: list[str] = []
+    while len(names) < total:
+        number = int(rng.integers(16**9))
+        if number not in numbers:
+            numbers.add(number)
+            names.append(f"ID_{number:09x}")
+    labels = np.random.default_rng(child(settings.seed, 4))
+    orders: list[_Order] = []
+    patient = -1
+    for split, count in (("train", settings.train), ("test", settings.test)):
+        begin, end = len(orders), len(orders) + count
+        ill = labels.permutation(count) < round(settings.positives * count)
+        while len(orders) < end:
+            patient += 1
+            for _ in range(min(int(rng.choice([1, 2, 3], p=[0.8, 0.14, 0.06])), end - len(orders))):
+                index = len(orders)
+                has = bool(ill[index - begin])
+                orders.append(_Order(index, patient, names[index], split, has))
+    return orders
+
+
+def _drawn(settings: Settings, order: _Order) -> Phantom:
+    """Draw the image that was ordered."""
+    return phantom(
+        child(settings.seed, 1, order.index),
+        patient=child(settings.seed, 2, order.patient),
+        pneumothorax=order.pneumothorax,
+        size=settings.size,
+    )
+
+
+def _write_image(settings: Settings, folder: Path, order: _Order) -> list[str]:
+    """Draw one image, write its DICOM, and return its annotations as run-length codes."""
+    image = _drawn(settings, order)
+    path = folder / f"{order.image_id}.dcm"
+    _dicom(image, order.image_id).save_as(path, enforce_file_format=True)
+    rng = np.random.default_rng(child(settings.seed, 3, order.index))
+    if not image.mask.any():
+        return ["-1"]
+    return [rle.encode(part) for part in _annotations(image.mask, rng)]
+
+
+def _annotations(mask: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """One annotation of the mask, or sometimes two that overlap; their union is the mask."""
+    if rng.random() > 0.15:
+        return [mask]
+    rows = np.flatnonzero(mask.any(axis=1))
+    low, high = np.quantile(rows, [0.4, 0.6]).astype(int)
+    upper, lower = mask.copy(), mask.copy()
+    upper[high + 1 :] = False
+    lower[:low] = False
+    return [upper, lower] if upper.any() and lower.any() else [mask]
+
+
+def _dicom(image: Phantom, image_id: str) -> FileDataset:
+    """The phantom as SIIM's files are: an 8-bit JPEG in a Secondary Capture object.
+
+    PatientAge is written as the challenge has it ('38', not '038Y'). PixelSpacing, unlike the
+    challenge's, is the true one of the image.
+    """
+    number = int(image_id.removeprefix("ID_"), 16)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = f"2.25.{number + 2**40}"
+    meta.TransferSyntaxUID = JPEGBaseline8Bit
+    data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SpecificCharacterSet = "ISO_IR 100"
+    data.SOPClassUID = SecondaryCaptureImageStorage
+    data.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    data.StudyInstanceUID = f"2.25.{number + 2**41}"
+    data.SeriesInstanceUID = f"2.25.{number + 2**42}"
+    data.StudyDate, data.StudyTime = "19010101", "000000.00"
+    data.AccessionNumber, data.StudyID = "", ""
+    data.Modality, data.ConversionType = "CR", "WSD"
+    data.ReferringPhysicianName = data.PatientBirthDate = ""
+    data.PatientName, data.PatientID = "Phantom", image_id
+    data.SeriesDescription = f"view: {image.view}"
+    data.PatientSex = image.sex
+    age = DataElement(0x00101010, "AS", str(image.age), validation_mode=pydicom.config.IGNORE)
+    data.add(age)
+    data.BodyPartExamined, data.ViewPosition = "CHEST", image.view
+    data.SeriesNumber = data.InstanceNumber = "1"
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.Rows, data.Columns = image.pixels.shape
+    data.PixelSpacing = [f"{image.spacing_mm:.6f}"] * 2
+    data.BitsAllocated = data.BitsStored = 8
+    data.HighBit, data.PixelRepresentation = 7, 0
+    data.LossyImageCompression, data.LossyImageCompressionMethod = "01", "ISO_10918_1"
+    stream = io.BytesIO()
+    Image.fromarray(image.pixels).save(stream, format="JPEG", quality=90)
+    data.PixelData = encapsulate([stream.getvalue()])
+    return data
+
+
+def _write_tables(
+    settings: Settings, folder: Path, orders: list[_Order], rows: list[list[str]]
+) -> None:
+    """Write the csv files, sorted by id as Kaggle's are, and last the record of the settings."""
+    table = pd.DataFrame(
+        [
+            (order.image_id, code, order.split, f"P{order.patient:05d}")
+            for order, codes in zip(orders, rows, strict=True)
+            for code in codes
+        ],
+        columns=["ImageId", "EncodedPixels", "split", "patient"],
+    ).sort_values("ImageId", kind="stable")
+    columns = ["ImageId", "EncodedPixels"]
+    train, test = (table[table["split"] == split] for split in ("train", "test"))
+    write_csv(folder / "stage_2_train.csv", train[columns])
+    write_csv(folder / "stage_2_test_truth.csv", test[columns])
+    sample = test[["ImageId"]].drop_duplicates().assign(EncodedPixels="-1")
+    write_csv(folder / "stage_2_sample_submission.csv", sample)
+    write_csv(folder / "patients.csv", table[["ImageId", "patient"]].drop_duplicates())
+    write_json(folder / "settings.json", _recorded(settings))
+
+
+if __name__ == "__main__":
+    command.run(main)

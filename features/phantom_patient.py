@@ -1,0 +1,215 @@
+"""Who is being X-rayed, how, and with what disease: every number a phantom is drawn from.
+
+Three frozen records, each drawn by one function from its own random stream: the `Patient` (anatomy,
+age, sex; stays the same from one study to the next), the `Exposure` (view, pose, tubes, detector,
+display; new for each image) and the `Collapse` (the pneumothorax). The streams are independent, so
+whether a lung has collapsed says nothing about age, noise, markers or tubes, and the same seed
+drawn with and without a pneumothorax differs in the pneumothorax alone.
+
+Coordinates are millimetres in the patient: x grows towards the image's right (the patient's left),
+y downwards, the origin lies on the midline at about the sixth thoracic vertebra.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Rng = np.random.Generator
+Kind = Literal["apical", "lateral", "basal", "large"]
+KINDS: tuple[Kind, ...] = ("apical", "lateral", "basal", "large")
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Anatomy of one person; lengths in mm."""
+
+    age: int
+    sex: str
+    apex: float  # y of the lung apices
+    dome_right: float  # y of the right hemidiaphragm's top at full inspiration
+    dome_left: float
+    half_width: float  # of the rib cage inside, at its widest
+    depth: float  # of the lungs front to back
+    wall: float  # muscle and fat beside the ribs
+    fat: float  # share of the wall that is fat, 0..1
+    breast: float  # greatest thickness of a breast, 0 for none
+    heart: float  # half of the heart's transverse diameter
+    aorta: float  # radius of the aortic knob
+    bone: float  # mineral relative to a young adult
+    rib_drop: float  # how much lower the front end of a rib lies than its back end, 7th rib
+    rib_height: float
+    scoliosis: float  # sideways bend of the spine
+    lung_density: float  # g/cm3
+    vascularity: float  # relative calibre of the lung vessels
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One exposure: positioning, what lies on and in the patient, detector and display."""
+
+    view: str  # "PA" | "AP"
+    field_mm: float  # side of the square image at the patient
+    angle: float  # rotation of the patient in the image, radians
+    shift: tuple[float, float]  # of the image centre in the patient, mm
+    inspiration: float  # mm the diaphragm stands higher than at full inspiration
+    twist: float  # mm the mediastinum is projected sideways by a turned patient
+    magnification: float  # of the heart
+    arms: float  # mm between chest and arm
+    scapula: float  # mm the scapula's inner edge reaches into the lung field
+    haze: tuple[float, float]  # extra water in the lower right, left lung, g/cm3
+    gas: float  # half the width of the stomach's air bubble, 0 for none, mm
+    leads: int  # monitoring wires on the skin
+    tracheal_tube: bool
+    gastric_tube: bool
+    central_line: bool
+    drain: tuple[bool, bool]  # chest drain on the right, left
+    fold: tuple[bool, bool]  # skin fold over the right, left lung
+    photons: float  # detected per pixel where nothing attenuates, in 1000s
+    scatter: float  # scattered to primary radiation behind the grid, mean over the image
+    compression: float  # of large-scale contrast by the display processing
+    sharpening: float  # of fine contrast
+    window: tuple[float, float]  # shift of the display window's ends, share of its width
+    gamma: float  # of the display curve
+    marker: str  # burnt-in text
+    collimation: tuple[float, float, float, float]  # black rim, share of the side
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """A pneumothorax: the pleural air is widest at `centre`, `depth` mm from chest wall to lung."""
+
+    side: Literal["right", "left"]
+    kind: Kind
+    depth: float  # mm
+    centre: float  # radians from straight up, turning laterally
+    spread: float  # half of its angular extent, radians
+    air: float  # share of the beam's way through the rim that is air, 0..1
+    line: float  # thickness of the pleural line along the beam, mm of soft tissue
+    shift: float  # mm the mediastinum is pushed to the other side
+    wiggle: float  # phase of the lung edge's undulation, radians
+
+
+def child(seed: int | np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
+    """The `key`-th independent stream of `seed`, however often it is asked for."""
+    if not isinstance(seed, np.random.SeedSequence):
+        seed = np.random.SeedSequence(seed)
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))
+
+
+def _normal(rng: Rng, mean: float, sd: float, low: float, high: float) -> float:
+    """A normal number, clipped."""
+    return float(np.clip(rng.normal(mean, sd), low, high))
+
+
+def sample_patient(seed: int | np.random.SeedSequence) -> Patient:
+    """Draw one person.
+
+    Adult rib cages measure about 26 to 30 cm across inside, the cardiothoracic ratio is 0.45 with a
+    standard deviation of 0.05 and grows with age, as the aorta widens and bone loses mineral.
+    """
+    rng = np.random.default_rng(seed)
+    sex = str(rng.choice(["M", "F"], p=[0.56, 0.44]))
+    age = int(_normal(rng, 48, 17, 16, 91))
+    size = _normal(rng, 1.0 if sex == "M" else 0.93, 0.045, 0.82, 1.12)
+    half_width = 133 * size * _normal(rng, 1, 0.03, 0.93, 1.08)
+    habitus = float(rng.gamma(4.0, 0.25))  # 1 on average, skewed towards the heavy
+    dome = 78 * size + rng.normal(0, 7)
+    return Patient(
+        age=age,
+        sex=sex,
+        apex=-143 * size + rng.normal(0, 5),
+        dome_right=dome,
+        dome_left=dome + _normal(rng, 10, 5, -4, 20),
+        half_width=half_width,
+        depth=150 * size * _normal(rng, 1, 0.07, 0.85, 1.2),
+        wall=14 + 16 * habitus,
+        fat=min(0.25 + 0.25 * habitus, 0.8),
+        breast=0.0 if sex == "M" else _normal(rng, 8 + 12 * habitus, 7, 4, 45),
+        heart=half_width * _normal(rng, 0.44 + 0.0008 * (age - 45), 0.05, 0.34, 0.62),
+        aorta=_normal(rng, 14 + 0.12 * (age - 40), 2, 11, 24),
+        bone=_normal(rng, 1.05 - 0.004 * max(age - 40, 0), 0.1, 0.65, 1.25),
+        rib_drop=_normal(rng, 92, 12, 60, 120) * size,
+        rib_height=_normal(rng, 12.5, 1.0, 10, 15) * size,
+        scoliosis=rng.normal(0, 3),
+        lung_density=_normal(rng, 0.25, 0.03, 0.18, 0.34),
+        vascularity=_normal(rng, 1, 0.12, 0.75, 1.35),
+    )
+
+
+def sample_exposure(seed: int | np.random.SeedSequence) -> Exposure:
+    """Draw one exposure; bedside (AP) films have more tubes, scatter and larger hearts than PA.
+
+    The share of AP views, 40%, is that of the challenge's training set.
+    """
+    rng = np.random.default_rng(seed)
+    bedside = bool(rng.random() < 0.4)
+    often = 2.2 if bedside else 0.5
+    side = rng.choice(["R", "L"])
+    return Exposure(
+        view="AP" if bedside else "PA",
+        field_mm=_normal(rng, 356, 16, 325, 400),
+        angle=rng.normal(0, np.deg2rad(2.6 if bedside else 1.3)),
+        shift=(rng.normal(0, 6), rng.normal(-8, 9)),
+        inspiration=max(0.0, rng.normal(16 if bedside else 4, 8)),
+        twist=rng.normal(0, 7 if bedside else 3),
+        magnification=_normal(rng, 1.12 if bedside else 1.0, 0.03, 0.95, 1.2),
+        arms=_normal(rng, 16, 12, -10, 50),
+        scapula=_normal(rng, 16 if bedside else 0, 9, -25, 40),
+        haze=(max(0.0, rng.normal(-0.05, 0.08)), max(0.0, rng.normal(-0.05, 0.08))),
+        gas=float(rng.uniform(12, 40)) if rng.random() < 0.6 else 0.0,
+        leads=int(rng.poisson(0.9 * often)),
+        tracheal_tube=bool(rng.random() < 0.1 * often),
+        gastric_tube=bool(rng.random() < 0.1 * often),
+        central_line=bool(rng.random() < 0.15 * often),
+        drain=(bool(rng.random() < 0.06 * often), bool(rng.random() < 0.06 * often)),
+        fold=(bool(rng.random() < 0.09 * often), bool(rng.random() < 0.09 * often)),
+        photons=float(np.exp(rng.normal(np.log(14 if bedside else 22), 0.5))),
+        scatter=_normal(rng, 0.5 if bedside else 0.35, 0.1, 0.15, 0.8),
+        compression=_normal(rng, 0.72, 0.1, 0.5, 0.95),
+        sharpening=_normal(rng, 1.35, 0.25, 0.9, 2.0),
+        window=(rng.normal(-0.05, 0.07), _normal(rng, 0.1, 0.12, -0.08, 0.5)),
+        gamma=_normal(rng, 1.0, 0.17, 0.75, 1.5),
+        marker=f"{side}" + str(rng.choice(["", "\nAP" if bedside else "\nPA", "\nMS", "\n07"])),
+        collimation=tuple(np.maximum(rng.normal(-0.03, 0.025, 4), 0).tolist()),
+    )
+
+
+_DEPTHS: dict[Kind, tuple[float, float]] = {
+    "apical": (26, 70),
+    "lateral": (16, 48),
+    "basal": (24, 60),
+    "large": (45, 85),
+}
+_CENTRES: dict[Kind, tuple[float, float]] = {
+    "apical": (0.15, 0.5),
+    "lateral": (0.9, 1.5),
+    "basal": (1.9, 2.25),
+    "large": (0.7, 1.4),
+}
+_SPREADS: dict[Kind, tuple[float, float]] = {
+    "apical": (1.1, 1.7),
+    "lateral": (1.5, 2.1),
+    "basal": (1.3, 1.7),
+    "large": (2.2, 2.8),
+}
+
+
+def sample_collapse(seed: int | np.random.SeedSequence) -> Collapse:
+    """Draw a pneumothorax; right-sided ones are a little more frequent, apical ones the most."""
+    rng = np.random.default_rng(seed)
+    kind = KINDS[rng.choice(len(KINDS), p=[0.42, 0.28, 0.12, 0.18])]
+    slim = rng.random() < 0.15
+    low, high = _DEPTHS[kind]
+    depth = float(rng.uniform(0.5 * low, low) if slim else rng.uniform(low, high))
+    return Collapse(
+        side="right" if rng.random() < 0.55 else "left",
+        kind=kind,
+        depth=depth,
+        centre=float(rng.uniform(*_CENTRES[kind])),
+        spread=float(rng.uniform(*_SPREADS[kind])),
+        air=float(rng.uniform(0.45, 0.9)),
+        line=float(rng.uniform(4, 12)),
+        shift=float(max(0.0, rng.normal(0.08, 0.08)) * depth),
+        wiggle=float(rng.uniform(0, 2 * np.pi)),
+    )
