@@ -4,7 +4,7 @@ Grey levels of an X-ray have no unit: exposure and display processing scale and 
 in lung units (0 = median of both lungs, 1 = their interquartile range) they can be compared.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,9 @@ from features import lungs, zones
 SIDE = 512
 # Grey levels further out than this (in lung units) are bone, metal or open air.
 CLIP = 4.0
+# Radiologists' outlines of a pneumothorax reach a little beyond the lung field, up to the ribs'
+# inner edge, so the fields are widened by this share of the image's longest side.
+MARGIN = 0.015
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,16 @@ def working_size(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     return resize(pixels, shape, order=1, anti_aliasing=factor > 1).astype(np.float32)
 
 
+def grow(fields: lungs.LungFields, reach: float) -> lungs.LungFields:
+    """Widen both lung fields by `reach` pixels; a pixel that both want goes to the nearer lung."""
+    right, left = (ndimage.distance_transform_edt(~lung) for lung in (fields.right, fields.left))
+    return replace(
+        fields,
+        right=(right <= reach) & (right <= left),
+        left=(left <= reach) & (left < right),
+    )
+
+
 def prepare(pixels: NDArray[np.float32]) -> Prepared:
     """Find the lungs and their zones, and express grey levels in lung units.
 
@@ -70,6 +83,7 @@ def prepare(pixels: NDArray[np.float32]) -> Prepared:
     """
     image = working_size(pixels)
     fields = lungs.segment(image)
+    fields = grow(fields, MARGIN * max(image.shape))
     inside = image[fields.right | fields.left]
     low, middle, high = np.percentile(inside, (25, 50, 75))
     # A constant lung has no spread; one grey level of 8 bits stands in for it.

@@ -29,7 +29,7 @@ STILL = AugmentConfig(
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value is what a jaxtyping hint, or a tuple of them, says; other hints pass."""
     if get_origin(hint) is tuple:
-        return all(map(fits, value, get_args(hint), strict=True))
+        return all(fits(*pair) for pair in zip(value, get_args(hint), strict=True))
     return not (isinstance(hint, type) and issubclass(hint, AbstractArray)) or isinstance(
         value, hint
     )
@@ -63,6 +63,7 @@ total_loss = checked(losses.segmentation_loss, "config")
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    """Uniform float32 numbers in [0, 1)."""
     return np.random.default_rng(seed).random(shape, np.float32)
 
 
@@ -84,7 +85,7 @@ def test_depth_to_space_undoes_space_to_depth(block):
     assert_array_equal(checked(unet.depth_to_space, "block")(folded, block), x)
 
 
-@pytest.mark.parametrize(("profile", "count"), [("demo", 578_576), ("lite", 2_350_480)])
+@pytest.mark.parametrize(("profile", "count"), [("demo", 583_184), ("lite", 2_355_088)])
 def test_parameter_count_of_the_profiles(profile, count):
     assert unet.parameter_count(PROFILES[profile].unet) == count
 
@@ -103,6 +104,21 @@ def test_shapes_are_enforced():
     assert apply(params, jnp.zeros((1, 32, 32)), TINY).shape == (1, 32, 32)
     with pytest.raises(TypeCheckError, match="images"):
         apply(params, jnp.zeros((1, 32, 32, 1)), TINY)
+
+
+def test_local_contrast_against_a_naive_loop():
+    x = noise(1, 6, 7, 2)
+    expected = np.zeros_like(x)
+    for row, column in np.ndindex(6, 7):
+        near = x[0, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        spread = np.sqrt(near.var() + 1e-4) + 0.01
+        expected[0, row, column] = (x[0, row, column] - near.mean()) / spread
+    assert_allclose(checked(unet.local_contrast, "window")(x, 3), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_local_contrast_leaves_flat_regions_flat():
+    found = unet.local_contrast(jnp.full((1, 8, 8, 4), 0.7), 3)
+    assert_allclose(found, 0, atol=1e-4)
 
 
 def test_an_untrained_network_predicts_its_prior():

@@ -1,0 +1,120 @@
+"""Random but plausible variants of an X-ray and its mask, drawn on the device.
+
+A patient may stand a little turned, nearer, further or off centre, a detector may be harder or
+softer, and (for this disease) left and right are alike. Image and mask go through the same
+geometry in one resampling; intensity changes touch the image alone.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far the variants may stray; zero everywhere means: leave the images alone."""
+
+    flip: float = 0.5
+    """Probability of a left-right flip."""
+    rotation: float = 8.0
+    """Largest rotation, in degrees, to either side."""
+    scale: float = 0.1
+    """Largest change of size, as a share of it."""
+    shift: float = 0.05
+    """Largest shift along each axis, as a share of the image's side."""
+    gamma: float = 0.25
+    """Largest change of the logarithm of the exponent on intensities."""
+    contrast: float = 0.15
+    """Largest change of contrast about the image's mean, as a share of it."""
+    brightness: float = 0.05
+    """Largest change of brightness, in units of the full intensity range."""
+
+
+def augment(
+    key: Key[Array, ""],
+    images: Float[Array, "n s s"],
+    masks: Float[Array, "n s s"],
+    config: AugmentConfig,
+) -> tuple[Float[Array, "n s s"], Float[Array, "n s s"]]:
+    """Draw one variant of each image with its mask.
+
+    Parameters
+    ----------
+    key : jax random key
+        The same key gives the same variants.
+    images, masks : (n, s, s) float arrays in [0, 1]
+        Square X-rays, and for each pixel the share that is lesion.
+    config : AugmentConfig
+        The ranges to draw from, uniformly.
+
+    Returns
+    -------
+    images, masks : (n, s, s) float arrays in [0, 1]
+        What a variant brings in from outside the image is 0: dark and healthy.
+    """
+    n, side, _ = images.shape
+    geometry_key, intensity_key = jax.random.split(key)
+    matrices, offsets = random_affine(geometry_key, n, side, config)
+    both = jnp.stack([images, masks], axis=-1)  # (n, s, s, 2)
+    both = jax.vmap(resample)(both, matrices, offsets)
+    return random_intensity(intensity_key, both[..., 0], config), both[..., 1]
+
+
+def random_affine(
+    key: Key[Array, ""], n: int, side: int, config: AugmentConfig
+) -> tuple[Float[Array, "n 2 2"], Float[Array, "n 2"]]:
+    """Draw n maps from target to source pixels: source = matrix @ target + offset (row, column)."""
+    flip_key, draw_key = jax.random.split(key)
+    angle, log_scale, *shift = jax.random.uniform(draw_key, (4, n), minval=-1.0)
+    angle = angle * jnp.deg2rad(config.rotation)
+    scale = jnp.exp(log_scale * jnp.log1p(config.scale))
+    mirror = jnp.where(jax.random.uniform(flip_key, (n,)) < config.flip, -1.0, 1.0)
+    cos, sin = jnp.cos(angle) / scale, jnp.sin(angle) / scale
+    matrices = jnp.stack(
+        [jnp.stack([cos, -sin * mirror], -1), jnp.stack([sin, cos * mirror], -1)], -2
+    )  # (n, 2, 2)
+    centre = (side - 1) / 2
+    target = centre + config.shift * side * jnp.stack(shift, -1)
+    offsets = centre - jnp.einsum("nij,nj->ni", matrices, target)
+    return matrices, offsets
+
+
+def resample(
+    image: Float[Array, "h w c"], matrix: Float[Array, "2 2"], offset: Float[Array, "2"]
+) -> Float[Array, "h w c"]:
+    """Look up `image` bilinearly at matrix @ (row, column) + offset for each target pixel."""
+    h, w, c = image.shape
+    grid = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij"))  # (2, h, w)
+    source = jnp.einsum("ij,jhw->ihw", matrix, grid.astype(image.dtype)) + offset[:, None, None]
+    # One frame of zeros around the image stands for everything outside it.
+    framed = jnp.pad(image, ((1, 1), (1, 1), (0, 0))).reshape(-1, c)  # ((h+2)(w+2), c)
+    row = jnp.clip(source[0] + 1, 0, h + 1)
+    column = jnp.clip(source[1] + 1, 0, w + 1)
+    top = jnp.minimum(jnp.floor(row), h).astype(jnp.int32)
+    left = jnp.minimum(jnp.floor(column), w).astype(jnp.int32)
+    down, right = (row - top)[..., None], (column - left)[..., None]
+    corner = top * (w + 2) + left
+
+    def at(step: int) -> Float[Array, "h w c"]:
+        return jnp.take(framed, corner + step, axis=0, mode="clip")
+
+    upper = at(0) * (1 - right) + at(1) * right
+    lower = at(w + 2) * (1 - right) + at(w + 3) * right
+    return upper * (1 - down) + lower * down
+
+
+def random_intensity(
+    key: Key[Array, ""], images: Float[Array, "n s s"], config: AugmentConfig
+) -> Float[Array, "n s s"]:
+    """Change exponent, contrast and brightness of each image by random amounts, within [0, 1]."""
+    n = images.shape[0]
+    gamma, contrast, brightness = (
+        jax.random.uniform(k, (n, 1, 1), minval=-1.0) for k in jax.random.split(key, 3)
+    )
+    # x ** g with a floor under x: the logarithm inside has no gradient or value at 0.
+    curved = jnp.maximum(images, 1e-6) ** jnp.exp(config.gamma * gamma)
+    mean = curved.mean((1, 2), keepdims=True)
+    stretched = mean + (curved - mean) * (1 + config.contrast * contrast)
+    return jnp.clip(stretched + config.brightness * brightness, 0.0, 1.0)

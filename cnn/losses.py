@@ -1,0 +1,87 @@
+"""How far a predicted mask is from the truth: cross-entropy for every pixel, overlap for lesions.
+
+Binary cross-entropy keeps each pixel calibrated but is dominated by the background; the soft Dice
+loss (Milletari et al., 3DV 2016) looks at the overlap alone. The Dice term is averaged over the
+images that have a lesion: on the others overlap is undefined, and cross-entropy says enough.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms of the loss."""
+
+    bce: float = 1.0
+    """Weight of the binary cross-entropy, a mean over all pixels."""
+    dice: float = 1.0
+    """Weight of the soft Dice loss, a mean over the images with a lesion."""
+    smooth: float = 1.0
+    """Pixels added to both sides of the Dice quotient, so that tiny lesions stay tame."""
+
+
+def cross_entropy(
+    logits: Float[Array, "n h w"], masks: Float[Array, "n h w"]
+) -> Float[Array, " n"]:
+    """Binary cross-entropy of each image, in nats per pixel, from logits and masks in [0, 1]."""
+    losses = jax.nn.softplus(logits) - masks * logits  # stable at any logit
+    return losses.mean((1, 2))
+
+
+def soft_dice(
+    probabilities: Float[Array, "n h w"], masks: Float[Array, "n h w"], smooth: float = 1.0
+) -> Float[Array, " n"]:
+    """Soft Dice coefficient of each image, in [0, 1]: 2 |P M| / (|P| + |M|), smoothed."""
+    overlap = (probabilities * masks).sum((1, 2))
+    total = probabilities.sum((1, 2)) + masks.sum((1, 2))
+    return (2 * overlap + smooth) / (total + smooth)
+
+
+def hard_dice(
+    probabilities: Float[Array, "n h w"], masks: Float[Array, "n h w"], threshold: float = 0.5
+) -> Float[Array, " n"]:
+    """Dice coefficient of each image after thresholding both; 1 where both are empty."""
+    predicted = probabilities > threshold
+    true = masks > 0.5
+    overlap = (predicted & true).sum((1, 2))
+    total = predicted.sum((1, 2)) + true.sum((1, 2))
+    return jnp.where(total > 0, 2 * overlap / jnp.maximum(total, 1), 1.0)
+
+
+def segmentation_loss(
+    logits: Float[Array, "n h w"], masks: Float[Array, "n h w"], config: LossConfig
+) -> Float[Array, ""]:
+    """Weighted sum of cross-entropy and Dice loss over a batch.
+
+    Parameters
+    ----------
+    logits : (n, h, w) float array
+        The network's output.
+    masks : (n, h, w) float array in [0, 1]
+        Share of each pixel that is lesion.
+    config : LossConfig
+        The weights.
+
+    Returns
+    -------
+    float
+        At least 0; 0 for a perfect, certain prediction.
+    """
+    positive = masks.max((1, 2)) > 0.5
+    overlap = soft_dice(jax.nn.sigmoid(logits), masks, config.smooth)
+    return combine(cross_entropy(logits, masks), overlap, positive, config)
+
+
+def combine(
+    bce: Float[Array, " n"],
+    dice: Float[Array, " n"],
+    positive: Bool[Array, " n"],
+    config: LossConfig,
+) -> Float[Array, ""]:
+    """Loss of a set of images, given each one's terms and whether it has a lesion."""
+    dice_loss = jnp.where(positive, 1 - dice, 0).sum() / jnp.maximum(positive.sum(), 1)
+    return config.bce * bce.mean() + config.dice * dice_loss

@@ -1,0 +1,243 @@
+"""Probability maps of every X-ray that is scored: ``python -m cnn.predict --run RUN``.
+
+An image that belongs to a fold is read by that fold's network alone, which has seen neither it nor
+its patient; a test image outside the folds gets the mean of all networks. Images stream through in
+parts of a fixed length; each finished part is a file, so memory stays flat and a run that was
+killed goes on with the part it was at. `index.csv` is written last and says that all are there.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float, PyTree, UInt8
+from numpy.typing import NDArray
+
+from cnn import checkpoint
+from cnn.batches import FEW, chunks, padded
+from cnn.compilation import keep_compiled
+from cnn.geometry import read_square
+from cnn.unet import UNetConfig, apply, outline
+from features import command, parallel
+from features.files import UserError, atomic, read_table, write_csv
+
+PART = 128
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the stage."""
+
+    run: Path
+    """Run folder; dataset.parquet and the weights in cnn/ are read, cnn/maps/ is written."""
+    flip: bool | None = None
+    """Average each image with its mirror image; by default as the training profile says."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of all folds.
+
+    Parameters
+    ----------
+    config : UNetConfig
+    params : tuple of pytrees
+        Weights, one a fold.
+    flip : bool
+        Whether an image is averaged with its mirror image.
+    digest : str
+        Fingerprint of the above.
+    """
+
+    config: UNetConfig
+    params: tuple[PyTree, ...]
+    flip: bool
+    digest: str
+
+
+def load_networks(run: Path, folds: int, flip: bool | None = None) -> Networks:
+    """Load the final weights of folds 0 to `folds` - 1.
+
+    Raises
+    ------
+    UserError
+        If a fold's weights are missing, damaged, or of another configuration than the first's.
+    """
+    fingerprint = hashlib.sha256()
+    params, first = [], None
+    for fold in range(folds):
+        path = run / "cnn" / f"fold{fold}" / "weights.safetensors"
+        if not path.exists():
+            raise UserError(f"{path}: no such file; train first (python -m cnn.train --run {run}).")
+        arrays, info = checkpoint.load(path)
+        first = first or info["config"]
+        if info["config"] != first:
+            raise UserError(
+                f"{path}: trained with other settings than fold 0; delete {run / 'cnn'} and train "
+                "again."
+            )
+        unet = UNetConfig(**{**first["unet"], "widths": tuple(first["unet"]["widths"])})
+        params.append(checkpoint.restore(outline(unet), arrays, path))
+        fingerprint.update(path.read_bytes())
+    if first is None:
+        raise UserError(
+            f"{run / 'dataset.parquet'}: no image belongs to a fold; add annotated images to it."
+        )
+    flip = first["flip"] if flip is None else flip
+    fingerprint.update(bytes([flip]))
+    return Networks(unet, tuple(params), flip, fingerprint.hexdigest()[:16])
+
+
+@partial(jax.jit, static_argnames=("config", "flip"))
+def probabilities(
+    params: PyTree, images: UInt8[Array, "n h w"], config: UNetConfig, flip: bool
+) -> Float[Array, "n h w"]:
+    """Probability of each pixel to be lesion, from bytes."""
+    x = images / 255.0
+    p = jax.nn.sigmoid(apply(params, x, config))
+    if flip:
+        mirrored = jax.nn.sigmoid(apply(params, x[:, :, ::-1], config))
+        p = (p + mirrored[:, :, ::-1]) / 2
+    return p
+
+
+def predict_part(
+    networks: Networks, images: NDArray[np.uint8], folds: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Probability maps of some images, each by the networks that may judge it.
+
+    Parameters
+    ----------
+    networks : Networks
+    images : (n, size, size) array of uint8
+    folds : (n,) array of int
+        The fold of each image; -1 for the mean of all networks.
+
+    Returns
+    -------
+    (n, size, size) array of uint8
+        Probabilities times 255, rounded.
+    """
+    maps = np.zeros(images.shape, np.uint8)
+    for fold in np.unique(folds):
+        judges = networks.params if fold < 0 else networks.params[fold : fold + 1]
+        rows = np.flatnonzero(folds == fold)
+        for part in chunks(len(rows), BATCH):
+            batch = padded(images[rows[part]], BATCH)
+            each = [probabilities(p, batch, networks.config, networks.flip) for p in judges]
+            mean = jnp.stack(each).mean(0)[: part.stop - part.start]
+            maps[rows[part]] = np.rint(np.asarray(mean) * 255)
+    return maps
+
+
+def scored_images(run: Path) -> pd.DataFrame:
+    """Rows of the dataset that get a map: those of a fold, and the test images."""
+    table = read_table(run / "dataset.parquet")
+    return table[(table["fold"] >= 0) | (table["split"] == "test")].reset_index(drop=True)
+
+
+def _part_path(folder: Path, part: int) -> Path:
+    return folder / f"part-{part:04d}.npz"
+
+
+def _is_done(path: Path, ids: list[str], digest: str) -> bool:
+    if not path.exists():
+        return False
+    with np.load(path, allow_pickle=False) as held:
+        return str(held["digest"]) == digest and held["ids"].tolist() == ids
+
+
+def main(settings: Settings) -> None:
+    """Write the maps that are not there yet, then the index."""
+    table = scored_images(settings.run)
+    networks = load_networks(
+        settings.run, int(table["fold"].to_numpy().max(initial=-1)) + 1, settings.flip
+    )
+    keep_compiled(settings.run / "cnn")
+    folder = settings.run / "cnn" / "maps"
+    parts = dict(enumerate(chunks(len(table), PART)))
+    missing = {
+        number: rows
+        for number, rows in parts.items()
+        if not _is_done(_part_path(folder, number), table["id"][rows].tolist(), networks.digest)
+    }
+    if missing:
+        (folder / "index.csv").unlink(missing_ok=True)
+    paths = [path for rows in missing.values() for path in table["path"][rows]]
+    read = partial(read_square, size=networks.config.size)
+    squares = parallel.stream(read, paths, "maps", jobs=-1 if len(paths) > FEW else 1)
+    for number, rows in missing.items():
+        images = np.stack([next(squares) for _ in range(rows.stop - rows.start)])
+        maps = predict_part(networks, images, table["fold"][rows].to_numpy(np.int64))
+        with atomic(_part_path(folder, number)) as temporary:
+            np.savez_compressed(
+                temporary,
+                maps=maps,
+                ids=table["id"][rows].to_numpy(np.str_),
+                digest=np.array(networks.digest),
+            )
+    for _ in squares:  # lets the bar come to its end
+        pass
+    places = np.arange(len(table))
+    write_csv(
+        folder / "index.csv",
+        pd.DataFrame({"id": table["id"], "part": places // PART, "row": places % PART}),
+    )
+
+
+def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
+    """Yield the map of each image, one part in memory at a time.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+    ids : iterable of str
+        Image ids; fastest in the order of the dataset.
+
+    Yields
+    ------
+    (size, size) array of float32 in [0, 1]
+        Probability of each pixel of the network's square (see `cnn.geometry.from_square`).
+
+    Raises
+    ------
+    UserError
+        If the maps are not complete, or an id has none.
+    """
+    folder = run / "cnn" / "maps"
+    if not (folder / "index.csv").exists():
+        raise UserError(
+            f"{folder / 'index.csv'}: no such file; predict first (python -m cnn.predict --run "
+            f"{run})."
+        )
+    index = pd.read_csv(folder / "index.csv", dtype={"id": str}).set_index("id")
+    places = dict(zip(index.index, zip(index["part"], index["row"], strict=True), strict=True))
+    held, maps = -1, np.zeros((0, 0, 0), np.uint8)
+    for name in ids:
+        if name not in places:
+            raise UserError(
+                f"{folder / 'index.csv'}: image {name!r} has no map; only images of a fold and "
+                "test images get one."
+            )
+        part, row = places[name]
+        if part != held:
+            with np.load(_part_path(folder, part), allow_pickle=False) as content:
+                held, maps = part, content["maps"]
+        yield maps[row].astype(np.float32) / 255
+
+
+def load_maps(run: Path, ids: Sequence[str]) -> NDArray[np.float32]:
+    """Load the maps of some images as (n, size, size) float32; for many, use `stream_maps`."""
+    return np.stack(list(stream_maps(run, ids)))
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,415 @@
+"""Training and prediction: nothing leaks between folds, nothing is lost when a run is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from cnn import batches, checkpoint, geometry, predict, train
+from cnn.augment import AugmentConfig
+from cnn.unet import UNetConfig
+from features import rle
+from features.files import UserError
+
+SIDE = 64
+TINY = train.TrainConfig(
+    unet=UNetConfig(size=32, widths=(8, 16), groups=4),
+    augment=AugmentConfig(rotation=0.0, scale=0.0),
+    epochs=3,
+    steps=20,
+    batch=4,
+    learning_rate=1e-2,
+    ema=0.8,
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder: 9 labelled images in 3 folds, 2 weakly labelled in fold 1, 2 test, 1 neither.
+
+    A third of the labelled ones has a bright square, which is the lesion.
+    """
+    generator = np.random.default_rng(0)
+    rows = []
+    for number in range(14):
+        pixels = generator.integers(0, 100, (SIDE, SIDE), dtype=np.uint8)
+        mask = np.zeros((SIDE, SIDE), bool)
+        if number < 9 and number % 3 == 0:
+            mask[8:40, 20:50] = True
+        pixels[mask] += 120
+        path = tmp_path / f"i{number}.png"
+        Image.fromarray(pixels).save(path)
+        split = "train" if number < 9 else "unlabelled" if number == 13 else "test"
+        fold = number // 3 if number < 9 else 1 if number < 11 else -1
+        code = rle.encode(mask) if number < 9 else None
+        rows.append((f"i{number}", str(path), split, code, fold, SIDE, SIDE))
+    columns = ["id", "path", "split", "mask", "fold", "rows", "columns"]
+    folder = tmp_path / "run"
+    folder.mkdir()
+    pd.DataFrame(rows, columns=columns).to_parquet(folder / "dataset.parquet")
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> train.TrainConfig:
+    """The smallest network that trains in a moment, in the place of the demo's."""
+    monkeypatch.setitem(train.PROFILES, "demo", TINY)
+    # The compiled programs would go to a folder that vanishes with the test.
+    for module in (train, predict):
+        monkeypatch.setattr(module, "keep_compiled", lambda folder: None)
+    return TINY
+
+
+def change(run: Path, **columns: object) -> None:
+    table = pd.read_parquet(run / "dataset.parquet").assign(**columns)
+    table.to_parquet(run / "dataset.parquet")
+
+
+# --- geometry ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_shrinking_is_the_mean_of_blocks(factor):
+    image = np.random.default_rng(0).random((32, 32), np.float32)
+    small = geometry.to_square(image, 32 // factor)
+    blocks = image.reshape(32 // factor, factor, 32 // factor, factor)
+    assert_allclose(small, blocks.mean((1, 3)), atol=1e-6)
+
+
+def test_shrinking_weighs_pixels_by_overlap():
+    row = np.array([[3.0, 6.0, 9.0]] * 3, np.float32)
+    # Three pixels into two: the middle one is shared in halves.
+    assert_allclose(geometry.to_square(row, 2), [[4.0, 8.0], [4.0, 8.0]], rtol=1e-6)
+
+
+def test_padding_is_dark_and_even_on_both_sides():
+    square = geometry.to_square(np.ones((2, 4), np.float32), 4)
+    assert_array_equal(square, [[0] * 4, [1] * 4, [1] * 4, [0] * 4])
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([16, 32, 64]))
+def test_from_square_puts_every_position_back(rows, columns, size):
+    # A map whose value is its own position in the square: linear, so interpolation keeps it.
+    place = (np.arange(size, dtype=np.float32) + 0.5) / size
+    side = max(rows, columns)
+    back = geometry.from_square(np.broadcast_to(place, (size, size)), rows, columns)
+    expected = ((side - columns) // 2 + np.arange(columns) + 0.5) / side
+    assert back.shape == (rows, columns)
+    # Beyond the outermost centres there is nothing to interpolate with.
+    clamped = np.clip(expected, place[0], place[-1]) if side > size else expected
+    assert_allclose(back, np.broadcast_to(clamped, back.shape), atol=0.51 / side + 1e-5)
+    tall = geometry.from_square(np.broadcast_to(place[:, None], (size, size)), columns, rows)
+    assert_allclose(tall, back.T, atol=1e-6)
+
+
+@given(st.integers(1, 64), st.integers(1, 64))
+def test_an_image_that_needs_no_resampling_comes_back_unchanged(rows, columns):
+    image = np.random.default_rng(rows).random((rows, columns), np.float32)
+    square = geometry.to_square(image, max(rows, columns))
+    assert_allclose(geometry.from_square(square, rows, columns), image, atol=1e-6)
+
+
+@given(st.integers(2, 80), st.integers(2, 80), st.integers(2, 80))
+def test_resampling_keeps_constants(rows, columns, size):
+    square = np.full((size, size), 0.7, np.float32)
+    assert_allclose(geometry.from_square(square, rows, columns), 0.7, atol=1e-6)
+
+
+# --- batches -------------------------------------------------------------------------------------
+
+
+def test_labelled_images_and_their_masks(run):
+    data = batches.labelled(run, 32)
+    assert data.ids == tuple(f"i{n}" for n in range(9))
+    assert_array_equal(data.folds, np.repeat([0, 1, 2], 3))
+    assert_array_equal(data.positive, np.arange(9) % 3 == 0)
+    with Image.open(run.parent / "i0.png") as image:
+        pixels = np.asarray(image, float)
+    assert_allclose(data.images[0], pixels.reshape(32, 2, 32, 2).mean((1, 3)), atol=0.51)
+    assert_array_equal(np.unique(data.masks[0]), [0, 255])
+    assert_array_equal(np.argwhere(data.masks[0]).min(0), [4, 10])
+    assert_array_equal(np.argwhere(data.masks[0]).max(0), [19, 24])
+
+
+def test_images_are_decoded_once(run):
+    first = batches.labelled(run, 32)
+    for path in run.parent.glob("*.png"):
+        path.unlink()
+    again = batches.labelled(run, 32)
+    assert_array_equal(first.images, again.images)
+    assert first.digest == again.digest
+
+
+def test_decoded_images_of_other_annotations_are_not_used(run):
+    before = batches.labelled(run, 32)
+    masks = [rle.EMPTY] * 8 + ["0 64"] + [None] * 5
+    change(run, mask=masks)
+    after = batches.labelled(run, 32)
+    assert_array_equal(after.positive, np.arange(9) == 8)
+    assert after.masks[8].any()
+    assert not after.masks[0].any()
+    assert before.digest != after.digest
+
+
+def test_an_epoch_leaves_its_fold_out_and_evens_the_classes(run):
+    data = batches.labelled(run, 32)
+    order = batches.training_order(data, 1, 5, 4, 0.6, (0, 1, 2))
+    assert order.shape == (5, 4)
+    assert not (data.folds[order] == 1).any()
+    assert data.positive[order].sum() == 12
+    counts = np.bincount(order.ravel(), minlength=9)
+    assert_array_equal(counts[[0, 6]], [6, 6])
+    assert_array_equal(counts[[1, 2, 7, 8]], [2, 2, 2, 2])
+    assert_array_equal(order, batches.training_order(data, 1, 5, 4, 0.6, (0, 1, 2)))
+    assert not np.array_equal(order, batches.training_order(data, 1, 5, 4, 0.6, (0, 1, 3)))
+
+
+def test_nothing_to_learn_from_is_said(run):
+    change(run, mask=None)
+    with pytest.raises(UserError, match=r"dataset\.parquet: no training image has a known mask"):
+        batches.labelled(run, 32)
+
+
+def test_a_fold_without_positives_to_learn_from_is_said(run, tiny):
+    codes = ["0 64"] + [rle.EMPTY] * 8 + [None] * 5
+    change(run, mask=codes)
+    with pytest.raises(UserError, match="fold 0: none of the 6 images outside it has a lesion"):
+        train.main(train.Settings(run, "demo"))
+    assert not list(run.glob("cnn/fold*"))
+
+
+# --- checkpoints ---------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
+    state = train.initial_state(TINY, 0, 0)
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, state, {"epoch": 3})
+    arrays, info = checkpoint.load(path)
+    assert info == {"epoch": 3}
+    jax.tree.map(assert_array_equal, checkpoint.restore(state, arrays, path), state)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_the_file_is_laid_out_as_safetensors(tmp_path):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, {"w": np.float32([[1, 2]]), "b": np.int32(7)}, {})
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    assert header["w"] == {"dtype": "F32", "shape": [1, 2], "data_offsets": [4, 12]}
+    assert header["b"] == {"dtype": "I32", "shape": [], "data_offsets": [0, 4]}
+    assert content[8 + length :] == np.int32(7).tobytes() + np.float32([1, 2]).tobytes()
+
+
+def test_a_cut_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, {"w": np.ones(100, np.float32)}, {})
+    for length in (0, 5, 50, path.stat().st_size - 1):
+        cut = tmp_path / "cut.safetensors"
+        cut.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(UserError, match=r"cut\.safetensors: not a checkpoint"):
+            checkpoint.load(cut)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, {"w": np.ones(3, np.float32)}, {})
+    arrays, _ = checkpoint.load(path)
+    with pytest.raises(UserError, match=r"holds another network .*first difference: w"):
+        checkpoint.restore({"w": np.ones(4, np.float32)}, arrays, path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [({"epochs": 0}, "--epochs is 0, but must be at least 1"), ({"seed": -1}, "--seed is -1, but")],
+)
+def test_impossible_settings_are_refused(run, settings, sentence):
+    with pytest.raises(UserError, match=sentence):
+        train.main(train.Settings(run, "demo", **settings))
+
+
+# --- training ------------------------------------------------------------------------------------
+
+
+def weights(run: Path, fold: int) -> bytes:
+    return (run / "cnn" / f"fold{fold}" / "weights.safetensors").read_bytes()
+
+
+def test_training_writes_weights_curves_and_settings(run, tiny):
+    train.main(train.Settings(run, "demo"))
+    for fold in range(3):
+        curves = pd.read_csv(run / "cnn" / f"fold{fold}" / "curves.csv")
+        assert list(curves.columns) == ["epoch", "loss", "val_loss", "val_dice"]
+        assert list(curves["epoch"]) == [1, 2, 3]
+        assert np.isfinite(curves).all(axis=None)
+        assert curves["val_dice"].iloc[-1] > 0.5  # the bright square has been learned
+        assert not (run / "cnn" / f"fold{fold}" / "checkpoint.safetensors").exists()
+    settings = json.loads((run / "cnn" / "settings.json").read_text())
+    assert settings["config"]["unet"]["size"] == 32
+    assert len({weights(run, fold) for fold in range(3)}) == 3
+    stamp = (run / "cnn" / "fold0" / "weights.safetensors").stat().st_mtime_ns
+    train.main(train.Settings(run, "demo"))  # finished: nothing to do
+    assert (run / "cnn" / "fold0" / "weights.safetensors").stat().st_mtime_ns == stamp
+    with pytest.raises(UserError, match="was trained with another seed than asked for"):
+        train.main(train.Settings(run, "demo", seed=1))
+    with pytest.raises(UserError, match=r"another config .* or --overwrite"):
+        train.main(train.Settings(run, "demo", epochs=2))
+    before = weights(run, 0)
+    train.main(train.Settings(run, "demo", seed=1, overwrite=True))
+    assert weights(run, 0) != before
+
+
+def test_broken_training_stops_with_the_checkpoint_kept(run, tiny, monkeypatch):
+    real = train.train_epoch
+
+    def breaks(state, data, fold, epoch, *rest):
+        state, loss = real(state, data, fold, epoch, *rest)
+        return state, float("nan") if epoch == 2 else loss
+
+    monkeypatch.setattr(train, "train_epoch", breaks)
+    with pytest.raises(UserError, match=r"fold0: the loss of epoch 3 is nan.*epoch 2 is kept"):
+        train.main(train.Settings(run, "demo"))
+    _, info = checkpoint.load(run / "cnn" / "fold0" / "checkpoint.safetensors")
+    assert len(info["history"]) == 2
+
+
+def test_a_run_that_stops_anywhere_goes_on_to_the_same_weights(run, tiny, monkeypatch, tmp_path):
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / "dataset.parquet").write_bytes((run / "dataset.parquet").read_bytes())
+    train.main(train.Settings(whole, "demo"))
+    real, calls = checkpoint.save, []
+
+    def stops(path, tree, info):
+        calls.append(path)
+        if len(calls) in (2, 5, 9):  # before a checkpoint, before the final weights ...
+            raise KeyboardInterrupt
+        real(path, tree, info)
+
+    monkeypatch.setattr(checkpoint, "save", stops)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            train.main(train.Settings(run, "demo"))
+        assert not (run / "cnn" / "settings.json").exists()
+    train.main(train.Settings(run, "demo"))
+    for fold in range(3):
+        assert weights(run, fold) == weights(whole, fold)
+        curves = [r / "cnn" / f"fold{fold}" / "curves.csv" for r in (run, whole)]
+        assert curves[0].read_text() == curves[1].read_text()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from cnn import predict, train
+from tests.test_cnn_train import TINY
+train.PROFILES["demo"] = TINY
+train.main(train.Settings(Path(sys.argv[1]), "demo"))
+predict.PART = 4
+predict.main(predict.Settings(Path(sys.argv[1])))
+"""
+
+
+def start(run: Path) -> subprocess.Popen:
+    root = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(run)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_killed_processes_end_with_the_weights_and_maps_of_one_never_killed(
+    run, tiny, tmp_path, monkeypatch
+):
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / "dataset.parquet").write_bytes((run / "dataset.parquet").read_bytes())
+    train.main(train.Settings(whole, "demo"))
+    monkeypatch.setattr(predict, "PART", 4)
+    predict.main(predict.Settings(whole))
+    # Each file, once it is there, marks a moment at which the process is shot.
+    for mark in ("fold1/curves.csv", "maps/part-0001.npz"):
+        child = start(run)
+        while not (run / "cnn" / mark).exists():
+            assert child.poll() is None, f"ended before {mark} was there"
+            time.sleep(0.002)
+        child.send_signal(signal.SIGKILL)
+        child.wait(10)
+        assert not (run / "cnn" / "maps" / "index.csv").exists()
+    assert start(run).wait(300) == 0
+    for path in sorted(whole.glob("cnn/fold*/*")) + sorted(whole.glob("cnn/maps/*")):
+        assert (run / path.relative_to(whole)).read_bytes() == path.read_bytes(), path.name
+
+
+# --- prediction ----------------------------------------------------------------------------------
+
+
+def test_each_image_is_judged_by_networks_that_have_not_seen_it(run, tiny, monkeypatch):
+    monkeypatch.setattr(predict, "PART", 5)
+    train.main(train.Settings(run, "demo"))
+    predict.main(predict.Settings(run))
+    index = pd.read_csv(run / "cnn" / "maps" / "index.csv")
+    assert list(index["id"]) == [f"i{n}" for n in range(13)]  # not the unlabelled one
+    assert index["part"].max() == 2
+    networks = predict.load_networks(run, 3)
+    maps = predict.load_maps(run, ["i0", "i10", "i12"])
+
+    def judged(name: str, fold: int) -> np.ndarray:
+        image = geometry.read_square(run.parent / f"{name}.png", 32)
+        params, config = networks.params[fold], networks.config
+        return np.asarray(predict.probabilities(params, image[None], config, False))[0]
+
+    assert_allclose(maps[0], judged("i0", 0), atol=0.003)
+    assert_allclose(maps[1], judged("i10", 1), atol=0.003)
+    mean = np.mean([judged("i12", fold) for fold in range(3)], axis=0)
+    assert_allclose(maps[2], mean, atol=0.003)
+    with pytest.raises(UserError, match="image 'i13' has no map"):
+        predict.load_maps(run, ["i13"])
+
+
+def test_maps_of_other_weights_are_made_again(run, tiny):
+    train.main(train.Settings(run, "demo"))
+    predict.main(predict.Settings(run))
+    before = predict.load_maps(run, ["i0"])
+    train.main(train.Settings(run, "demo", seed=1, overwrite=True))
+    predict.main(predict.Settings(run))
+    assert not np.array_equal(predict.load_maps(run, ["i0"]), before)
+
+
+def test_a_flipped_average_is_the_same_for_the_mirrored_image():
+    params = train.initial_state(TINY, 0, 0).params
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32), np.uint8)
+    one = predict.probabilities(params, image, TINY.unet, True)
+    other = predict.probabilities(params, image[:, :, ::-1], TINY.unet, True)
+    assert_allclose(one, other[:, :, ::-1], atol=1e-6)
+    assert not np.allclose(one, predict.probabilities(params, image, TINY.unet, False), atol=1e-3)
+
+
+def test_missing_weights_and_maps_are_said(run, tiny):
+    with pytest.raises(UserError, match=r"weights\.safetensors: no such file; train first"):
+        predict.main(predict.Settings(run))
+    with pytest.raises(UserError, match=r"index\.csv: no such file; predict first"):
+        predict.load_maps(run, ["i0"])
+
+
+def test_real_x_rays_become_squares(shared_data):
+    path = sorted((shared_data / "siim-mini" / "stage_2_images").glob("*.dcm"))[0]
+    square = geometry.read_square(path, 256)
+    assert square.shape == (256, 256)
+    assert square.std() > 20
