@@ -36,7 +36,7 @@ SETTINGS := $(RUN)/.settings
 FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 
 # --- environment -----------------------------------------------------------------------------
-.PHONY: help env demo dataset features baseline report cnn gate submission scoreboard \
+.PHONY: help env demo dataset features baseline report cnn gate submission \
 	test check format lock clean
 
 help: ## show this help
@@ -129,6 +129,7 @@ $(CNN): $(RUN)/cnn/settings.json | $(ENV)
 
 GATE := $(addprefix $(RUN)/,gate.json metrics.json)
 gate: $(GATE) ## choose the gate's rule out of fold and score every policy
+	@$(PY) -m cnn.submit summary --run $(RUN)
 $(GATE) &: $(RUN)/baseline/oof.csv $(RUN)/baseline/test.csv $(CNN) \
 		baseline/gate.py cnn/evaluate.py cnn/masks.py | $(ENV)
 	$(PY) -m cnn.evaluate --run $(RUN)

@@ -183,7 +183,7 @@ def show(metrics: dict, default: str) -> None:
 
 
 def main(settings: Settings) -> None:
-    """Write gate.json and metrics.json, and print the scoreboard."""
+    """Write gate.json and metrics.json, and say which policy is the default."""
     rules, metrics = score(settings.run)
     board = metrics["out_of_fold"]
     assert isinstance(board, dict)
@@ -196,7 +196,8 @@ def main(settings: Settings) -> None:
     files.write_json(settings.run / "metrics.json", metrics)
     content = {"default": default, "rules": {name: rule.to_json() for name, rule in rules.items()}}
     files.write_json(settings.run / "gate.json", content)
-    show(metrics, default)
+    best = scores.Estimate(**board[default]["dice"])
+    print(f"default policy: {default}, mean Dice {best} out of fold")
 
 
 if __name__ == "__main__":

@@ -186,8 +186,9 @@ def summary(settings: Summary) -> None:
     quarantined = len(pd.read_csv(settings.run / "quarantine.csv"))
     if quarantined:
         print(f"set aside: {quarantined} images, see {settings.run / 'quarantine.csv'}")
-    print(f"report:     {settings.run / 'report' / 'index.html'}")
-    print(f"submission: {settings.run / 'submission.csv'}")
+    for name, path in (("report", "report/index.html"), ("submission", "submission.csv")):
+        if (settings.run / path).exists():
+            print(f"{name + ':':11} {settings.run / path}")
 
 
 def main(settings: Write | Check | Summary) -> None:

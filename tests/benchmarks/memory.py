@@ -1,0 +1,49 @@
+"""Run a command and print how long it took and how much memory it and its children held at most.
+
+Memory is the sum of proportional set sizes over the process tree (pages that several processes
+share count once), sampled twice a second; Linux only.
+
+    .venv/bin/python tests/benchmarks/memory.py make demo
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of a process and all that descend from it."""
+    found = [pid]
+    for parent in found:
+        try:
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
+
+
+def proportional_set_size(pid: int) -> int:
+    """Memory of a process in kB, shared pages divided by their users."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def main(command: list[str]) -> int:
+    """Run the command, print time and peak memory, and return its exit status."""
+    began, peak = time.monotonic(), 0
+    process = subprocess.Popen(command)
+    while process.poll() is None:
+        peak = max(peak, sum(proportional_set_size(pid) for pid in children(process.pid)))
+        time.sleep(0.5)
+    seconds = time.monotonic() - began
+    print(f"{seconds / 60:.1f} minutes, peak memory {peak / 2**20:.2f} GiB: {' '.join(command)}")
+    return process.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
