@@ -1,9 +1,7 @@
-"""Arrays and what they belong to, together in one file that is whole or absent.
+"""Arrays and what they belong to, together in one safetensors file that is whole or absent.
 
-The format is safetensors (https://github.com/huggingface/safetensors): eight bytes with the length
-of a JSON header, the header (name, type, shape and place of every array, and free text), the raw
-little-endian numbers. Nothing in it is code, unlike in a pickle, and the safetensors library reads
-it too. The free text holds the configuration, the epoch and the history.
+Nothing in such a file is code, unlike in a pickle. Its metadata holds, as JSON, the configuration,
+the epoch and the history.
 """
 
 import json
@@ -14,13 +12,12 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from features.files import UserError, atomic
 
 Tree = TypeVar("Tree")
-
-_TYPES = {"F32": np.float32, "I32": np.int32, "U32": np.uint32, "U8": np.uint8, "I64": np.int64}
-_NAMES = {np.dtype(kind): name for name, kind in _TYPES.items()}
 
 
 def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
@@ -31,27 +28,13 @@ def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
     path : Path
         The file, `.safetensors` by custom.
     tree : pytree of arrays
-        Weights, optimiser state ...; float32, int32, uint32, int64 or uint8.
+        Weights, optimiser state ...
     info : mapping
         JSON content: configuration, epoch, history.
     """
-    header: dict[str, Any] = {"__metadata__": {"info": json.dumps(info, allow_nan=False)}}
-    arrays = [(name, np.asarray(leaf)) for name, leaf in _named(tree)]
-    end = 0
-    for name, array in arrays:
-        start, end = end, end + array.nbytes
-        header[name] = {
-            "dtype": _NAMES[array.dtype],
-            "shape": list(array.shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of eight bytes
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
-        for _, array in arrays:
-            file.write(np.ascontiguousarray(array).tobytes())
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named(tree)}
+    with atomic(path) as temporary:
+        save_file(arrays, temporary, {"info": json.dumps(info, allow_nan=False)})
 
 
 def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -69,13 +52,10 @@ def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         If the file is not whole or not of this format.
     """
     try:
-        content = path.read_bytes()
-        length = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + length])
-        info = json.loads(header.pop("__metadata__")["info"])
-        body = memoryview(content)[8 + length :]
-        arrays = {name: _array(body, entry) for name, entry in header.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        with safe_open(path, "np") as file:
+            info = json.loads(file.metadata()["info"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: not a checkpoint of this program ({type(error).__name__}); delete it and "
             "train again."
@@ -102,11 +82,6 @@ def restore(template: Tree, arrays: Mapping[str, NDArray[Any]], path: Path) -> T
         )
     leaves = [jax.numpy.asarray(arrays[name]) for name, _ in named]
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
-
-
-def _array(body: memoryview, entry: Mapping[str, Any]) -> NDArray[Any]:
-    start, end = entry["data_offsets"]
-    return np.frombuffer(body[start:end], _TYPES[entry["dtype"]]).reshape(entry["shape"])
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:

@@ -203,17 +203,6 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_the_file_is_laid_out_as_safetensors(tmp_path):
-    path = tmp_path / "a.safetensors"
-    checkpoint.save(path, {"w": np.float32([[1, 2]]), "b": np.int32(7)}, {})
-    content = path.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    assert header["w"] == {"dtype": "F32", "shape": [1, 2], "data_offsets": [4, 12]}
-    assert header["b"] == {"dtype": "I32", "shape": [], "data_offsets": [0, 4]}
-    assert content[8 + length :] == np.int32(7).tobytes() + np.float32([1, 2]).tobytes()
-
-
 def test_a_cut_checkpoint_is_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     checkpoint.save(path, {"w": np.ones(100, np.float32)}, {})
