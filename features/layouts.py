@@ -111,6 +111,10 @@ def read_csv(path: Path, columns: tuple[str, str]) -> pd.DataFrame:
     """
     try:
         table = pd.read_csv(path, dtype=str, skipinitialspace=True, keep_default_na=False)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; check its path, or make the stage that writes it."
+        ) from None
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: not a readable csv file ({error}).") from None
     table.columns = table.columns.str.strip()
