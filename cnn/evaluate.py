@@ -165,7 +165,13 @@ def default_policy(board: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def show(metrics: dict, default: str) -> None:
-    """Print the scoreboard."""
+    """Print the scoreboard, after what the U-Net's masks are worth by themselves."""
+    alone = metrics["mask_alone"]
+    dice, auc = (scores.Estimate(**alone[name]) for name in ("dice_on_positives", "top_score_auc"))
+    print(
+        f"U-Net out of fold: Dice on the {metrics['positives']} positives {dice} at its best level "
+        f"({alone['at_probability']:.2f}), AUC of its top score {auc}"
+    )
     for part, title in (("out_of_fold", "labelled images, out of fold"), ("test", "test set")):
         if part not in metrics:
             continue
