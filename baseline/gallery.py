@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from baseline import painting
 from baseline.explain import PLACES
 from baseline.painting import Region
-from baseline.reasons import Case, Reason, family_in_words, label, sentences, where
+from baseline.reasons import Case, Reason, family_in_words, label, sentences
 from features import images, registry, rle
 from features.prepared import prepare, working_size
 
@@ -119,7 +119,9 @@ def draw(order: Order) -> Drawn:
     case = order.case
     evidence = pd.Series({name: float(case.within(name).sum()) for name in PLACES})
     families = pd.Series(case.shap).groupby([name.split(".")[0] for name in case.names]).sum()
-    places = [(where(str(name)), "", "", value) for name, value in evidence.items()]
+    places = [
+        (registry.zone_in_words(str(name)), "", "", value) for name, value in evidence.items()
+    ]
     kinds = [(family_in_words(str(name)), "", "", value) for name, value in families.items()]
     return Drawn(
         id=order.id,
@@ -128,7 +130,7 @@ def draw(order: Order) -> Drawn:
         by_measure=_measure_bars(case),
         by_place=waterfall(case.base, places, PLACES_SHOWN, "places"),
         by_family=waterfall(case.base, kinds, len(kinds), "families"),
-        top_place=where(str(evidence.idxmax())) if evidence.max() > 0 else "",
+        top_place=registry.zone_in_words(str(evidence.idxmax())) if evidence.max() > 0 else "",
     )
 
 
@@ -152,7 +154,7 @@ def _measure_bars(case: Case) -> list[Bar]:
     steps = [
         (
             label(name),
-            where(registry.describe(name).zone),
+            registry.zone_in_words(registry.describe(name).zone),
             f"percentile {rank:.0f}",
             float(value),
         )

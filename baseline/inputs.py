@@ -17,6 +17,7 @@ from baseline.calibrate import Calibration
 from baseline.classifier import load
 from baseline.explain import Explanation
 from baseline.reasons import Case, percentiles
+from baseline.train import read_predictions
 from features import files
 from features.files import UserError
 from features.table import read as read_features
@@ -56,32 +57,6 @@ class Inputs:
     calibrations: dict[int, Calibration]
     explanation: Explanation
     right: Floats
-
-
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Read oof.csv or test.csv of `baseline.train`.
-
-    Raises
-    ------
-    UserError
-        If it is missing or has other columns.
-    """
-    try:
-        # An id may be called "NA" or "007": only numbers may be missing.
-        rows = pd.read_csv(
-            path,
-            dtype={"id": str, "patient": str},
-            keep_default_na=False,
-            na_values={"label": [""], "weak": [""]},
-        )
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `make baseline` first.") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a csv ({error}); delete it and run make again.") from None
-    missing = {"id", "patient", "fold", "label", "raw", "probability", "kind"} - set(rows.columns)
-    if missing:
-        raise UserError(f"{path}: column {min(missing)!r} is missing; run `make baseline` again.")
-    return rows
 
 
 def read_inputs(run: Path) -> Inputs:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from baseline.explain import Explanation, importance, shap_module
-from baseline.reasons import label, where
+from baseline.reasons import label
 from features import registry
 
 Floats = NDArray[np.float64]
@@ -145,4 +145,4 @@ def _tick(name: str) -> str:
     """A feature as the name of its row: what and where."""
     words = label(name).removeprefix("difference in ")
     words = words if len(words) <= 44 else words[:43].rsplit(" ", 1)[0] + " …"
-    return f"{words} · {where(registry.describe(name).zone)}"
+    return f"{words} · {registry.zone_in_words(registry.describe(name).zone)}"

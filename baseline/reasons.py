@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from baseline.calibrate import Calibration
 from baseline.explain import PLACES, parts
 from features import registry
-from features.zones import SIDES, ZONES
+from features.zones import ZONES
 
 Floats = NDArray[np.float64]
 
@@ -204,22 +204,10 @@ def _measure_text(name: str) -> str:
     return registry.measures(family)[key].text
 
 
-def where(zone: str) -> str:
-    """A zone in a few words: "upper zone of the left lung", "right and left apex compared"."""
-    side, _, part = zone.partition("_")
-    name = part if side in SIDES else zone
-    name = f"{name} zone" if name in ("upper", "middle", "lower") else name
-    if side in SIDES:
-        return f"{side} lung as a whole" if part == "whole" else f"{name} of the {side} lung"
-    if zone not in ZONES:
-        return "image as a whole"
-    return f"right and left {'lung' if zone == 'whole' else name} compared"
-
-
 def place(zone: str) -> str:
     """A zone as it stands in a sentence: "the apex of the left lung"."""
     compared = zone in ZONES
-    words = where(zone).removesuffix(" compared")
+    words = registry.zone_in_words(zone).removesuffix(" compared")
     return f"the comparison of {words}" if compared else f"the {words}"
 
 

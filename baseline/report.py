@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from baseline import cases, explain, gallery, plots
 from baseline.inputs import Inputs, make_cases, read_inputs
-from baseline.reasons import family_in_words, percent, signed, where
+from baseline.reasons import family_in_words, percent, signed
 from baseline.scores import Estimate
 from features import command, files, parallel, registry, rle
 from features.files import UserError
@@ -175,7 +175,7 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
         "scores": scoreboard(inputs.metrics),
         "confusion": confusion(inputs),
         "figures": figures(inputs),
-        "places": shares(evidence.rename(columns=where)),
+        "places": shares(evidence.rename(columns=registry.zone_in_words)),
         "families": shares(families.rename(columns=family_in_words)),
         "measures": top_measures(inputs),
         "cases": drawn,

@@ -16,10 +16,10 @@ from rich.table import Table
 from scipy.special import logit
 
 from baseline import gate, scores
+from baseline.train import read_predictions
 from cnn import masks
 from cnn.predict import stream_maps
 from features import command, files, rle
-from features.files import UserError
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,15 @@ def collect(run: Path, rows: pd.DataFrame, what: str) -> gate.Evidence:
     )
 
 
-def read_predictions(run: Path, name: str) -> pd.DataFrame:
+def read_sized(run: Path, name: str) -> pd.DataFrame:
     """Rows of baseline/<name>.csv with size and known mask of each image.
 
     Raises
     ------
     UserError
-        If the baseline is missing.
+        If the baseline or the dataset is missing.
     """
-    path = run / "baseline" / f"{name}.csv"
-    try:
-        predicted = pd.read_csv(
-            path, usecols=["id", "patient", "fold", "probability"], dtype={"id": str}
-        )
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make the baseline first.") from None
+    predicted = read_predictions(run / "baseline" / f"{name}.csv")
     dataset = files.read_table(run / "dataset.parquet")[["id", "rows", "columns", "mask"]]
     return predicted.merge(dataset, on="id", validate="one_to_one")
 
@@ -88,8 +82,8 @@ def _board(
     return {
         policy: {
             "dice": asdict(scores.mean(values, patients)),
-            "positives": float(values[positive].mean()),
-            "negatives": float(values[~positive].mean()),
+            "positives": float(values[positive].mean()) if positive.any() else None,
+            "negatives": float(values[~positive].mean()) if not positive.all() else None,
         }
         for policy, values in earned.items()
     }
@@ -105,7 +99,7 @@ def score(run: Path) -> tuple[dict[str, gate.Rule], dict[str, object]]:
     metrics : dict
         Scoreboards "out_of_fold" (nested) and, where the truth of the test set is known, "test".
     """
-    rows = read_predictions(run, "oof")
+    rows = read_sized(run, "oof")
     rows = rows[rows["mask"].notna()].reset_index(drop=True)
     evidence = collect(run, rows, "scoring maps")
     folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
@@ -151,7 +145,7 @@ def _mask_alone(
 
 def _test_board(run: Path, rules: dict[str, gate.Rule]) -> dict[str, object]:
     """The scoreboard on the test set, whose truth no model and no rule has seen."""
-    rows = read_predictions(run, "test").drop(columns="mask")
+    rows = read_sized(run, "test").drop(columns="mask")
     rows = rows.merge(files.read_table(run / "truth.parquet"), on="id").reset_index(drop=True)
     evidence = collect(run, rows, "scoring the test set")
     earned = {policy: gate.earned(rule, evidence) for policy, rule in rules.items()}
@@ -183,7 +177,8 @@ def show(metrics: dict, default: str) -> None:
             row = metrics[part][policy]
             name = f"{policy} (default)" if policy == default else policy
             dice = scores.Estimate(**row["dice"])
-            table.add_row(name, str(dice), f"{row['positives']:.3f}", f"{row['negatives']:.3f}")
+            parts = [row[part] for part in ("positives", "negatives")]
+            table.add_row(name, str(dice), *("–" if v is None else f"{v:.3f}" for v in parts))
         # A fixed width keeps the table whole in a log as on a terminal.
         Console(width=90).print(table)
 

@@ -218,7 +218,9 @@ def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
             f"{folder / 'index.csv'}: no such file; predict first (python -m cnn.predict --run "
             f"{run})."
         )
-    index = pd.read_csv(folder / "index.csv", dtype={"id": str}).set_index("id")
+    index = pd.read_csv(folder / "index.csv", dtype={"id": str}, keep_default_na=False).set_index(
+        "id"
+    )
     places = dict(zip(index.index, zip(index["part"], index["row"], strict=True), strict=True))
     held, maps = -1, np.zeros((0, 0, 0), np.uint8)
     for name in ids:

@@ -65,7 +65,7 @@ def codes(run: Path, policy: str | None) -> Iterator[tuple[str, str]]:
     if chosen not in content["rules"]:
         raise UserError(f"policy = {chosen}: known policies are {', '.join(content['rules'])}.")
     rule = gate.from_json(content["rules"][chosen])
-    rows = evaluate.read_predictions(run, "test")
+    rows = evaluate.read_sized(run, "test")
     rows["mask"] = pd.NA  # the rule must not know a truth
     evidence = evaluate.collect(run, rows, "weighing test images")
     speaks = gate.speaks(rule, evidence)

@@ -209,6 +209,7 @@ def main(settings: Settings) -> None:
     """Write dataset.parquet, quarantine.csv, sample.csv and, if known, truth.parquet."""
     table, quarantine, test = build(settings)
     truth = settings.data / "stage_2_test_truth.csv"
+    (settings.run / "truth.parquet").unlink(missing_ok=True)  # may be another dataset's
     if truth.is_file():
         sizes = dict(
             zip(table["id"], zip(table["rows"], table["columns"], strict=True), strict=True)

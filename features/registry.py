@@ -10,7 +10,7 @@ from features import firstorder, glcm, gradients, lbp, shape
 from features.files import UserError
 from features.measures import Measure
 from features.prepared import Prepared
-from features.zones import SIDES
+from features.zones import SIDES, ZONES
 
 ZONED = {
     "firstorder": firstorder,
@@ -99,21 +99,16 @@ def asymmetry(row: dict[str, float]) -> dict[str, float]:
     return found
 
 
-_PLACES = {
-    "whole": "whole lung",
-    **{name: f"{name} zone" for name in ("upper", "middle", "lower")},
-    **{name: name for name in ("apex", "base", "rim", "core")},
-}
-
-
 def zone_in_words(zone: str) -> str:
-    """A zone as a reader says it: "right_apex" is "apex of the right lung"."""
+    """A zone as a reader says it: "upper zone of the left lung", "right and left apex compared"."""
     side, _, part = zone.partition("_")
-    if zone == "image":
-        return "whole image"
-    if side not in SIDES:
-        return f"{_PLACES[zone]}, both sides compared"
-    return f"whole {side} lung" if part == "whole" else f"{_PLACES[part]} of the {side} lung"
+    name = part if side in SIDES else zone
+    name = f"{name} zone" if name in ("upper", "middle", "lower") else name
+    if side in SIDES:
+        return f"{side} lung as a whole" if part == "whole" else f"{name} of the {side} lung"
+    if zone not in ZONES:
+        return "image as a whole"
+    return f"right and left {'lung' if zone == 'whole' else name} compared"
 
 
 def describe(name: str) -> Feature:
