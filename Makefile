@@ -6,14 +6,15 @@
 
 # --- what to run on, and how -----------------------------------------------------------------
 SEED ?= 0
+GIVEN := $(origin DATA)
 # Phantoms to make where no DATA is given.
 TRAIN ?= 180
 TEST ?= 60
 PHANTOMS := data/phantoms-$(TRAIN)-$(TEST)-$(SEED)
 DATA ?= $(PHANTOMS)
-DATA := $(patsubst %/,%,$(DATA))
+override DATA := $(patsubst %/,%,$(DATA))
 RUN ?= runs/$(notdir $(DATA))
-RUN := $(patsubst %/,%,$(RUN))
+override RUN := $(patsubst %/,%,$(RUN))
 ifeq ($(DATA),$(PHANTOMS))
 PROFILE ?= demo
 FOLDS ?= 3
@@ -22,6 +23,15 @@ PROFILE ?= lite
 FOLDS ?= 5
 endif
 PYTHON ?= python3
+# What a run folder was made from; leaving DATA out must not turn a run into phantoms.
+FORMER := $(shell sed -n 's/^DATA=\([^ ]*\) .*/\1/p' $(RUN)/.settings/dataset 2>/dev/null)
+ifeq ($(GIVEN),undefined)
+ifneq ($(FORMER),)
+ifneq ($(FORMER),$(abspath $(DATA)))
+$(error $(RUN) was made from DATA=$(FORMER): give that DATA again, or another RUN)
+endif
+endif
+endif
 # Cases in the report; further options of a stage, e.g. CNN_OPTIONS='--epochs 50'.
 CASES ?= 12
 CNN_OPTIONS ?=
@@ -47,7 +57,7 @@ help: ## show this help
 	@echo "Without DATA, a phantom dataset is made: no download, and its truth is known."
 	@echo "RUN is runs/<name of the dataset> unless given. Each stage's options: $(PY) -m <module> --help"
 
-env: $(ENV) ## make the environment .venv from requirements.lock (CUDA=1: with GPU support)
+env: $(ENV) $(if $(CUDA),.venv/.cuda) ## make the environment .venv from requirements.lock (CUDA=1: with GPU support)
 
 # uv is used where it is installed; else venv and pip. The lock's hashes are checked by both.
 $(ENV): requirements.lock pyproject.toml
@@ -62,10 +72,13 @@ $(ENV): requirements.lock pyproject.toml
 	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
 	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .; \
 	fi
-ifdef CUDA
+	@$(PY) -c 'import lightgbm' 2>/dev/null || \
+	  { echo "error: LightGBM cannot load; install the OpenMP runtime (Debian: apt-get install libgomp1)" >&2; exit 1; }
+	@touch $@
+
+.venv/.cuda: $(ENV)
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip --upgrade >/dev/null
 	@$(PY) -m pip install --quiet --disable-pip-version-check "jax[cuda12]==$$($(PY) -c 'import jax; print(jax.__version__)')"
-endif
 	@touch $@
 
 # --- the pipeline ----------------------------------------------------------------------------
@@ -75,9 +88,12 @@ define settings
 	@printf '%s\n' '$(1)' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 endef
+# The names of all files, so that one that comes or goes anywhere in the folder is noticed. Phantoms
+# are made whole, after this is asked for the first time, so their folder's name says it all.
+listing = $(if $(filter $(DATA),$(PHANTOMS)),whole,$(shell find -L $(DATA) -type f 2>/dev/null | LC_ALL=C sort | cksum | tr ' ' -))
 .PHONY: FORCE
 $(SETTINGS)/dataset: FORCE
-	$(call settings,DATA=$(abspath $(DATA)) FOLDS=$(FOLDS) SEED=$(SEED))
+	$(call settings,DATA=$(abspath $(DATA)) FOLDS=$(FOLDS) SEED=$(SEED) FILES=$(call listing))
 $(SETTINGS)/baseline: FORCE
 	$(call settings,SEED=$(SEED))
 $(SETTINGS)/cnn: FORCE
@@ -90,21 +106,20 @@ $(PHANTOMS)/stage_2_train.csv: | $(ENV)
 ifeq ($(DATA),$(PHANTOMS))
 DATA_FILES := $(PHANTOMS)/stage_2_train.csv
 else
-# A folder's time changes when files come or go.
-DATA_FILES := $(wildcard $(DATA)/*.csv $(DATA)/stage_2_images $(DATA)/dicom-images-*)
+DATA_FILES := $(wildcard $(DATA)/*.csv)
 endif
 
 DATASET := $(addprefix $(RUN)/,dataset.parquet quarantine.csv sample.csv)
 dataset: $(DATASET) ## read the dataset: labels, patients, folds; unreadable images set aside
 $(DATASET) &: $(DATA_FILES) $(SETTINGS)/dataset \
-		$(addprefix features/,dataset.py layouts.py images.py folds.py rle.py) | $(ENV)
+		$(addprefix features/,dataset.py layouts.py images.py study.py folds.py rle.py) | $(ENV)
 	$(PY) -m features.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)
 
-FEATURE_CODE := $(addprefix features/,images.py lungs.py lungs_cascade.py lungs_frames.py lungs_views.py \
+FEATURE_CODE := $(addprefix features/,images.py measures.py lungs.py lungs_cascade.py lungs_frames.py lungs_views.py \
 	lungs_model.npz zones.py prepared.py registry.py table.py \
 	firstorder.py glcm.py gradients.py lbp.py shape.py)
 features: $(RUN)/features.parquet ## measure the features of every image
-$(RUN)/features.parquet: $(RUN)/dataset.parquet $(FEATURE_CODE) | $(ENV)
+$(RUN)/features.parquet: $(DATASET) $(FEATURE_CODE) | $(ENV)
 	$(PY) -m features.table --run $(RUN)
 
 BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibration.json settings.json \
@@ -122,21 +137,26 @@ $(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report \
 
 CNN := $(RUN)/cnn/maps/index.csv
 cnn: $(CNN) ## train the U-Net, fold by fold, and draw probability maps
-$(RUN)/cnn/settings.json: $(RUN)/dataset.parquet $(SETTINGS)/cnn | $(ENV)
-	$(PY) -m cnn.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) $(CNN_OPTIONS)
+# A fold whose weights were deleted is trained again.
+LOST_WEIGHTS := $(if $(wildcard $(RUN)/cnn/settings.json),$(if $(filter-out \
+	$(words $(FOLD_NUMBERS)),$(words $(wildcard $(FOLD_NUMBERS:%=$(RUN)/cnn/fold%/weights.safetensors)))),FORCE))
+# Weights of other data or settings are trained anew; those of a killed run are gone on with. Folds
+# that are finished keep their weights, so only the settings, written last, can be newer than the data.
+$(RUN)/cnn/settings.json: $(DATASET) $(SETTINGS)/cnn $(LOST_WEIGHTS) | $(ENV)
+	$(PY) -m cnn.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
 $(CNN): $(RUN)/cnn/settings.json | $(ENV)
 	$(PY) -m cnn.predict --run $(RUN)
 
 GATE := $(addprefix $(RUN)/,gate.json metrics.json)
 gate: $(GATE) ## choose the gate's rule out of fold and score every policy
 	@$(PY) -m cnn.submit summary --run $(RUN)
-$(GATE) &: $(RUN)/baseline/oof.csv $(RUN)/baseline/test.csv $(CNN) \
+$(GATE) &: $(BASELINE) $(CNN) \
 		baseline/gate.py cnn/evaluate.py cnn/masks.py | $(ENV)
 	$(PY) -m cnn.evaluate --run $(RUN)
 
 submission: $(RUN)/submission.csv report ## all of it: submission.csv, checked, and the report
 	@$(PY) -m cnn.submit summary --run $(RUN)
-$(RUN)/submission.csv: $(GATE) $(RUN)/sample.csv cnn/submit.py | $(ENV)
+$(RUN)/submission.csv: $(GATE) $(DATASET) cnn/submit.py | $(ENV)
 	$(PY) -m cnn.submit write --run $(RUN)
 
 demo: ## the whole pipeline on phantoms: scoreboard, report and submission in minutes

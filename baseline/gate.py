@@ -155,7 +155,8 @@ def choose(policy: str, evidence: Evidence) -> Rule:
 
     Among equals the first of a fixed order wins, so that the choice does not hang on chance.
     """
-    if policy == "empty":
+    # Where no image is negative, or none positive, nothing can be learned of when to speak.
+    if policy == "empty" or (policy == "fused" and len(np.unique(evidence.positive)) < 2):
         return Rule("empty")
     weights = _fuse(evidence) if policy == "fused" else ()
     base = Rule(policy, weights=weights)

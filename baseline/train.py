@@ -127,7 +127,8 @@ def evaluate(predicted: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, o
     known = predicted[(predicted["kind"] == "oof") & predicted["label"].notna()]
     metrics: dict[str, object] = {"out_of_fold": _scores(known, known["label"])}
     weak = predicted[predicted["weak"].notna()]
-    if len(weak):
+    hard_classes = (weak["weak"] > 0.5).nunique()
+    if hard_classes == 2:
         hard = np.asarray(weak["weak"] > 0.5, float)
         raw, patients = weak["raw"].to_numpy(float), weak["patient"].to_numpy(object)
         agreement = scores.bootstrap(lambda rows: scores.auc(hard[rows], raw[rows]), patients)

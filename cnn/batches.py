@@ -78,7 +78,7 @@ def labelled(run: Path, size: int) -> Labelled:
             "learns from nothing else; add annotations to the dataset."
         )
     folds = table["fold"].to_numpy(np.int64)
-    content = _fingerprint(table["id"], table["mask"])
+    content = fingerprint(table["id"], table["path"], table["mask"])
     images, masks = _cached(run / "cnn", table, size, content)
     return Labelled(
         ids=tuple(table["id"]),
@@ -86,11 +86,12 @@ def labelled(run: Path, size: int) -> Labelled:
         positive=(table["mask"] != "-1").to_numpy(bool),
         images=images,
         masks=masks,
-        digest=_fingerprint(table["id"], table["mask"], table["fold"]),
+        digest=fingerprint(table["id"], table["mask"], table["fold"]),
     )
 
 
-def _fingerprint(*columns: pd.Series) -> str:
+def fingerprint(*columns: pd.Series) -> str:
+    """Hash of some columns of a table, row by row."""
     lines = "\n".join("\t".join(map(str, row)) for row in zip(*columns, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, PyTree, UInt8
 from numpy.typing import NDArray
 
 from cnn import checkpoint
-from cnn.batches import FEW, chunks, padded
+from cnn.batches import FEW, chunks, fingerprint, padded
 from cnn.compilation import keep_compiled
 from cnn.geometry import read_square
 from cnn.unet import UNetConfig, apply, outline
@@ -147,11 +147,16 @@ def _part_path(folder: Path, part: int) -> Path:
     return folder / f"part-{part:04d}.npz"
 
 
-def _is_done(path: Path, ids: list[str], digest: str) -> bool:
+def _key(networks: Networks, rows: pd.DataFrame) -> str:
+    """What a part's maps depend on: the networks, the images, and which network judges which."""
+    return networks.digest + fingerprint(rows["id"], rows["path"], rows["fold"])
+
+
+def _is_done(path: Path, key: str) -> bool:
     if not path.exists():
         return False
     with np.load(path, allow_pickle=False) as held:
-        return str(held["digest"]) == digest and held["ids"].tolist() == ids
+        return str(held["digest"]) == key
 
 
 def main(settings: Settings) -> None:
@@ -166,7 +171,7 @@ def main(settings: Settings) -> None:
     missing = {
         number: rows
         for number, rows in parts.items()
-        if not _is_done(_part_path(folder, number), table["id"][rows].tolist(), networks.digest)
+        if not _is_done(_part_path(folder, number), _key(networks, table[rows]))
     }
     if missing:
         (folder / "index.csv").unlink(missing_ok=True)
@@ -181,7 +186,7 @@ def main(settings: Settings) -> None:
                 temporary,
                 maps=maps,
                 ids=table["id"][rows].to_numpy(np.str_),
-                digest=np.array(networks.digest),
+                digest=np.array(_key(networks, table[rows])),
             )
     for _ in squares:  # lets the bar come to its end
         pass
@@ -231,6 +236,11 @@ def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
             )
         part, row = places[name]
         if part != held:
+            if not _part_path(folder, part).exists():
+                raise UserError(
+                    f"{_part_path(folder, part)}: no such file; delete {folder / 'index.csv'} and "
+                    "run make again."
+                )
             with np.load(_part_path(folder, part), allow_pickle=False) as content:
                 held, maps = part, content["maps"]
         yield maps[row].astype(np.float32) / 255

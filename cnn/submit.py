@@ -183,7 +183,7 @@ def summary(settings: Summary) -> None:
             images = verdict[part]["images"]
             print(f"Verdict's AUC, {part.replace('_', ' ')}: {auc} ({images} images)")
     evaluate.show(metrics, metrics["default"])
-    quarantined = len(pd.read_csv(settings.run / "quarantine.csv"))
+    quarantined = len(layouts.read_csv(settings.run / "quarantine.csv", ("id", "reason")))
     if quarantined:
         print(f"set aside: {quarantined} images, see {settings.run / 'quarantine.csv'}")
     for name, path in (("report", "report/index.html"), ("submission", "submission.csv")):

@@ -83,7 +83,13 @@ def _splits(layout: layouts.Layout) -> tuple[dict[str, Path], pd.Series, pd.Seri
     """Paths by id, the annotated ids and the test ids in the sample's order; all checked."""
     paths = layouts.image_paths(layout.train_images)
     if layout.test_images != layout.train_images and layout.test_images.is_dir():
-        paths |= layouts.image_paths(layout.test_images)
+        test_paths = layouts.image_paths(layout.test_images)
+        if both := set(paths) & set(test_paths):
+            raise UserError(
+                f"{test_paths[min(both)]}: id {min(both)!r} is also {paths[min(both)]}; an image "
+                "is either for training or for testing, so remove one of the two."
+            )
+        paths |= test_paths
     if not paths:
         raise UserError(
             f"{layout.train_images}: no image in it; a dataset has files ending in .dcm or .png."
@@ -195,6 +201,11 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
 def _folds(table: pd.DataFrame, settings: Settings) -> pd.Series:
     """Folds over all images that teach: those with a true label and those with a weak one."""
     fold = pd.Series(-1, table.index)
+    if table["label"].nunique() < 2:
+        raise UserError(
+            f"{settings.data}: the annotated images are all of one class; training and scoring "
+            "need images with and without pneumothorax."
+        )
     teaches = table["label"].notna() | table["weak"].notna()
     part = table[teaches]
     positive = part["label"].fillna(part["weak"]) > 0.5
@@ -214,7 +225,13 @@ def main(settings: Settings) -> None:
         sizes = dict(
             zip(table["id"], zip(table["rows"], table["columns"], strict=True), strict=True)
         )
-        masks = layouts.read_annotations(truth, sizes)
+        found = layouts.read_annotations(truth, sizes)
+        # Only the test set's truth may score the test set.
+        masks = {name: found[name] for name in test if name in found}
+        if not masks:
+            raise UserError(
+                f"{truth}: none of its images is a test image; remove or mend the file."
+            )
         frame = pd.DataFrame({"id": list(masks), "mask": list(masks.values())})
         files.write_table(settings.run / "truth.parquet", frame)
     files.write_csv(settings.run / "quarantine.csv", quarantine)
@@ -224,14 +241,20 @@ def main(settings: Settings) -> None:
 
 
 def summary(table: pd.DataFrame, quarantine: pd.DataFrame) -> str:
-    """What was found, in two lines."""
+    """What was found, and a warning where test patients are known from training."""
     label, split = table["label"], table["split"]
+    deployed = table[(split == "test") & (table["fold"] < 0)]
+    shared = deployed["patient"].isin(table.loc[table["fold"] >= 0, "patient"]).sum()
+    warning = (
+        f"\n{shared} test images are of patients who are in the training set too, so scores on the "
+        "test set are flattered."
+    )
     return (
         f"{len(table)} images: {(label == 1).sum()} with and {(label == 0).sum()} without "
         f"pneumothorax, {table['weak'].notna().sum()} weakly labelled, {(split == 'test').sum()} "
         f"test, {(split == 'unlabelled').sum()} unlabelled and set aside; "
         f"{table['patient'].nunique()} patients in {table['fold'].max() + 1} folds; "
-        f"{len(quarantine)} unreadable (quarantine.csv)."
+        f"{len(quarantine)} unreadable (quarantine.csv).{warning if shared else ''}"
     )
 
 

@@ -42,7 +42,13 @@ def assign(
     if k < 2 or found < k:
         raise UserError(
             f"folds = {k}: there must be at least 2 folds and at least as many patients as folds "
-            f"({found} patients found); choose another number with --folds."
+            f"({found} patients found); use fewer folds, or more patients (see patients.csv)."
+        )
+    most = int(np.unique(strata, return_counts=True)[1].max())
+    if most < k:
+        raise UserError(
+            f"folds = {k}: no class of labels has as many images (the largest has {most}); use "
+            "fewer folds, or more images."
         )
     folds = np.empty(len(strata), np.int64)
     splitter = StratifiedGroupKFold(n_splits=k, shuffle=True, random_state=seed)

@@ -7,6 +7,8 @@ that is not a valid AS), so tags are read leniently and pixels strictly.
 import re
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from features.study import Study
 # The oldest verified age is 122 years (SIIM-ACR has 148 and 413, which are typing errors).
 OLDEST = 122.0
 SMALLEST_SIDE = 64
+LARGEST_ASPECT = 4
 
 
 class UnreadableImage(UserError):
@@ -58,8 +61,9 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     path = Path(path)
     if path.suffix.lower() == ".png":
         return _read_png(path)
-    dataset = _open_dicom(path, headers_only=False)
-    return _study(dataset, path), _dicom_pixels(dataset, path)
+    with _damage_told(path):
+        dataset = _open_dicom(path, headers_only=False)
+        return _study(dataset, path), _dicom_pixels(dataset, path)
 
 
 def read_study(path: Path | str) -> Study:
@@ -74,7 +78,23 @@ def read_study(path: Path | str) -> Study:
     if path.suffix.lower() == ".png":
         with _open_png(path) as image:
             return Study(id=path.stem, path=path, rows=image.height, columns=image.width)
-    return _study(_open_dicom(path, headers_only=True), path)
+    with _damage_told(path):
+        return _study(_open_dicom(path, headers_only=True), path)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged DICOM provokes into one sentence.
+
+    pydicom parses a tag when it is first asked for, and each kind of damage raises its own error.
+    """
+    try:
+        yield
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadableImage(f"{path}: the DICOM is damaged ({reason}).") from None
 
 
 def _open_png(path: Path) -> Image.Image:
@@ -139,6 +159,11 @@ def _check_size(path: Path, rows: int, columns: int) -> None:
     if min(rows, columns) < SMALLEST_SIDE:
         raise UnreadableImage(
             f"{path}: {rows}x{columns} pixels; an X-ray has at least {SMALLEST_SIDE} on each side."
+        )
+    if max(rows, columns) > LARGEST_ASPECT * min(rows, columns):
+        raise UnreadableImage(
+            f"{path}: {rows}x{columns} pixels; a chest X-ray is at most {LARGEST_ASPECT} times as "
+            "long as wide."
         )
 
 

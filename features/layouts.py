@@ -52,6 +52,10 @@ def find(folder: Path) -> Layout:
     if (folder / "stage_2_train.csv").is_file():
         sample = folder / "stage_2_sample_submission.csv"
         pictures = folder / "stage_2_images"
+        if not sample.is_file():
+            raise UserError(
+                f"{sample}: no such file; stage 2 tells its test images by it, so copy it here."
+            )
         found = Layout(
             "stage 2", folder / "stage_2_train.csv", _if_there(sample), pictures, pictures
         )

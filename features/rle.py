@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from features.files import UserError
 
 EMPTY = "-1"
+# More pixels than any image has; sums of such numbers still fit 64 bits.
+LONGEST = 2**31
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
@@ -67,6 +69,8 @@ def runs(text: str) -> NDArray[np.int64]:
             "'gap length' (an empty mask is '-1')."
         )
     gaps, lengths = numbers[0::2], numbers[1::2]
+    if (numbers > LONGEST).any():
+        raise UserError(f"run-length code {text[:40]!r}: a number is larger than any image.")
     if (gaps < 0).any() or (lengths <= 0).any():
         raise UserError(
             f"run-length code {text[:40]!r}: gaps must be at least 0 and lengths at least 1."

@@ -51,8 +51,10 @@ def row(path: str, families: tuple[str, ...] = registry.FAMILIES) -> dict[str, f
 
 def _digest(paths: pd.Series, families: tuple[str, ...]) -> str:
     """Hash of what decides the rows: the images, the families and the code that measures."""
-    digest = hashlib.sha256(repr((list(paths), families)).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    stamps = [(path, Path(path).stat().st_mtime_ns) for path in paths]
+    digest = hashlib.sha256(repr((stamps, families)).encode())
+    folder = Path(__file__).parent
+    for source in sorted([*folder.glob("*.py"), *folder.glob("*.npz")]):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -88,6 +88,11 @@ def _wrong_columns(folder):
     (folder / "stage_2_train.csv").write_text("Image,Pixels\ni0,-1\n")
 
 
+def _all_negative(folder):
+    lines = ["ImageId,EncodedPixels", *(f"i{n},-1" for n in range(6))]
+    (folder / "stage_2_train.csv").write_text("\n".join(lines) + "\n")
+
+
 def _append(folder, name, line):
     with (folder / name).open("a") as file:
         file.write(line + "\n")
@@ -99,6 +104,9 @@ def _append(folder, name, line):
         (_no_folder, "no such folder"),
         (_no_images, "no image"),
         (_no_csv, r"neither stage_2_train\.csv nor"),
+        (_all_negative, "all of one class"),
+        (lambda f: (f / "stage_2_sample_submission.csv").unlink(), "tells its test images by it"),
+        (lambda f: _append(f, "stage_2_train.csv", "i7,9223372036854775807 5"), "larger than any"),
         (_wrong_columns, r"stage_2_train\.csv: no column 'ImageId'"),
         (lambda f: (f / "stage_2_images" / "i2.png").unlink(), "i2 has no image"),
         (lambda f: (f / "stage_2_images" / "i6.png").unlink(), r"sample_submission\.csv: i6"),
@@ -117,6 +125,25 @@ def test_mistakes_end_in_a_sentence(png_dataset, tmp_path, spoil, message):
     spoil(png_dataset)
     with pytest.raises(UserError, match=message):
         build(png_dataset, tmp_path)
+
+
+def test_an_id_in_both_folders_of_stage_1(tmp_path):
+    folder = tmp_path / "data"
+    for part in ("train", "test"):
+        write_png(folder / f"dicom-images-{part}" / "i0.png")
+    (folder / "train-rle.csv").write_text("ImageId, EncodedPixels\ni0, -1\n")
+    with pytest.raises(UserError, match="either for training or for testing"):
+        build(folder, tmp_path)
+
+
+def test_a_truth_of_other_images_is_refused(png_dataset, tmp_path):
+    truth = png_dataset / "stage_2_test_truth.csv"
+    truth.write_text("ImageId,EncodedPixels\ni0,0 3\n")
+    with pytest.raises(UserError, match="none of its images is a test image"):
+        dataset.main(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))
+    truth.write_text("ImageId,EncodedPixels\ni0,0 3\ni6,1 2\n")
+    dataset.main(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))
+    assert list(pd.read_parquet(tmp_path / "run" / "truth.parquet")["id"]) == ["i6"]
 
 
 def test_more_folds_than_patients(png_dataset, tmp_path):

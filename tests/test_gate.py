@@ -106,6 +106,11 @@ def test_nested_scores_do_not_see_their_own_fold():
     assert np.mean(gains) > 0
 
 
+def test_fused_needs_both_classes():
+    found = evidence([0, 1, 2], [0.5, 0.5, 0.5], [1, 1, 1])
+    assert gate.choose("fused", found).policy == "empty"
+
+
 def test_rules_survive_json(four):
     for policy in gate.POLICIES:
         rule = gate.choose(policy, four)

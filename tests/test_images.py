@@ -115,12 +115,36 @@ def test_siim_age_without_a_unit(tmp_path, ramp):
     assert images.read_study(write_dicom(tmp_path / "a.dcm", ramp, PatientAge="38")).age == 38
 
 
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.97])
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.6, 0.97])
 def test_a_truncated_dicom_is_refused(tmp_path, ramp, share):
     path = write_jpeg_dicom(tmp_path / "a.dcm", ramp)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(images.UnreadableImage, match=r"a\.dcm"):
+        images.read(path)
+
+
+def test_a_damaged_header_is_refused_or_read_never_a_crash(tmp_path, ramp):
+    content = write_jpeg_dicom(tmp_path / "a.dcm", ramp, PatientSex="F").read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in rng.integers(132, 700, 3):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "b.dcm").write_bytes(damaged)
+        for reader in (images.read, images.read_study):
+            try:
+                reader(tmp_path / "b.dcm")
+            except images.UnreadableImage as error:
+                assert "b.dcm" in str(error)
+                refused += 1
+    assert refused > 20
+
+
+def test_a_strip_is_no_chest(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", np.zeros((64, 600)))
+    with pytest.raises(images.UnreadableImage, match="4 times as long"):
         images.read(path)
 
 

@@ -154,6 +154,27 @@ def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_i
     output, _ = run_through(data, run)
     made = [stage for stage in STAGES if f"-m {stage}" in output]
     assert made == ["cnn.evaluate", "cnn.submit write"]
+    (run / "baseline" / "fold1.txt").unlink()
+    output, _ = run_through(data, run)
+    made = {stage for stage in STAGES if f"-m {stage}" in output}
+    assert made == {"baseline.train", "baseline.report", "cnn.evaluate", "cnn.submit write"}
+    output, _ = run_through(data, run)
+    assert not any(f"-m {stage}" in output for stage in STAGES), output
+    # Weights are trained again only where they are missing, and come out the same.
+    weights = run / "cnn" / "fold1" / "weights.safetensors"
+    before_loss = digest(weights)
+    weights.unlink()
+    output, _ = run_through(data, run)
+    assert "U-Net, fold 1" in output and "U-Net, fold 0" not in output
+    assert digest(weights) == before_loss
+
+
+def test_leaving_data_out_does_not_turn_a_run_into_phantoms(undisturbed):
+    run, _, _ = undisturbed
+    done = subprocess.run(
+        ["make", "report", f"RUN={run}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "give that DATA again" in done.stderr
 
 
 def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbed, tmp_path):
