@@ -166,8 +166,7 @@ def right_shares(names: tuple[str, ...], table: pd.DataFrame, training: pd.DataF
 
     A one-sided feature belongs to its side. A comparison of both lungs is divided in proportion to
     how far either side's own value lies from the median of both sides of the training images: the
-    side that is out of the ordinary made the difference. (On the 52 positives of siim-mini the
-    place with most evidence then lies on the collapsed side in 81%, halved in 69%.)
+    side that is out of the ordinary made the difference.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ killed goes on with the part it was at. `index.csv` is written last and says tha
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -244,11 +244,6 @@ def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
             with np.load(_part_path(folder, part), allow_pickle=False) as content:
                 held, maps = part, content["maps"]
         yield maps[row].astype(np.float32) / 255
-
-
-def load_maps(run: Path, ids: Sequence[str]) -> NDArray[np.float32]:
-    """Load the maps of some images as (n, size, size) float32; for many, use `stream_maps`."""
-    return np.stack(list(stream_maps(run, ids)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ every random number is a function of seed, fold, epoch and step. So a run that i
 again ends with the same weights, bit for bit, as one that was not.
 
 The loop over batches is Python's, each step one compiled call: inside `lax.scan` XLA's CPU compiler
-gives up its fast convolutions (measured: 13 times slower), and an accelerator is kept busy either
+gives up its fast convolutions, and an accelerator is kept busy either
 way, since calls return before they are done.
 """
 

@@ -62,24 +62,8 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     if path.suffix.lower() == ".png":
         return _read_png(path)
     with _damage_told(path):
-        dataset = _open_dicom(path, headers_only=False)
+        dataset = _open_dicom(path)
         return _study(dataset, path), _dicom_pixels(dataset, path)
-
-
-def read_study(path: Path | str) -> Study:
-    """Read the tags of one X-ray without decoding its pixels.
-
-    Raises
-    ------
-    UnreadableImage
-        If the file is missing or is not an image with one greyscale frame.
-    """
-    path = Path(path)
-    if path.suffix.lower() == ".png":
-        with _open_png(path) as image:
-            return Study(id=path.stem, path=path, rows=image.height, columns=image.width)
-    with _damage_told(path):
-        return _study(_open_dicom(path, headers_only=True), path)
 
 
 @contextmanager
@@ -128,12 +112,12 @@ def _grey(image: Image.Image, path: Path) -> Image.Image:
     return Image.fromarray(channels[..., 0])
 
 
-def _open_dicom(path: Path, headers_only: bool) -> FileDataset:
+def _open_dicom(path: Path) -> FileDataset:
     try:
         with warnings.catch_warnings():
             # Invalid values of tags (an AS of '38') are dealt with here, one by one.
             warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, stop_before_pixels=headers_only, force=True)
+            dataset = pydicom.dcmread(path, force=True)
     except FileNotFoundError:
         raise UnreadableImage(f"{path}: no such file.") from None
     except (InvalidDicomError, OSError, EOFError, ValueError, struct.error) as error:
