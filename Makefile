@@ -32,8 +32,10 @@ $(error $(RUN) was made from DATA=$(FORMER): give that DATA again, or another RU
 endif
 endif
 endif
-# Cases in the report; further options of a stage, e.g. CNN_OPTIONS='--epochs 50'.
+# Cases in the report; further options of a stage, e.g. CNN_OPTIONS='--epochs 50' or
+# FEATURES_OPTIONS='--families firstorder pleura'.
 CASES ?= 12
+FEATURES_OPTIONS ?=
 CNN_OPTIONS ?=
 
 ifneq ($(words x$(DATA)x$(RUN)x),1)
@@ -46,7 +48,7 @@ SETTINGS := $(RUN)/.settings
 FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 
 # --- environment -----------------------------------------------------------------------------
-.PHONY: help env demo dataset features baseline report cnn gate submission \
+.PHONY: help env demo dataset features baseline ablation report cnn gate submission \
 	test check format lock clean
 
 help: ## show this help
@@ -94,6 +96,8 @@ listing = $(if $(filter $(DATA),$(PHANTOMS)),whole,$(shell find -L $(DATA) -type
 .PHONY: FORCE
 $(SETTINGS)/dataset: FORCE
 	$(call settings,DATA=$(abspath $(DATA)) FOLDS=$(FOLDS) SEED=$(SEED) FILES=$(call listing))
+$(SETTINGS)/features: FORCE
+	$(call settings,$(FEATURES_OPTIONS))
 $(SETTINGS)/baseline: FORCE
 	$(call settings,SEED=$(SEED))
 $(SETTINGS)/cnn: FORCE
@@ -116,11 +120,12 @@ $(DATASET) &: $(DATA_FILES) $(SETTINGS)/dataset \
 	$(PY) -m features.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)
 
 FEATURE_CODE := $(addprefix features/,images.py measures.py lungs.py lungs_cascade.py lungs_frames.py lungs_views.py \
-	lungs_model.npz zones.py prepared.py registry.py table.py \
-	firstorder.py glcm.py gradients.py lbp.py shape.py)
+	lungs_model.npz zones.py zonal.py filters.py prepared.py registry.py table.py \
+	firstorder.py glcm.py lbp.py gradients.py fractal.py markings.py pleura.py profiles.py shape.py \
+	confounders.py acquisition.py)
 features: $(RUN)/features.parquet ## measure the features of every image
-$(RUN)/features.parquet: $(DATASET) $(FEATURE_CODE) | $(ENV)
-	$(PY) -m features.table --run $(RUN)
+$(RUN)/features.parquet: $(DATASET) $(FEATURE_CODE) $(SETTINGS)/features | $(ENV)
+	$(PY) -m features.table --run $(RUN) $(FEATURES_OPTIONS)
 
 BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibration.json settings.json \
 	$(FOLD_NUMBERS:%=fold%.txt))
@@ -128,6 +133,10 @@ baseline: $(BASELINE) ## train the verdict: out-of-fold probabilities, calibrati
 $(BASELINE) &: $(RUN)/features.parquet $(SETTINGS)/baseline \
 		$(addprefix baseline/,train.py classifier.py calibrate.py scores.py) | $(ENV)
 	$(PY) -m baseline.train --run $(RUN) --seed $(SEED)
+
+ablation: $(RUN)/ablation.csv ## weigh the feature families: each alone, and all but each
+$(RUN)/ablation.csv: $(RUN)/features.parquet baseline/ablation.py baseline/classifier.py | $(ENV)
+	$(PY) -m baseline.ablation --run $(RUN)
 
 report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
 $(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report \

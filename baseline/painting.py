@@ -1,6 +1,6 @@
 """Spatial SHAP: the contributions of the lung zones, painted where the zones lie on the X-ray.
 
-The ways of cutting a lung (whole, height, depth) overlap, so every pixel lies in one zone of each.
+The ways of cutting a lung (whole, height, depth, both) overlap: a pixel lies in one zone of each.
 A pixel's evidence is the sum over these zones. Regions are drawn as SVG paths, which stay sharp at
 any size and cost a few kilobytes.
 """
@@ -53,12 +53,12 @@ def regions(zones: Zones, evidence: pd.Series) -> list[Region]:
     evidence : Series
         Evidence by zone, in log-odds: a row of `explain.evidence`.
     """
-    maps = list(zones.labels.values())
+    maps = zones.labels
     code = np.zeros(maps[0].shape, np.int64)
     for labels in maps:
         code = code * (len(NAMES) + 1) + labels + 1
     found = []
-    for value in np.unique(code[(np.stack(maps) >= 0).all(axis=0)]):
+    for value in np.unique(code[(maps >= 0).all(axis=0)]):
         part = code == value
         row, column = np.argwhere(part)[0]
         names = tuple(NAMES[labels[row, column]] for labels in maps)

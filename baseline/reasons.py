@@ -25,7 +25,13 @@ FAMILIES = {
     "glcm": "neighbouring grey levels (GLCM)",
     "gradients": "edges and lines",
     "lbp": "small patterns (LBP)",
+    "fractal": "roughness (fractal)",
+    "markings": "lung markings",
+    "pleura": "pleural lines",
+    "profiles": "profiles from wall to hilum",
     "shape": "shape of the lungs",
+    "confounders": "tubes, leads, text (no sign of disease)",
+    "acquisition": "age, sex, view (no sign of disease)",
     "asymmetry": "right and left compared",
 }
 

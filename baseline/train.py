@@ -28,7 +28,7 @@ class Settings:
     """Seed of the boosters."""
     weak_weight: float = 0.5
     """Weight of a weakly labelled image in training; a truly labelled one has 1."""
-    rounds: int = 300
+    rounds: int = 1500
     """Number of boosted trees in each fold's model."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features import command, files, folds, images, layouts, parallel, rle
 from features.files import UserError
@@ -208,12 +209,16 @@ def _folds(table: pd.DataFrame, settings: Settings) -> pd.Series:
         )
     teaches = table["label"].notna() | table["weak"].notna()
     part = table[teaches]
-    positive = part["label"].fillna(part["weak"]) > 0.5
-    strata = (2 * part["label"].notna() + positive).to_numpy(np.int64)
     fold[teaches] = folds.assign(
-        strata, part["patient"].to_numpy(object), settings.folds, settings.seed
+        strata(part), part["patient"].to_numpy(object), settings.folds, settings.seed
     )
     return fold
+
+
+def strata(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """What folds are to spread evenly: true or weak label, positive or negative; (n,)."""
+    positive = rows["label"].fillna(rows["weak"]) > 0.5
+    return np.asarray(2 * rows["label"].notna() + positive, np.int64)
 
 
 def main(settings: Settings) -> None:

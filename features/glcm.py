@@ -6,6 +6,7 @@ symmetric; the measures are named after the IBSI reference manual, section 3.6.
 """
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from features.measures import Measure
@@ -38,13 +39,13 @@ def quantise(grey: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 def counts(
-    bins: NDArray[np.intp],
+    bins: NDArray[np.integer],
     labels: NDArray[np.int8],
     distance: int,
     zones: int,
     levels: int = LEVELS,
 ) -> NDArray[np.int64]:
-    """Symmetric co-occurrence counts of every zone, pooled over four directions.
+    """Symmetric co-occurrence counts of every zone, one matrix for each of four directions.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def counts(
     labels : (h, w) array of int
         Zone of each pixel, -1 for none.
     distance : int
-        Distance in pixels; directions 0, 45, 90 and 135 degrees.
+        Distance in pixels along each axis; directions 0, 45, 90 and 135 degrees.
     zones : int
         Number of zones.
     levels : int
@@ -60,20 +61,28 @@ def counts(
 
     Returns
     -------
-    (zones, levels, levels) array of int
+    (4, zones, levels, levels) array of int
     """
-    total = np.zeros(zones * levels * levels, np.int64)
     d = distance
-    for down, across in ((0, d), (d, d), (d, 0), (d, -d)):
-        rows, columns = bins.shape
-        here = np.s_[: rows - down, max(-across, 0) : columns - max(across, 0)]
-        there = np.s_[down:, max(across, 0) : columns + min(across, 0)]
-        zone = labels[here]
-        same = (zone >= 0) & (zone == labels[there])
-        code = (zone[same].astype(np.intp) * levels + bins[here][same]) * levels + bins[there][same]
-        total += np.bincount(code, minlength=total.size)
-    matrix = total.reshape(zones, levels, levels)
-    return matrix + matrix.transpose(0, 2, 1)
+    offsets = np.array(((0, d), (d, d), (d, 0), (d, -d)))
+    found = _pairs(np.asarray(bins, np.uint8), labels, offsets, zones, levels)
+    return found + found.transpose(0, 1, 3, 2)
+
+
+@njit(cache=True)
+def _pairs(bins, labels, offsets, zones, levels):  # type: ignore[no-untyped-def]
+    found = np.zeros((len(offsets), zones, levels, levels), np.int64)
+    rows, columns = bins.shape
+    for row in range(rows):
+        for column in range(columns):
+            zone = labels[row, column]
+            if zone < 0:
+                continue
+            for number in range(len(offsets)):
+                y, x = row + offsets[number, 0], column + offsets[number, 1]
+                if y < rows and 0 <= x < columns and labels[y, x] == zone:
+                    found[number, zone, bins[row, column], bins[y, x]] += 1
+    return found
 
 
 def describe(matrix: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -108,16 +117,12 @@ def describe(matrix: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def measure(image: Prepared) -> dict[str, dict[str, float]]:
-    """GLCM measures of every zone: zone -> measure -> value."""
+def measure(image: Prepared) -> NDArray[np.float64]:
+    """GLCM measures of every zone, shape (zones, measures)."""
     bins = quantise(image.grey)
-    result: dict[str, dict[str, float]] = {name: {} for name in NAMES}
+    columns = []
     for distance in DISTANCES:
         # The ways of cutting overlap, so each zone's counts come from its own map.
-        matrix = sum(
-            counts(bins, labels, distance, len(NAMES)) for labels in image.zones.labels.values()
-        )
-        for key, values in describe(np.asarray(matrix)).items():
-            for name, value in zip(NAMES, values, strict=True):
-                result[name][f"{key}_d{distance}"] = float(value)
-    return result
+        matrix = sum(counts(bins, labels, distance, len(NAMES)) for labels in image.zones.labels)
+        columns += list(describe(np.asarray(matrix).sum(axis=0)).values())
+    return np.stack(columns, axis=1)[image.zones.stand_in]

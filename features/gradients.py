@@ -5,9 +5,12 @@ edges across it at ribs and vessels. Band energies (differences of Gaussians, Bu
 tell fine structure from coarse.
 """
 
-import numpy as np
-from scipy import ndimage
+from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
+from features import zonal
 from features.measures import Measure
 from features.prepared import Prepared
 
@@ -36,7 +39,7 @@ MEASURES = (
     Measure(
         "ridge",
         "mean brightness of thin bright lines, such as vessels or a pleural line",
-        "lung units / pixel²",
+        "lung units",
     ),
     *(
         Measure(
@@ -47,46 +50,33 @@ MEASURES = (
 )
 
 
-def measure(image: Prepared) -> dict[str, dict[str, float]]:
-    """Gradient measures of every zone: zone -> measure -> value."""
-    down, across = image.gradient
-    strength = np.hypot(down, across)
-    wall_down, wall_across = np.gradient(ndimage.gaussian_filter(image.zones.wall_distance, 3.0))
-    length = np.maximum(np.hypot(wall_down, wall_across), 1e-6)
+def measure(image: Prepared) -> NDArray[np.float64]:
+    """Gradient measures of every zone, shape (zones, measures)."""
+    down, across = np.gradient(image.smooth(1.5))
+    energy = down**2 + across**2
+    strength = np.sqrt(energy)
     # The gradient of a line along the wall points the way that the wall distance grows.
-    towards = (down * wall_down + across * wall_across) / length
-    maps = {
-        "strength": strength,
-        "energy": strength**2,
-        "towards": towards**2,
-        "xx": across**2 - down**2,
-        "xy": 2 * across * down,
-        "ridge": _ridge(image.grey),
-    }
-    smooth = [ndimage.gaussian_filter(image.grey, sigma) for sigma in SIGMAS]
-    for number in range(1, len(SIGMAS)):
-        maps[f"band{number}"] = np.abs(smooth[number - 1] - smooth[number])
-    flat = {name: values.ravel() for name, values in maps.items()}
-    result = {}
-    for zone, where in image.zones.indices.items():
-        mean = {name: float(values[where].mean(dtype=np.float64)) for name, values in flat.items()}
-        energy = max(mean["energy"], 1e-12)
-        result[zone] = {
-            "strength": mean["strength"],
-            "peak": float(np.percentile(flat["strength"][where], 95)),
-            "coherence": float(np.hypot(mean["xx"], mean["xy"]) / energy),
-            "along_wall": mean["towards"] / energy,
-            "ridge": mean["ridge"],
-            **{name: mean[name] for name in mean if name.startswith("band")},
-        }
-    return result
-
-
-def _ridge(grey: np.ndarray, sigma: float = 1.5) -> np.ndarray:
-    """Strength of bright lines: minus the smaller eigenvalue of the Hessian, where negative."""
-    smooth = ndimage.gaussian_filter(grey, sigma)
-    down, across = np.gradient(smooth)
-    dd, da = np.gradient(down)
-    aa = np.gradient(across, axis=1)
-    smaller = (dd + aa) / 2 - np.hypot((dd - aa) / 2, da)
-    return np.maximum(-smaller, 0) * sigma**2
+    towards = down * image.inwards[0] + across * image.inwards[1]
+    smooth = [image.smooth(sigma) for sigma in SIGMAS]
+    bands = [np.abs(fine - coarse) for fine, coarse in pairwise(smooth)]
+    maps = (
+        strength,
+        energy,
+        towards**2,
+        across**2 - down**2,
+        2 * across * down,
+        image.ridge(1.5),
+        *bands,
+    )
+    mean = zonal.means(maps, image.zones)
+    total = np.maximum(mean[:, 1], 1e-12)
+    peak = zonal.percentiles(strength, image.zones, (95,))[:, 0]
+    return np.column_stack(
+        (
+            mean[:, 0],
+            peak,
+            np.hypot(mean[:, 3], mean[:, 4]) / total,
+            mean[:, 2] / total,
+            mean[:, 5:],
+        )
+    )

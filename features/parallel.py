@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
@@ -43,5 +44,7 @@ def stream(
     else:
         # One thread in each worker: the cores are already taken by the other workers.
         workers = Parallel(n_jobs=jobs, return_as="generator", max_nbytes=None)
-        results = workers(delayed(function)(item) for item in items)
+        rest = (delayed(function)(item) for item in items[1:])
+        # The first here, so that code compiled at first use is compiled once and not by each.
+        results = chain([function(items[0])], workers(rest))
     yield from progress(results, what, total=len(items))

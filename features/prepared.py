@@ -4,15 +4,16 @@ Grey levels of an X-ray have no unit: exposure and display processing scale and 
 in lung units (0 = median of both lungs, 1 = their interquartile range) they can be compared.
 """
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.transform import resize
 
-from features import lungs, zones
+from features import filters, lungs, zones
 
 # Working size of the longest side: half of SIIM's 1024; a pleural line is still 1 to 2 pixels wide.
 SIDE = 512
@@ -22,6 +23,8 @@ CLIP = 4.0
 # inner edge, so the fields are widened by this share of the image's longest side.
 MARGIN = 0.015
 
+Image = NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -29,39 +32,54 @@ class Prepared:
 
     Parameters
     ----------
+    scene : (h, w) array of float32
+        The whole image in lung units, clipped to -4 .. 4; the longest side has 512 pixels.
     grey : (h, w) array of float32
-        Grey levels in lung units, clipped to -4 .. 4; the longest side has 512 pixels.
+        The same inside the lung fields; outside, the nearest lung pixel of the row is repeated. So
+        no pixel outside the lungs can change what is measured on it.
     lungs : LungFields
     zones : Zones
     """
 
-    grey: NDArray[np.float32]
+    scene: Image
+    grey: Image
     lungs: lungs.LungFields
     zones: zones.Zones
+    _found: dict[object, Image] = field(default_factory=dict, repr=False, compare=False)
 
-    @cached_property
-    def gradient(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Derivatives down and across, of the image smoothed by a Gaussian of 1.5 pixels."""
-        smooth = ndimage.gaussian_filter(self.grey, 1.5)
-        down, across = np.gradient(smooth)
-        return down, across
+    def smooth(self, sigma: float) -> Image:
+        """`grey` smoothed by a Gaussian of `sigma` pixels; computed once."""
+        return self._once(("smooth", sigma), lambda: filters.gaussian(self.grey, sigma))
+
+    def ridge(self, sigma: float) -> Image:
+        """Bright lines of half-width `sigma` pixels, see `filters.ridge`; computed once."""
+        return self._once(("ridge", sigma), lambda: filters.ridge(self.smooth(sigma), sigma))
+
+    @property
+    def inwards(self) -> Image:
+        """Unit vectors (down, across) away from the chest wall, (2, h, w); computed once."""
+        return self._once("inwards", lambda: filters.direction(self.zones.wall_distance))
+
+    def _once(self, key: object, compute: Callable[[], Image]) -> Image:
+        if key not in self._found:
+            self._found[key] = compute()
+        return self._found[key]
 
 
-def working_size(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def working_size(pixels: Image) -> Image:
     """Scale an image so that its longest side has 512 pixels, averaging areas."""
     rows, columns = pixels.shape
     factor = max(rows, columns) / SIDE
-    if factor == int(factor) and rows % int(factor) == 0 and columns % int(factor) == 0:
-        step = int(factor)
-        blocks = pixels.reshape(rows // step, step, columns // step, step)
-        return blocks.mean(axis=(1, 3))
+    if factor == 2 and rows % 2 == 0 and columns % 2 == 0:
+        upper, lower = pixels[::2], pixels[1::2]
+        return (upper[:, ::2] + upper[:, 1::2] + lower[:, ::2] + lower[:, 1::2]) / np.float32(4)
     shape = (max(round(rows / factor), 1), max(round(columns / factor), 1))
     return resize(pixels, shape, order=1, anti_aliasing=factor > 1).astype(np.float32)
 
 
 def grow(fields: lungs.LungFields, reach: float) -> lungs.LungFields:
     """Widen both lung fields by `reach` pixels; a pixel that both want goes to the nearer lung."""
-    right, left = (ndimage.distance_transform_edt(~lung) for lung in (fields.right, fields.left))
+    right, left = (_distance(lung, reach) for lung in (fields.right, fields.left))
     return replace(
         fields,
         right=(right <= reach) & (right <= left),
@@ -69,7 +87,20 @@ def grow(fields: lungs.LungFields, reach: float) -> lungs.LungFields:
     )
 
 
-def prepare(pixels: NDArray[np.float32]) -> Prepared:
+def _distance(lung: NDArray[np.bool_], reach: float) -> NDArray[np.float64]:
+    """Distance to a lung in pixels, infinite where it is surely more than `reach`."""
+    rows, columns = ndimage.find_objects(lung.astype(np.int8))[0]
+    margin = int(np.ceil(reach)) + 1
+    near = (
+        slice(max(rows.start - margin, 0), rows.stop + margin),
+        slice(max(columns.start - margin, 0), columns.stop + margin),
+    )
+    distance = np.full(lung.shape, np.inf)
+    distance[near] = ndimage.distance_transform_edt(~lung[near])
+    return distance
+
+
+def prepare(pixels: Image) -> Prepared:
     """Find the lungs and their zones, and express grey levels in lung units.
 
     Parameters
@@ -82,10 +113,61 @@ def prepare(pixels: NDArray[np.float32]) -> Prepared:
     Prepared
     """
     image = working_size(pixels)
-    fields = lungs.segment(image)
-    fields = grow(fields, MARGIN * max(image.shape))
-    inside = image[fields.right | fields.left]
-    low, middle, high = np.percentile(inside, (25, 50, 75))
+    fields = grow(lungs.segment(image), MARGIN * max(image.shape))
+    inside = fields.right | fields.left
+    low, middle, high = np.percentile(image[inside], (25, 50, 75))
     # A constant lung has no spread; one grey level of 8 bits stands in for it.
-    grey = np.clip((image - middle) / max(high - low, 1 / 255), -CLIP, CLIP)
-    return Prepared(grey.astype(np.float32), fields, zones.build(fields))
+    scene = np.clip((image - middle) / max(high - low, 1 / 255), -CLIP, CLIP).astype(np.float32)
+    return assemble(scene, fields)
+
+
+def assemble(scene: Image, fields: lungs.LungFields) -> Prepared:
+    """The record of an image already in lung units, given its lung fields."""
+    return Prepared(
+        scene, repeat_inside(scene, fields.right | fields.left), fields, zones.build(fields)
+    )
+
+
+@njit(cache=True)
+def repeat_inside(image, inside):  # type: ignore[no-untyped-def]
+    """Fill each pixel outside with the nearest inside pixel of its row.
+
+    Rows without any repeat the nearest filled row above, or else below.
+
+    Parameters
+    ----------
+    image : (h, w) array of float32
+    inside : (h, w) array of bool, not empty
+
+    Returns
+    -------
+    (h, w) array of float32
+    """
+    rows, columns = image.shape
+    filled = np.zeros_like(image)
+    last = -1
+    for row in range(rows):
+        before = -1
+        for column in range(columns):
+            if inside[row, column]:
+                # What lies between two lung pixels is shared at the middle, mirror-symmetrically.
+                for gap in range(before + 1, column):
+                    nearer_before = before >= 0 and gap - before < column - gap
+                    tie = before >= 0 and gap - before == column - gap
+                    if nearer_before:
+                        filled[row, gap] = image[row, before]
+                    elif tie:
+                        filled[row, gap] = (image[row, before] + image[row, column]) / 2
+                    else:
+                        filled[row, gap] = image[row, column]
+                filled[row, column] = image[row, column]
+                before = column
+        if before >= 0:
+            filled[row, before + 1 :] = image[row, before]
+            if last < 0:
+                for above in range(row):
+                    filled[above] = filled[row]
+            last = row
+        elif last >= 0:
+            filled[row] = filled[last]
+    return filled

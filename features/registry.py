@@ -5,19 +5,41 @@ family compares a measure between mirrored zones: ``asymmetry.apex.glcm_contrast
 """
 
 from dataclasses import dataclass
+from functools import cache
 
-from features import firstorder, glcm, gradients, lbp, shape
+import numpy as np
+
+from features import (
+    acquisition,
+    confounders,
+    firstorder,
+    fractal,
+    glcm,
+    gradients,
+    lbp,
+    markings,
+    pleura,
+    profiles,
+    shape,
+)
 from features.files import UserError
 from features.measures import Measure
 from features.prepared import Prepared
-from features.zones import SIDES, ZONES
+from features.study import Study
+from features.zones import DEPTHS, SIDES, ZONES
 
 ZONED = {
     "firstorder": firstorder,
     "glcm": glcm,
     "gradients": gradients,
     "lbp": lbp,
+    "fractal": fractal,
+    "markings": markings,
+    "pleura": pleura,
+    "profiles": profiles,
     "shape": shape,
+    "confounders": confounders,
+    "acquisition": acquisition,
 }
 FAMILIES = (*ZONED, "asymmetry")
 
@@ -67,48 +89,72 @@ def check(names: tuple[str, ...]) -> None:
         )
 
 
-def measure(image: Prepared, names: tuple[str, ...] = FAMILIES) -> dict[str, float]:
+def measure(image: Prepared, study: Study, names: tuple[str, ...] = FAMILIES) -> dict[str, float]:
     """Features of one X-ray by name, every one finite.
 
     Parameters
     ----------
     image : Prepared
+    study : Study
     names : tuple of str
         Families to measure; "asymmetry" compares those of the others that are asked for.
     """
     row: dict[str, float] = {}
-    for family in (name for name in ZONED if name in names):
-        for zone, values in ZONED[family].measure(image).items():
-            for key, value in values.items():
-                row[f"{family}.{zone}.{key}"] = float(value)
-    return row | asymmetry(row) if "asymmetry" in names else row
+    compared: dict[str, float] = {}
+    for name in (name for name in ZONED if name in names):
+        family = ZONED[name]
+        values = family.measure(image)
+        row.update(zip(zone_names(name), values.ravel().tolist(), strict=True))
+        right, left = np.split(values, 2)
+        compared.update(zip(pair_names(name), np.abs(right - left).ravel().tolist(), strict=True))
+        if hasattr(family, "measure_image"):
+            found = family.measure_image(image, study)
+            keys = (f"{name}.image.{measure.name}" for measure in family.IMAGE_MEASURES)
+            row.update(zip(keys, map(float, found), strict=True))
+    # The sign is dropped, since either side may collapse; the zones' own features keep it.
+    return row | compared if "asymmetry" in names else row
 
 
-def asymmetry(row: dict[str, float]) -> dict[str, float]:
-    """Absolute differences of every measure between mirrored zones.
+def parts(family: str) -> tuple[str, ...]:
+    """The zones of each lung that a family is measured in."""
+    return getattr(ZONED[family], "ZONES", ZONES)
 
-    The sign is dropped, since either side may collapse; the zones' own features keep it.
-    """
-    found = {}
-    for name, value in row.items():
-        family, zone, key = name.split(".")
-        side, _, part = zone.partition("_")
-        if side == SIDES[0]:
-            other = row[f"{family}.{SIDES[1]}_{part}.{key}"]
-            found[f"asymmetry.{part}.{family}_{key}"] = abs(value - other)
-    return found
+
+@cache
+def zone_names(family: str) -> tuple[str, ...]:
+    """Names of a family's zone features: zone by zone, measure by measure, right before left."""
+    return tuple(
+        f"{family}.{side}_{zone}.{measure.name}"
+        for side in SIDES
+        for zone in parts(family)
+        for measure in ZONED[family].MEASURES
+    )
+
+
+@cache
+def pair_names(family: str) -> tuple[str, ...]:
+    """Names of the features that compare a family's zones between right and left."""
+    return tuple(
+        f"asymmetry.{zone}.{family}_{measure.name}"
+        for zone in parts(family)
+        for measure in ZONED[family].MEASURES
+    )
 
 
 def zone_in_words(zone: str) -> str:
     """A zone as a reader says it: "upper zone of the left lung", "right and left apex compared"."""
     side, _, part = zone.partition("_")
-    name = part if side in SIDES else zone
-    name = f"{name} zone" if name in ("upper", "middle", "lower") else name
+    if side not in SIDES:
+        part = zone
+    if part not in ZONES:
+        return "image as a whole"
+    height, _, depth = part.partition("_")
+    name = f"{height} zone" if height in ("upper", "middle", "lower") else height
+    if depth in DEPTHS:
+        name = f"{depth} of the {name}"
     if side in SIDES:
         return f"{side} lung as a whole" if part == "whole" else f"{name} of the {side} lung"
-    if zone not in ZONES:
-        return "image as a whole"
-    return f"right and left {'lung' if zone == 'whole' else name} compared"
+    return f"right and left {'lung' if part == 'whole' else name} compared"
 
 
 def describe(name: str) -> Feature:
@@ -128,12 +174,3 @@ def describe(name: str) -> Feature:
         found = measures(family)[measure]
         text = f"{found.text[0].upper()}{found.text[1:]}."
     return Feature(name, family, zone, measure, f"{text[:-1]} ({zone_in_words(zone)}).", found.unit)
-
-
-def mirror(name: str) -> str:
-    """The name that a feature has on the mirrored X-ray: right and left change places."""
-    family, zone, measure = name.split(".")
-    side, _, part = zone.partition("_")
-    if side not in SIDES:
-        return name
-    return f"{family}.{SIDES[1 - SIDES.index(side)]}_{part}.{measure}"

@@ -42,7 +42,8 @@ def row(path: str, families: tuple[str, ...] = registry.FAMILIES) -> dict[str, f
     UnreadableImage
         If the image cannot be read.
     """
-    found = registry.measure(prepare(images.read(path)[1]), families)
+    study, pixels = images.read(path)
+    found = registry.measure(prepare(pixels), study, families)
     wrong = [name for name, value in found.items() if not np.isfinite(value)]
     if wrong:
         raise ArithmeticError(f"{path}: feature {wrong[0]} is not finite")

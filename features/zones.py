@@ -1,8 +1,8 @@
 """Named zones that follow the lung, not the image.
 
 Each lung is cut in height into apex, upper, middle, lower and base (with the costophrenic angle),
-and in depth into rim (along the chest wall, where a pneumothorax lies) and core (towards the
-hilum). Every zone of one lung has its mirror in the other.
+in depth into rim (along the chest wall, where a pneumothorax lies) and core (towards the hilum),
+and both ways at once (the rim of the apex). Every zone of one lung has its mirror in the other.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,20 @@ RIM_SHARE = 0.20
 # A zone with fewer pixels says nothing by itself and is measured on its whole lung instead.
 FEWEST_PIXELS = 64
 
-ZONES = ("whole", *HEIGHTS, *DEPTHS)
+CELLS = tuple(f"{height}_{depth}" for height in HEIGHTS for depth in DEPTHS)
+ZONES = ("whole", *HEIGHTS, *DEPTHS, *CELLS)
 NAMES = tuple(f"{side}_{zone}" for side in SIDES for zone in ZONES)
+
+
+def _within(zone: str, part: str) -> bool:
+    """Whether the cell `zone` lies in the zone `part` of the same or the other lung."""
+    side, _, cell = zone.partition("_")
+    other, _, name = part.partition("_")
+    return cell in CELLS and side == other and name in ("whole", cell, *cell.split("_"))
+
+
+# Which cells (columns) make up which zone (rows).
+PARENTS = np.array([[_within(cell, zone) for cell in NAMES] for zone in NAMES])
 
 
 @dataclass(frozen=True)
@@ -33,19 +45,25 @@ class Zones:
 
     Parameters
     ----------
-    labels : dict of (h, w) arrays of int8
-        One map for each way of cutting ("whole", "height", "depth"): the index into `NAMES` of the
+    labels : (4, h, w) array of int8
+        One map for each way of cutting (whole, height, depth, both): the index into `NAMES` of the
         zone a pixel belongs to, -1 outside the lungs.
-    indices : dict of (n,) arrays of int
-        Flat pixel indices of each zone by name; never empty.
+    stand_in : (zones,) array of int
+        The zone that each zone of `NAMES` is measured on: itself, or, where it has fewer than 64
+        pixels, its whole lung.
     wall_distance : (h, w) array of float32
         Distance to the chest wall as a share of the lung's widest row, inside the lungs; it grows
         from 0 at the lateral and apical edge towards the hilum. Zero outside.
     """
 
-    labels: dict[str, NDArray[np.int8]]
-    indices: dict[str, NDArray[np.intp]]
+    labels: NDArray[np.int8]
+    stand_in: NDArray[np.intp]
     wall_distance: NDArray[np.float32]
+
+    @property
+    def cells(self) -> NDArray[np.int8]:
+        """The finest of the maps, shape (h, w)."""
+        return self.labels[3]
 
 
 def build(lungs: LungFields) -> Zones:
@@ -56,23 +74,24 @@ def build(lungs: LungFields) -> Zones:
     lungs : LungFields
         Right and left lung field, each (h, w), neither empty.
     """
-    shape = lungs.right.shape
-    labels = {way: np.full(shape, -1, np.int8) for way in ("whole", "height", "depth")}
-    distance = np.zeros(shape, np.float32)
+    labels = np.full((4, *lungs.right.shape), -1, np.int8)
+    distance = np.zeros(lungs.right.shape, np.float32)
+    ends = list(HEIGHTS.values())
     for side, lung in zip(SIDES, (lungs.right, lungs.left), strict=True):
         first = NAMES.index(f"{side}_whole")
-        rows = np.flatnonzero(lung.any(axis=1))
-        height = (np.arange(shape[0]) - rows[0]) / max(rows[-1] - rows[0], 1)
-        # searchsorted maps a relative height to the index of the zone it lies in.
-        level = np.searchsorted(list(HEIGHTS.values()), np.clip(height, 0, 1))
-        depth = wall_distance(lung, side)
-        distance[lung] = depth[lung]
-        labels["whole"][lung] = first
         where = np.nonzero(lung)
-        labels["height"][where] = first + 1 + level[where[0]]
-        core = first + 1 + len(HEIGHTS) + (depth[where] > RIM_SHARE)
-        labels["depth"][where] = core
-    return Zones(labels, _indices(labels), distance)
+        top, bottom = where[0][0], where[0][-1]
+        height = np.clip((where[0] - top) / max(bottom - top, 1), 0, 1)
+        depth = wall_distance(lung, side)[where]
+        distance[where] = depth
+        # searchsorted maps a relative height to the index of the zone it lies in.
+        level = np.searchsorted(ends, height)
+        core = depth > RIM_SHARE
+        labels[0][where] = first
+        labels[1][where] = first + ZONES.index("apex") + level
+        labels[2][where] = first + ZONES.index("rim") + core
+        labels[3][where] = first + ZONES.index(CELLS[0]) + len(DEPTHS) * level + core
+    return Zones(labels, _stand_in(labels), distance)
 
 
 def wall_distance(lung: NDArray[np.bool_], side: str) -> NDArray[np.float32]:
@@ -91,36 +110,26 @@ def wall_distance(lung: NDArray[np.bool_], side: str) -> NDArray[np.float32]:
     Returns
     -------
     (h, w) array of float32
+        Zero outside the lung's bounding box.
     """
-    facing = lung if side == "right" else lung[:, ::-1]
-    rows = np.flatnonzero(facing.any(axis=1))
+    box = ndimage.find_objects(lung.astype(np.int8))[0]
+    facing = lung[box] if side == "right" else lung[box][:, ::-1]
+    rows, columns = facing.shape
     wall = np.zeros_like(facing)
-    lateral = facing.argmax(axis=1)
-    wall[rows, lateral[rows]] = True
-    columns = np.flatnonzero(facing.any(axis=0))
+    wall[np.arange(rows), facing.argmax(axis=1)] = facing.any(axis=1)
     top = facing.argmax(axis=0)
-    middle = columns[: max(len(columns) // 2, 1)]
+    lateral = np.arange(max(columns // 2, 1))
     # Upper edges below the lung's upper half belong to the lateral bulge of a lower lobe.
-    upper = middle[top[middle] < rows[0] + len(rows) / 2]
+    upper = lateral[(top[lateral] < rows / 2) & facing.any(axis=0)[lateral]]
     wall[top[upper], upper] = True
-    widest = max(int(facing.sum(axis=1).max()), 1)
-    distance = (ndimage.distance_transform_edt(~wall) / widest).astype(np.float32)
-    return distance if side == "right" else distance[:, ::-1]
+    widest = int(facing.sum(axis=1).max())
+    inside = ndimage.distance_transform_edt(~wall) / widest
+    distance = np.zeros(lung.shape, np.float32)
+    distance[box] = inside if side == "right" else inside[:, ::-1]
+    return distance
 
 
-def _indices(labels: dict[str, NDArray[np.int8]]) -> dict[str, NDArray[np.intp]]:
-    found: dict[str, NDArray[np.intp]] = {}
-    for way in labels.values():
-        flat = way.ravel()
-        inside = np.flatnonzero(flat >= 0)
-        order = inside[np.argsort(flat[inside], kind="stable")]
-        ends = np.searchsorted(flat[order], np.arange(len(NAMES) + 1))
-        for number, name in enumerate(NAMES):
-            part = order[ends[number] : ends[number + 1]]
-            if part.size:
-                found[name] = part
-    for name in NAMES:
-        whole = found[f"{name.split('_')[0]}_whole"]
-        if name not in found or found[name].size < FEWEST_PIXELS:
-            found[name] = whole
-    return {name: found[name] for name in NAMES}
+def _stand_in(labels: NDArray[np.int8]) -> NDArray[np.intp]:
+    pixels = np.bincount(labels[labels >= 0], minlength=len(NAMES))
+    number = np.arange(len(NAMES))
+    return np.where(pixels < FEWEST_PIXELS, number - number % len(ZONES), number)

@@ -1,4 +1,4 @@
-"""The verdict: contract, mirror symmetry, calibration, and no leak between folds."""
+"""The verdict: contract, calibration, and no leak between folds."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from baseline import calibrate, scores, train
-from baseline.classifier import Verdict, load, mirror, raw_scores
+from baseline.classifier import Verdict, load, raw_scores
 from features import files
 from features.files import UserError
 
@@ -28,7 +28,7 @@ def model(**changes) -> Verdict:
 
 def test_it_learns_and_its_text_gives_the_same_scores(tmp_path):
     table, labels = make(300)
-    fitted = model(mirrored=False).fit(table, labels)
+    fitted = model().fit(table, labels)
     fresh, truth = make(300, seed=1)
     assert ((fitted.predict(fresh) == truth).mean()) > 0.85
     probabilities = fitted.predict_proba(fresh)
@@ -43,19 +43,6 @@ def test_contract():
     verdict = model(rounds=7)
     assert clone(verdict).get_params() == verdict.get_params()
     assert not [name for name in vars(verdict) if name.endswith("_")]
-
-
-def test_mirrored_training_judges_both_sides_alike():
-    table, labels = make(400)
-    fitted = model().fit(table, labels)
-    raw, flipped = fitted.decision_function(table), fitted.decision_function(mirror(table))
-    assert np.corrcoef(raw, flipped)[0, 1] > 0.95
-    # Only the right rim decided in what it was given, yet it must see a dark left rim as well.
-    dark_left = pd.DataFrame([[0.0, -2.5, 0.0]], columns=NAMES)
-    dark_right = pd.DataFrame([[-2.5, 0.0, 0.0]], columns=NAMES)
-    healthy = pd.DataFrame([[0.5, 0.5, 0.0]], columns=NAMES)
-    left, right, none = (fitted.decision_function(t)[0] for t in (dark_left, dark_right, healthy))
-    assert left > none + 1 and right > none + 1
 
 
 def test_training_twice_gives_the_same_model():

@@ -33,7 +33,7 @@ def make(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
 
 def fit(seed: int = 0, names: tuple[str, ...] = NAMES, rounds: int = 25) -> Verdict:
     table, labels = make(200, seed)
-    model = Verdict(rounds=rounds, feature_share=1.0, leaf_size=5, leaves=4, mirrored=False)
+    model = Verdict(rounds=rounds, feature_share=1.0, leaf_size=5, leaves=4)
     return model.fit(table[list(names)], labels)
 
 

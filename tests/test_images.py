@@ -216,4 +216,5 @@ def test_a_wrong_photometric_tag_inverts_a_siim_image(shared_data):
 
     path = shared_data / "radiographs" / "Fake_MONOHR1.dcm"
     stored = pydicom.dcmread(path).pixel_array
-    np.testing.assert_allclose(images.read(path)[1], 1 - stored / 255, atol=1e-6)
+    # Decoders of JPEG may round differently, by one grey level.
+    np.testing.assert_allclose(images.read(path)[1], 1 - stored / 255, atol=1.01 / 255)

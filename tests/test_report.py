@@ -100,9 +100,9 @@ def test_regions_cover_the_lungs_and_add_up_the_zones_they_lie_in():
     found = painting.regions(zones, evidence)
     assert sum(area(region.path) for region in found) == pytest.approx(2 * 160 * 60, rel=0.03)
     by_zones = {region.zones: region.evidence for region in found}
-    assert by_zones["left_whole", "left_apex", "left_rim"] == 7.0
-    assert by_zones["left_whole", "left_base", "left_core"] == 1.0
-    assert by_zones["right_whole", "right_apex", "right_rim"] == 0.0
+    assert by_zones["left_whole", "left_apex", "left_rim", "left_apex_rim"] == 7.0
+    assert by_zones["left_whole", "left_base", "left_core", "left_base_core"] == 1.0
+    assert by_zones["right_whole", "right_apex", "right_rim", "right_apex_rim"] == 0.0
 
 
 def test_shrinking_keeps_the_place_of_a_mask():

@@ -1,0 +1,122 @@
+"""Confounder family: what often goes with a pneumothorax, or with its treatment, but is none.
+
+A chest tube says that somebody has already found one; a lead or a wire is a line that is no
+pleura; gas under the skin (subcutaneous emphysema) may come with it; burnt-in text tells the
+scanner. Named as what they are, their share of a verdict can be told, or the family left out
+(Oakden-Rayner et al., "Hidden stratification causes clinically meaningful failures in machine
+learning for medical imaging", CHIL 2020, on chest tubes in this very disease).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from features import filters
+from features.measures import Measure
+from features.prepared import Prepared
+from features.study import Study
+
+ZONES = ("whole",)
+# A tube is a ridge this strong (lung units) and as long as this share of the image's height.
+STRONG, LONG = 0.12, 0.14
+# The strip of chest wall beside the lung, in lung widths off its edge.
+STRIP = (0.04, 0.22)
+# Edges of letters are steeper than anything in a body, in lung units a pixel.
+STEEP = 0.8
+
+MEASURES = (
+    Measure("tubes", "length of long bright lines such as tubes and leads", "lung heights"),
+    Measure("tube_contrast", "brightness of those lines above their surroundings", "lung units"),
+    Measure(
+        "wall_detail",
+        "fine detail in the chest wall beside the lung; gas under the skin makes streaks",
+        "lung units",
+    ),
+    Measure(
+        "wall_dark",
+        "share of the chest wall beside the lung that is as dark as lung, as gas under the skin is",
+        "share",
+    ),
+)
+IMAGE_MEASURES = (
+    Measure("lines", "share of the image outside the lungs on long bright lines", "share"),
+    Measure("text", "share of the image outside the lungs with edges as steep as letters", "share"),
+)
+
+
+def measure(image: Prepared) -> NDArray[np.float64]:
+    """Confounders beside and in each lung, shape (2, measures)."""
+    strength = image.ridge(1.5)
+    detail = np.abs(image.scene - filters.gaussian(image.scene, 1.5))
+    rows = []
+    for side, lung in (("right", image.lungs.right), ("left", image.lungs.left)):
+        height = max(int(lung.any(axis=1).sum()), 1)
+        length, contrast, _ = long_lines(np.where(lung, strength, 0))
+        strip = chest_wall(lung, side)
+        rows.append(
+            (
+                length / height,
+                contrast,
+                float(detail[strip].mean()) if strip.any() else 0.0,
+                float((image.scene[strip] < 0).mean()) if strip.any() else 0.0,
+            )
+        )
+    return np.array(rows)
+
+
+def measure_image(image: Prepared, study: Study) -> tuple[float, ...]:
+    """Lines and text outside the lungs."""
+    outside = ~(image.lungs.right | image.lungs.left)
+    # The clipped scene's edges: what is brighter than 4 lung units is metal, text or thick bone.
+    _, _, on = long_lines(
+        np.where(outside, filters.ridge(filters.gaussian(image.scene, 1.5), 1.5), 0)
+    )
+    down, across = np.gradient(image.scene)
+    steep = (np.hypot(down, across) > STEEP) & outside
+    count = max(int(outside.sum()), 1)
+    return on / count, float(steep.sum()) / count
+
+
+def long_lines(strength: NDArray[np.floating]) -> tuple[float, float, int]:
+    """Length in pixels of long bright ridges, their mean strength, and their number of pixels.
+
+    The length of a piece is the diagonal of its bounding box.
+    """
+    pieces, count = ndimage.label(strength > STRONG, np.ones((3, 3)))
+    if count == 0:
+        return 0.0, 0.0, 0
+    diagonal = np.array(
+        [np.hypot(*(s.stop - s.start for s in box)) for box in ndimage.find_objects(pieces)]
+    )
+    long = diagonal > LONG * strength.shape[0]
+    if not long.any():
+        return 0.0, 0.0, 0
+    on = np.concatenate(([False], long))[pieces]
+    return float(diagonal[long].sum()), float(strength[on].mean()), int(on.sum())
+
+
+def chest_wall(lung: NDArray[np.bool_], side: str) -> NDArray[np.bool_]:
+    """Strip of chest wall lateral to a lung, cut off at the image's edge.
+
+    Parameters
+    ----------
+    lung : (h, w) array of bool
+    side : {"right", "left"}
+        The right lung lies on the left of the image, its chest wall further left.
+
+    Returns
+    -------
+    (h, w) array of bool
+    """
+    facing = lung if side == "right" else lung[:, ::-1]
+    rows = np.flatnonzero(facing.any(axis=1))
+    # The apex and the base curve away from the wall; their rows would read the shoulder and belly.
+    rows = rows[len(rows) // 5 : max(4 * len(rows) // 5, len(rows) // 5 + 1)]
+    widest = max(int(facing.sum(axis=1).max()), 1)
+    near, far = (np.zeros(len(lung), np.intp), np.zeros(len(lung), np.intp))
+    lateral = facing[rows].argmax(axis=1)
+    near[rows] = lateral - round(STRIP[0] * widest)
+    far[rows] = lateral - round(STRIP[1] * widest)
+    column = np.arange(lung.shape[1])
+    strip = (column >= far[:, None]) & (column < near[:, None])
+    return strip if side == "right" else strip[:, ::-1]
