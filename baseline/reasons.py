@@ -23,6 +23,7 @@ HIGH, UNUSUAL = 200 / 3, 90.0
 FAMILIES = {
     "firstorder": "grey levels",
     "glcm": "neighbouring grey levels (GLCM)",
+    "glrlm": "runs of equal grey levels (GLRLM)",
     "gradients": "edges and lines",
     "lbp": "small patterns (LBP)",
     "fractal": "roughness (fractal)",

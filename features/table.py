@@ -28,13 +28,13 @@ class Settings:
 
     run: Path
     """Run folder."""
-    families: tuple[str, ...] = registry.FAMILIES
-    """Feature families to measure."""
+    families: tuple[str, ...] = registry.DEFAULT
+    """Feature families to measure; all but glrlm unless told otherwise."""
     jobs: int = -1
     """Processes; -1 for one a core."""
 
 
-def row(path: str, families: tuple[str, ...] = registry.FAMILIES) -> dict[str, float]:
+def row(path: str, families: tuple[str, ...] = registry.DEFAULT) -> dict[str, float]:
     """Features of the image at `path` by name.
 
     Raises

@@ -13,6 +13,7 @@ from features import (
     firstorder,
     fractal,
     glcm,
+    glrlm,
     gradients,
     lbp,
     markings,
@@ -91,6 +92,29 @@ def test_glcm_of_a_constant_zone_is_finite():
     found = glcm.describe(np.zeros((1, 4, 4), np.int64))
     assert all(np.isfinite(values).all() for values in found.values())
     assert found["correlation"][0] == 1
+
+
+def test_runs_by_hand():
+    bins = np.array([[0, 0, 1], [1, 1, 1]])
+    found = glrlm.counts(bins, np.zeros((2, 3), np.int8), zones=1, levels=2, longest=3)[:, 0]
+    # Along the rows: 0 0, 1 and 1 1 1.
+    np.testing.assert_array_equal(found[0], [[0, 1, 0], [1, 0, 1]])
+    # Down the columns: 0 over 1 twice, and 1 1.
+    np.testing.assert_array_equal(found[2], [[2, 0, 0], [2, 1, 0]])
+    short, long, _, _, share, entropy, dark = glrlm.describe(found[:1], np.array([6]))[0]
+    assert short == pytest.approx((1 / 4 + 1 + 1 / 9) / 3)
+    assert long == pytest.approx((4 + 1 + 9) / 3)
+    assert share == pytest.approx(3 / 6)
+    assert entropy == pytest.approx(np.log2(3))
+    assert dark == pytest.approx((1 + 2 / 4) / 3)
+
+
+def test_every_pixel_lies_in_one_run_a_direction(noise):
+    labels = prepared(noise).zones.labels[3]
+    found = glrlm.counts(glcm.quantise(noise), labels, len(zones.NAMES), longest=120)
+    pixels = (found * np.arange(1, 121)).sum(axis=(2, 3))
+    expected = np.bincount(labels[labels >= 0], minlength=len(zones.NAMES))
+    np.testing.assert_array_equal(pixels, np.tile(expected, (4, 1)))
 
 
 def test_first_order_equals_scipy(noise):
@@ -233,7 +257,7 @@ def test_pixels_outside_are_repeated_by_hand():
 
 
 def test_every_feature_is_named_explained_and_finite(noise):
-    row = registry.measure(prepared(noise), STUDY)
+    row = registry.measure(prepared(noise), STUDY, registry.FAMILIES)
     for name, found in row.items():
         assert np.isfinite(found), name
         feature = registry.describe(name)
