@@ -32,6 +32,9 @@ class Settings:
     """Feature families to measure; all but glrlm unless told otherwise."""
     jobs: int = -1
     """Processes; -1 for one a core."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers do the work; they
+    need this project and must find the images under the same paths."""
 
 
 def row(path: str, families: tuple[str, ...] = registry.DEFAULT) -> dict[str, float]:
@@ -77,7 +80,8 @@ def write(settings: Settings) -> Path:
     todo = [(name, chunk) for name, chunk in zip(names, chunks, strict=True) if not name.exists()]
     pending = pd.concat([chunk for _, chunk in todo]) if todo else dataset[:0]
     work = partial(row, families=settings.families)
-    rows = parallel.stream(work, list(pending["path"]), "measuring features", settings.jobs)
+    paths = list(pending["path"])
+    rows = parallel.stream(work, paths, "measuring features", settings.jobs, settings.scheduler)
     for name, chunk in todo:
         # The rows of a part come next in the stream, in order.
         table = pd.DataFrame([next(rows) for _ in range(len(chunk))]).astype(np.float32)
