@@ -361,6 +361,14 @@ def test_bad_images_give_finite_rows(kind):
     assert row["shape.image.quality"] < 0.5
 
 
+def test_odd_real_images_give_finite_rows_and_a_leg_is_not_trusted(shared_data):
+    folder = shared_data / "radiographs"
+    chest = table.row(str(folder / "RG1_J2KI.dcm"))
+    leg = table.row(str(folder / "RG3_RLE.dcm"))
+    assert np.isfinite([*chest.values(), *leg.values()]).all()
+    assert chest["shape.image.quality"] > 0.8 > 0.5 > leg["shape.image.quality"]
+
+
 def test_working_size_averages_areas():
     big = np.arange(1024 * 1024, dtype=np.float32).reshape(1024, 1024)
     small = working_size(big)
