@@ -44,8 +44,8 @@ ZONED = {
     "acquisition": acquisition,
 }
 FAMILIES = (*ZONED, "asymmetry")
-# Measured unless told otherwise. Run lengths say what the GLCM says already, and take a tenth of the
-# time; to weigh them, name all families in FEATURES_OPTIONS and run `make ablation`.
+# Measured unless told otherwise. Run lengths say what the GLCM says already, and take a tenth of
+# the time; to weigh them, name all families in FEATURES_OPTIONS and run `make ablation`.
 DEFAULT = tuple(family for family in FAMILIES if family != "glrlm")
 
 
