@@ -33,16 +33,21 @@ def proportional_set_size(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def main(command: list[str]) -> int:
-    """Run the command, print time and peak memory, and return its exit status."""
+def peak_of(command: list[str]) -> tuple[int, float, float]:
+    """Run a command; its exit status, seconds, and peak memory in GiB."""
     began, peak = time.monotonic(), 0
     process = subprocess.Popen(command)
     while process.poll() is None:
         peak = max(peak, sum(proportional_set_size(pid) for pid in children(process.pid)))
         time.sleep(0.5)
-    seconds = time.monotonic() - began
-    print(f"{seconds / 60:.1f} minutes, peak memory {peak / 2**20:.2f} GiB: {' '.join(command)}")
-    return process.returncode
+    return process.returncode, time.monotonic() - began, peak / 2**20
+
+
+def main(command: list[str]) -> int:
+    """Run the command, print time and peak memory, and return its exit status."""
+    status, seconds, peak = peak_of(command)
+    print(f"{seconds / 60:.1f} minutes, peak memory {peak:.2f} GiB: {' '.join(command)}")
+    return status
 
 
 if __name__ == "__main__":
