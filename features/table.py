@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features import command, files, images, parallel, registry
@@ -20,6 +21,7 @@ from features.files import UserError
 from features.prepared import prepare
 
 PART_ROWS = 64
+PARTS_A_GROUP = 16
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,17 @@ def write(settings: Settings) -> Path:
 
 
 def _join(names: list[Path], target: Path) -> None:
-    """Join parts into one parquet file, one part in memory at a time."""
+    """Join parts into one parquet file, a few in memory at a time.
+
+    Row groups of many parts and no statistics: what Parquet notes of every column of every group
+    stays in memory until the file is closed.
+    """
     with files.atomic(target) as temporary:
         writer = None
-        for name in names:
-            part = pq.read_table(name)
-            writer = writer or pq.ParquetWriter(temporary, part.schema)
+        for start in range(0, len(names), PARTS_A_GROUP):
+            group = names[start : start + PARTS_A_GROUP]
+            part = pa.concat_tables([pq.read_table(name) for name in group])
+            writer = writer or pq.ParquetWriter(temporary, part.schema, write_statistics=False)
             writer.write_table(part)
         if writer is None:
             raise UserError(
