@@ -1,0 +1,282 @@
+"""What a hostile reviewer asks of the verdict: shortcuts, subgroups, operating points and triage.
+
+Everything is judged out of fold on the true labels, with 95% intervals by bootstrap over patients.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from baseline import scores
+from baseline.ablation import out_of_fold
+from baseline.scores import Estimate
+from baseline.train import read_predictions, teaching
+from features import command, files, rle
+from features.table import read as read_features
+
+Floats = NDArray[np.float64]
+
+# A subgroup with fewer images of either class cannot be judged.
+FEWEST = 10
+AGES = (0, 40, 60, 200)
+LEVELS = (0.80, 0.90, 0.95)
+# Stated error rates of triage: positives ruled out, negatives ruled in.
+ALPHA = 0.10
+
+TUBES = ("tubes", "tube_contrast", "lines")
+BURNT_IN = ("text",)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Scrutinise the verdict of RUN; write RUN/baseline/scrutiny.json."""
+
+    run: Path
+    """Run folder with a trained verdict."""
+    seed: int = 0
+    """Seed of the boosters and of the permuted labels."""
+
+
+def shortcuts(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Tables that know nothing of the lung's air, by what they do know.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Features, indexed by image id.
+    rows : DataFrame
+        Rows of the dataset that teach, in the same order.
+    """
+    measure = {name: name.rsplit(".", 1)[1] for name in table.columns}
+    images = rows.groupby("patient")["id"].transform("count").to_numpy(float)
+    confounders = [name for name in table.columns if name.startswith("confounders.")]
+    found = {
+        "age, sex and view": [n for n in table.columns if n.startswith("acquisition.")],
+        "tubes and leads": [n for n in confounders if measure[n] in TUBES],
+        "burnt-in text": [n for n in confounders if measure[n] in BURNT_IN],
+    }
+    tables = {name: table[columns] for name, columns in found.items() if columns}
+    tables["images of the patient"] = pd.DataFrame({"images": images}, index=table.index)
+    return tables
+
+
+def scoreboard(
+    table: pd.DataFrame, rows: pd.DataFrame, raw: Floats, seed: int
+) -> list[dict[str, Any]]:
+    """AUC of the verdict, of each shortcut and of permuted labels, on the same folds."""
+    fold = rows["fold"].to_numpy()
+    known = rows["label"].notna().to_numpy()
+    labels = rows["label"].to_numpy(float)[known]
+    patients = rows["patient"].to_numpy(object)[known]
+
+    def line(name: str, found: Floats) -> dict[str, Any]:
+        one = found[known]
+        estimate = scores.bootstrap(lambda part: scores.auc(labels[part], one[part]), patients)
+        return {"name": name, "auc": asdict(estimate)}
+
+    lines = [line("the verdict", raw)]
+    tried = shortcuts(table, rows).items()
+    for name, part in command.progress(tried, "training on shortcuts", unit="shortcuts"):
+        lines.append(line(f"{name} alone", out_of_fold(part, rows, fold, seed)))
+    permuted = rows.assign(target=np.random.default_rng(seed).permutation(rows["target"]))
+    lines.append(line("labels permuted", out_of_fold(table, permuted, fold, seed)))
+    return lines
+
+
+def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Subgroups as (kind, name, member); the negatives belong to every lesion size.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        label, sex, age, view and area (share of the image in the true mask).
+    """
+    for kind in ("sex", "view"):
+        for name in sorted(rows[kind].dropna().unique()):
+            yield kind, str(name), (rows[kind] == name).to_numpy(bool, na_value=False)
+        unknown = rows[kind].isna().to_numpy()
+        if unknown.any():
+            yield kind, "unknown", unknown
+    age = rows["age"].to_numpy(float)
+    for low, high in zip(AGES[:-1], AGES[1:], strict=True):
+        name = (
+            f"under {high}"
+            if low == 0
+            else f"{low} and over"
+            if high > 150
+            else f"{low} to {high - 1}"
+        )
+        yield "age", name, (age >= low) & (age < high)
+    if np.isnan(age).any():
+        yield "age", "unknown", np.isnan(age)
+    area, positive = rows["area"].to_numpy(float), rows["label"].to_numpy(float) > 0.5
+    cuts = np.quantile(area[positive], (0, 1 / 3, 2 / 3, 1))
+    cuts[-1] = np.inf
+    for name, low, high in zip(("small", "medium", "large"), cuts[:-1], cuts[1:], strict=True):
+        ends = f"under {high:.1%}" if name == "small" else f"from {low:.1%} of the image"
+        yield "lesion", f"{name} ({ends})", ~positive | ((area >= low) & (area < high))
+
+
+def subgroups(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Counts and AUC of each subgroup; no AUC where a class has fewer than ten images."""
+    found = []
+    for kind, name, member in groups(rows):
+        part = rows[member]
+        labels = part["label"].to_numpy(float)
+        raw, positives = part["raw"].to_numpy(float), int(labels.sum())
+        line: dict[str, Any] = {
+            "kind": kind,
+            "name": name,
+            "positives": positives,
+            "negatives": len(part) - positives,
+        }
+        if min(line["positives"], line["negatives"]) >= FEWEST:
+            line["auc"] = asdict(_estimate(scores.auc, labels, raw, part))
+        found.append(line)
+    return found
+
+
+def _estimate(
+    score: Callable[[Floats, Floats], float], labels: Floats, raw: Floats, rows: pd.DataFrame
+) -> Estimate:
+    patients = rows["patient"].to_numpy(object)
+    return scores.bootstrap(lambda part: score(labels[part], raw[part]), patients)
+
+
+def sensitivity(labels: Floats, raw: Floats, specificity: float) -> float:
+    """Largest sensitivity of any threshold that keeps this specificity; NaN without both classes.
+
+    An image is called positive where its score is above the threshold.
+    """
+    positive, negative = raw[labels > 0.5], np.sort(raw[labels <= 0.5])
+    if not len(positive) or not len(negative):
+        return float("nan")
+    # So many negatives must lie at the threshold or below it.
+    needed = int(np.ceil(round(specificity * len(negative), 9)))
+    return float((positive > negative[max(needed, 1) - 1]).mean())
+
+
+def operating_points(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Sensitivity at fixed specificities, and specificity at fixed sensitivities.
+
+    The thresholds are found on the images they are judged on, as ROC curves are.
+    """
+    labels, raw = rows["label"].to_numpy(float), rows["raw"].to_numpy(float)
+    found = []
+    for level in LEVELS:
+        lines = {
+            "sensitivity": _estimate(lambda y, s: sensitivity(y, s, level), labels, raw, rows),  # noqa: B023
+            # The other way round, the classes change places.
+            "specificity": _estimate(lambda y, s: sensitivity(1 - y, -s, level), labels, raw, rows),  # noqa: B023
+        }
+        found.append({"level": level} | {name: asdict(one) for name, one in lines.items()})
+    return found
+
+
+def triage(labels: Floats, raw: Floats, fold: NDArray[np.integer], alpha: float = ALPHA) -> Floats:
+    """Rule out (-1), refer (0) or rule in (1), by class-conditional conformal prediction.
+
+    Each fold's images are compared with the other folds' (Vovk et al., "Algorithmic learning in a
+    random world", 2005; class-conditional as in Vovk 2012, cross-conformal as in Vovk 2015). A class
+    is excluded where its p-value is at most alpha, so at most a share of about alpha of the
+    positives is ruled out, and of the negatives ruled in.
+
+    Parameters
+    ----------
+    labels : (n,) array of 0 and 1
+    raw : (n,) array
+        Out-of-fold log-odds.
+    fold : (n,) array of int
+    alpha : float
+        Stated error rate of each class.
+    """
+    decisions = np.zeros(len(raw))
+    for k in np.unique(fold):
+        own, others = fold == k, fold != k
+        positive = np.sort(raw[others & (labels > 0.5)])
+        negative = np.sort(raw[others & (labels <= 0.5)])
+        score = raw[own]
+        # Share of the class at least as strange as this image, itself counted.
+        as_positive = (np.searchsorted(positive, score, "right") + 1) / (len(positive) + 1)
+        above = len(negative) - np.searchsorted(negative, score, "left")
+        as_negative = (above + 1) / (len(negative) + 1)
+        # Where both classes are excluded, the image is strange to both and is referred too.
+        decisions[own] = (as_negative <= alpha).astype(float) - (as_positive <= alpha)
+    return decisions
+
+
+def triage_rates(rows: pd.DataFrame) -> dict[str, Any]:
+    """How often triage errs, checked out of fold, and how many images it decides."""
+    labels, raw = rows["label"].to_numpy(float), rows["raw"].to_numpy(float)
+    decision = triage(labels, raw, rows["fold"].to_numpy())
+    patients = rows["patient"].to_numpy(object)
+
+    def share(wanted: float, among: NDArray[np.bool_]) -> dict[str, float]:
+        part = (decision[among] == wanted).astype(float)
+        return asdict(scores.mean(part, patients[among]))
+
+    every = np.ones(len(rows), bool)
+    return {
+        "alpha": ALPHA,
+        "positives_ruled_out": share(-1, labels > 0.5),
+        "negatives_ruled_in": share(1, labels <= 0.5),
+        "ruled_out": share(-1, every),
+        "referred": share(0, every),
+        "ruled_in": share(1, every),
+    }
+
+
+def areas(rows: pd.DataFrame) -> list[float]:
+    """Share of each image in its true mask."""
+    return [
+        float(rle.runs(mask)[:, 1].sum()) / (height * width) if isinstance(mask, str) else np.nan
+        for mask, height, width in zip(rows["mask"], rows["rows"], rows["columns"], strict=True)
+    ]
+
+
+def scrutinise(settings: Settings) -> dict[str, Any]:
+    """All of it, as it stands in scrutiny.json."""
+    rows = teaching(files.read_table(settings.run / "dataset.parquet"))
+    table = read_features(settings.run).loc[rows["id"]]
+    oof = read_predictions(settings.run / "baseline" / "oof.csv").set_index("id")
+    rows["raw"] = oof.loc[rows["id"], "raw"].to_numpy()
+    known = rows[rows["label"].notna()].copy()
+    known["area"] = areas(known)
+    return {
+        "shortcuts": scoreboard(table, rows, rows["raw"].to_numpy(float), settings.seed),
+        "subgroups": subgroups(known),
+        "operating_points": operating_points(known),
+        "triage": triage_rates(known),
+    }
+
+
+def main(settings: Settings) -> None:
+    """Print the tables and write baseline/scrutiny.json."""
+    found = scrutinise(settings)
+    files.write_json(settings.run / "baseline" / "scrutiny.json", found)
+    print("| trained on | AUC, out of fold |\n|---|---|")
+    for line in found["shortcuts"]:
+        print(f"| {line['name']} | {Estimate(**line['auc'])} |")
+    print("\n| subgroup | positives | negatives | AUC |\n|---|---|---|---|")
+    for line in found["subgroups"]:
+        auc = Estimate(**line["auc"]) if "auc" in line else "too few to judge"
+        counts = f"{line['positives']} | {line['negatives']}"
+        print(f"| {line['kind']}: {line['name']} | {counts} | {auc} |")
+    print("\n| level | sensitivity at this specificity | specificity at this sensitivity |")
+    print("|---|---|---|")
+    for line in found["operating_points"]:
+        both = (str(Estimate(**line[name])) for name in ("sensitivity", "specificity"))
+        print(f"| {line['level']:.0%} | {' | '.join(both)} |")
+    print(f"\ntriage, stated error rate {found['triage']['alpha']:.0%} of each class:")
+    for name, value in found["triage"].items():
+        if name != "alpha":
+            print(f"  {name.replace('_', ' ')}: {Estimate(**value)}")
+
+
+if __name__ == "__main__":
+    command.run(main)
