@@ -48,7 +48,7 @@ SETTINGS := $(RUN)/.settings
 FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 
 # --- environment -----------------------------------------------------------------------------
-.PHONY: help env demo dataset features baseline ablation report cnn gate submission \
+.PHONY: help env demo dataset features baseline ablation scrutiny report cnn gate submission \
 	test check format lock clean
 
 help: ## show this help
@@ -137,6 +137,10 @@ $(BASELINE) &: $(RUN)/features.parquet $(SETTINGS)/baseline \
 ablation: $(RUN)/ablation.csv ## weigh the feature families: each alone, and all but each
 $(RUN)/ablation.csv: $(RUN)/features.parquet baseline/ablation.py baseline/classifier.py | $(ENV)
 	$(PY) -m baseline.ablation --run $(RUN)
+
+scrutiny: $(RUN)/baseline/scrutiny.json ## what a reviewer asks: shortcuts, subgroups, operating points, triage
+$(RUN)/baseline/scrutiny.json: $(BASELINE) baseline/scrutiny.py baseline/ablation.py | $(ENV)
+	$(PY) -m baseline.scrutiny --run $(RUN) --seed $(SEED)
 
 report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
 $(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report \

@@ -5,12 +5,14 @@ Everything is judged out of fold on the true labels, with 95% intervals by boots
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from baseline import scores
 from baseline.ablation import out_of_fold
@@ -27,6 +29,8 @@ AGES = (0, 40, 60, 200)
 LEVELS = (0.80, 0.90, 0.95)
 # Stated error rates of triage: positives ruled out, negatives ruled in.
 ALPHA = 0.10
+PERMUTATIONS = 10
+PERMUTED = "permuted labels"
 
 TUBES = ("tubes", "tube_contrast", "lines")
 BURNT_IN = ("text",)
@@ -83,9 +87,27 @@ def scoreboard(
     tried = shortcuts(table, rows).items()
     for name, part in command.progress(tried, "training on shortcuts", unit="shortcuts"):
         lines.append(line(f"{name} alone", out_of_fold(part, rows, fold, seed)))
-    permuted = rows.assign(target=np.random.default_rng(seed).permutation(rows["target"]))
-    lines.append(line("labels permuted", out_of_fold(table, permuted, fold, seed)))
-    return lines
+    return [*lines, {"name": PERMUTED, "auc": asdict(permuted(table, rows, seed))}]
+
+
+def permuted(table: pd.DataFrame, rows: pd.DataFrame, seed: int) -> Estimate:
+    """Mean AUC of verdicts taught permuted labels, with Student's 95% interval over permutations.
+
+    One such model may lean either way by chance, since features go together; no bootstrap over
+    patients would show that.
+    """
+    fold, target = rows["fold"].to_numpy(), rows["target"].to_numpy()
+    known = rows["label"].notna().to_numpy()
+    labels = rows["label"].to_numpy(float)[known]
+    rng = np.random.default_rng(seed)
+    values = []
+    for number in command.progress(range(PERMUTATIONS), "training on permuted labels"):
+        shuffled = rows.assign(target=rng.permutation(target))
+        raw = out_of_fold(table, shuffled, fold, seed + 100 * number)
+        values.append(scores.auc(labels, raw[known]))
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    reach = error * float(stats.t.ppf(0.975, PERMUTATIONS - 1))
+    return Estimate(mean, mean - reach, mean + reach)
 
 
 def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
@@ -103,7 +125,7 @@ def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
         if unknown.any():
             yield kind, "unknown", unknown
     age = rows["age"].to_numpy(float)
-    for low, high in zip(AGES[:-1], AGES[1:], strict=True):
+    for low, high in pairwise(AGES):
         name = (
             f"under {high}"
             if low == 0
@@ -182,9 +204,9 @@ def triage(labels: Floats, raw: Floats, fold: NDArray[np.integer], alpha: float 
     """Rule out (-1), refer (0) or rule in (1), by class-conditional conformal prediction.
 
     Each fold's images are compared with the other folds' (Vovk et al., "Algorithmic learning in a
-    random world", 2005; class-conditional as in Vovk 2012, cross-conformal as in Vovk 2015). A class
-    is excluded where its p-value is at most alpha, so at most a share of about alpha of the
-    positives is ruled out, and of the negatives ruled in.
+    random world", 2005; class-conditional as in Vovk 2012, cross-conformal as in Vovk 2015). A
+    class is excluded where its p-value is at most alpha, so at most a share of about alpha of
+    the positives is ruled out, and of the negatives ruled in.
 
     Parameters
     ----------
