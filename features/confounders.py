@@ -47,7 +47,7 @@ IMAGE_MEASURES = (
 def measure(image: Prepared) -> NDArray[np.float64]:
     """Confounders beside and in each lung, shape (2, measures)."""
     strength = image.ridge(1.5)
-    detail = np.abs(image.scene - filters.gaussian(image.scene, 1.5))
+    detail = np.abs(image.scene - image.smooth_scene)
     rows = []
     for side, lung in (("right", image.lungs.right), ("left", image.lungs.left)):
         height = max(int(lung.any(axis=1).sum()), 1)
@@ -68,9 +68,7 @@ def measure_image(image: Prepared, study: Study) -> tuple[float, ...]:
     """Lines and text outside the lungs."""
     outside = ~(image.lungs.right | image.lungs.left)
     # The clipped scene's edges: what is brighter than 4 lung units is metal, text or thick bone.
-    _, _, on = long_lines(
-        np.where(outside, filters.ridge(filters.gaussian(image.scene, 1.5), 1.5), 0)
-    )
+    _, _, on = long_lines(np.where(outside, filters.ridge(image.smooth_scene, 1.5), 0))
     down, across = np.gradient(image.scene)
     steep = (np.hypot(down, across) > STEEP) & outside
     count = max(int(outside.sum()), 1)

@@ -22,6 +22,9 @@ CLIP = 4.0
 # Radiologists' outlines of a pneumothorax reach a little beyond the lung field, up to the ribs'
 # inner edge, so the fields are widened by this share of the image's longest side.
 MARGIN = 0.015
+# Pixels around the lungs that a texture measure may look at: half the widest square average, the
+# longest fractal distance, the reach of the smoothed wall distance, whichever is most.
+SURROUNDINGS = 24
 
 Image = NDArray[np.float32]
 
@@ -56,9 +59,38 @@ class Prepared:
         return self._once(("ridge", sigma), lambda: filters.ridge(self.smooth(sigma), sigma))
 
     @property
+    def smooth_scene(self) -> Image:
+        """`scene` smoothed by a Gaussian of 1.5 pixels; computed once."""
+        return self._once("scene", lambda: filters.gaussian(self.scene, 1.5))
+
+    @property
     def inwards(self) -> Image:
         """Unit vectors (down, across) away from the chest wall, (2, h, w); computed once."""
         return self._once("inwards", lambda: filters.direction(self.zones.wall_distance))
+
+    def near_lungs(self) -> "Prepared":
+        """The same cut to the lungs and `SURROUNDINGS` pixels around: half the pixels to measure.
+
+        Since `grey` only repeats itself further out, no texture measure changes by it.
+        """
+        rows, columns = (
+            slice(max(int(found[0]) - SURROUNDINGS, 0), int(found[-1]) + SURROUNDINGS + 1)
+            for found in (np.flatnonzero((self.zones.cells >= 0).any(axis=axis)) for axis in (1, 0))
+        )
+        near = rows, columns
+        right, left = (
+            np.ascontiguousarray(lung[near]) for lung in (self.lungs.right, self.lungs.left)
+        )
+        return Prepared(
+            np.ascontiguousarray(self.scene[near]),
+            np.ascontiguousarray(self.grey[near]),
+            replace(self.lungs, right=right, left=left),
+            replace(
+                self.zones,
+                labels=np.ascontiguousarray(self.zones.labels[:, rows, columns]),
+                wall_distance=np.ascontiguousarray(self.zones.wall_distance[near]),
+            ),
+        )
 
     def _once(self, key: object, compute: Callable[[], Image]) -> Image:
         if key not in self._found:

@@ -106,9 +106,11 @@ def measure(image: Prepared, study: Study, names: tuple[str, ...] = FAMILIES) ->
     """
     row: dict[str, float] = {}
     compared: dict[str, float] = {}
+    near = image.near_lungs()
     for name in (name for name in ZONED if name in names):
         family = ZONED[name]
-        values = family.measure(image)
+        # A family with measures of the whole image looks beyond the lungs.
+        values = family.measure(image if hasattr(family, "measure_image") else near)
         row.update(zip(zone_names(name), values.ravel().tolist(), strict=True))
         right, left = np.split(values, 2)
         compared.update(zip(pair_names(name), np.abs(right - left).ravel().tolist(), strict=True))

@@ -49,9 +49,9 @@ def row(path: str, families: tuple[str, ...] = registry.DEFAULT) -> dict[str, fl
     """
     study, pixels = images.read(path)
     found = registry.measure(prepare(pixels), study, families)
-    wrong = [name for name, value in found.items() if not np.isfinite(value)]
-    if wrong:
-        raise ArithmeticError(f"{path}: feature {wrong[0]} is not finite")
+    finite = np.isfinite(np.fromiter(found.values(), float, len(found)))
+    if not finite.all():
+        raise ArithmeticError(f"{path}: feature {list(found)[finite.argmin()]} is not finite")
     return found
 
 

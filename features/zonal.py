@@ -114,9 +114,17 @@ def _sums(values, labels, count):  # type: ignore[no-untyped-def]
     found = np.zeros(count)
     rows, columns = labels.shape
     for row in range(rows):
+        # Neighbours mostly share a label: their sum stays in a register until it changes.
+        last, total = -1, 0.0
         for column in range(columns):
-            if labels[row, column] >= 0:
-                found[labels[row, column]] += values[row, column]
+            label = labels[row, column]
+            if label != last:
+                if last >= 0:
+                    found[last] += total
+                last, total = label, 0.0
+            total += values[row, column]
+        if last >= 0:
+            found[last] += total
     return found
 
 

@@ -79,18 +79,22 @@ def build(lungs: LungFields) -> Zones:
     ends = list(HEIGHTS.values())
     for side, lung in zip(SIDES, (lungs.right, lungs.left), strict=True):
         first = NAMES.index(f"{side}_whole")
-        where = np.nonzero(lung)
-        top, bottom = where[0][0], where[0][-1]
-        height = np.clip((where[0] - top) / max(bottom - top, 1), 0, 1)
-        depth = wall_distance(lung, side)[where]
-        distance[where] = depth
+        box = ndimage.find_objects(lung.view(np.int8))[0]
+        inside = lung[box]
+        depth = wall_distance(inside, side)
+        distance[box][inside] = depth[inside]
+        height = np.arange(len(inside)) / max(len(inside) - 1, 1)
         # searchsorted maps a relative height to the index of the zone it lies in.
-        level = np.searchsorted(ends, height)
-        core = depth > RIM_SHARE
-        labels[0][where] = first
-        labels[1][where] = first + ZONES.index("apex") + level
-        labels[2][where] = first + ZONES.index("rim") + core
-        labels[3][where] = first + ZONES.index(CELLS[0]) + len(DEPTHS) * level + core
+        level = np.searchsorted(ends, height).astype(np.int8)[:, None]
+        core = (depth > RIM_SHARE).view(np.int8)
+        ways = (
+            np.zeros_like(core),
+            ZONES.index("apex") + level,
+            ZONES.index("rim") + core,
+            ZONES.index(CELLS[0]) + len(DEPTHS) * level + core,
+        )
+        for way, zone in zip(labels, ways, strict=True):
+            np.copyto(way[box], (first + zone).astype(np.int8), where=inside)
     return Zones(labels, _stand_in(labels), distance)
 
 
@@ -130,6 +134,6 @@ def wall_distance(lung: NDArray[np.bool_], side: str) -> NDArray[np.float32]:
 
 
 def _stand_in(labels: NDArray[np.int8]) -> NDArray[np.intp]:
-    pixels = np.bincount(labels[labels >= 0], minlength=len(NAMES))
+    pixels = PARENTS @ np.bincount(labels[3].ravel() + 1, minlength=len(NAMES) + 1)[1:]
     number = np.arange(len(NAMES))
     return np.where(pixels < FEWEST_PIXELS, number - number % len(ZONES), number)
