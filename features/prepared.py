@@ -19,6 +19,9 @@ from features import filters, lungs, zones
 SIDE = 512
 # Grey levels further out than this (in lung units) are bone, metal or open air.
 CLIP = 4.0
+# Grey levels are rounded to this part of a lung unit. Stored levels are few, so many pixels are
+# alike or lie just on the edge of a bin; rounding errors of the exposure's scale must not decide.
+STEPS = 4096
 # Radiologists' outlines of a pneumothorax reach a little beyond the lung field, up to the ribs'
 # inner edge, so the fields are widened by this share of the image's longest side.
 MARGIN = 0.015
@@ -149,8 +152,8 @@ def prepare(pixels: Image) -> Prepared:
     inside = fields.right | fields.left
     low, middle, high = np.percentile(image[inside], (25, 50, 75))
     # A constant lung has no spread; one grey level of 8 bits stands in for it.
-    scene = np.clip((image - middle) / max(high - low, 1 / 255), -CLIP, CLIP).astype(np.float32)
-    return assemble(scene, fields)
+    scene = np.clip((image - middle) / max(high - low, 1 / 255), -CLIP, CLIP)
+    return assemble((np.rint(scene * STEPS) / STEPS).astype(np.float32), fields)
 
 
 def assemble(scene: Image, fields: lungs.LungFields) -> Prepared:
