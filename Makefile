@@ -143,7 +143,9 @@ $(RUN)/baseline/scrutiny.json: $(BASELINE) baseline/scrutiny.py baseline/ablatio
 	$(PY) -m baseline.scrutiny --run $(RUN) --seed $(SEED)
 
 report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
-$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report \
+# Scrutiny takes a minute or two, so the report shows it only where it was asked for.
+$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(wildcard $(RUN)/baseline/scrutiny.json) \
+		$(if $(filter scrutiny,$(MAKECMDGOALS)),$(RUN)/baseline/scrutiny.json) \
 		$(addprefix baseline/,explain.py reasons.py painting.py cases.py gallery.py inputs.py plots.py report.py \
 		templates/report.html) | $(ENV)
 	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)

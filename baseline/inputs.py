@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from baseline import calibrate, explain
 from baseline.calibrate import Calibration
@@ -47,6 +48,8 @@ class Inputs:
         SHAP values of the same images in the same order.
     right : (n, m) array
         Share of the right lung in each feature, from `explain.right_shares`.
+    scrutiny : dict or None
+        Content of baseline/scrutiny.json, if `baseline.scrutiny` was run.
     """
 
     dataset: pd.DataFrame
@@ -57,6 +60,7 @@ class Inputs:
     calibrations: dict[int, Calibration]
     explanation: Explanation
     right: Floats
+    scrutiny: dict[str, Any] | None
 
 
 def read_inputs(run: Path) -> Inputs:
@@ -90,7 +94,29 @@ def read_inputs(run: Path) -> Inputs:
     truth = files.read_table(truth_path) if truth_path.exists() else None
     training = table[(predicted["fold"] >= 0).to_numpy()]
     right = explain.right_shares(explanation.names, table, training)
-    return Inputs(dataset, table, predicted, metrics, truth, calibrations, explanation, right)
+    scrutiny = read_scrutiny(run, oof)
+    return Inputs(
+        dataset, table, predicted, metrics, truth, calibrations, explanation, right, scrutiny
+    )
+
+
+def read_scrutiny(run: Path, oof: pd.DataFrame) -> dict[str, Any] | None:
+    """What `baseline.scrutiny` found of these very predictions; None if it was not run.
+
+    Raises
+    ------
+    UserError
+        If it judged other predictions.
+    """
+    path = run / "baseline" / "scrutiny.json"
+    if not path.exists():
+        return None
+    found: dict[str, Any] = files.read_json(path)
+    known = oof[oof["label"].notna()]
+    auc = roc_auc_score(known["label"], known["raw"])
+    if abs(found["shortcuts"][0]["auc"]["value"] - auc) > explain.TOLERANCE:
+        raise UserError(f"{path}: it judged other predictions; run `make scrutiny` again.")
+    return found
 
 
 def read_calibrations(run: Path, oof: pd.DataFrame) -> dict[int, Calibration]:

@@ -152,6 +152,36 @@ def top_measures(inputs: Inputs) -> list[dict[str, Any]]:
     return rows
 
 
+def questions(scrutiny: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What was found by scrutiny as the template shows it: estimates, and the strongest shortcut.
+
+    The share is how much of the verdict's lead over guessing that shortcut has by itself, or None
+    where its interval holds 0.5.
+    """
+    if scrutiny is None:
+        return None
+
+    def estimates(line: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: Estimate(**value) if isinstance(value, dict) else value
+            for key, value in line.items()
+        }
+
+    verdict, *shortcuts, permuted = map(estimates, scrutiny["shortcuts"])
+    strongest = max(shortcuts, key=lambda line: line["auc"].value)
+    told = strongest["auc"].low > 0.5 and verdict["auc"].value > 0.5
+    share = (strongest["auc"].value - 0.5) / (verdict["auc"].value - 0.5) if told else None
+    return {
+        "shortcuts": [verdict, *shortcuts, permuted],
+        "verdict": verdict,
+        "strongest": strongest,
+        "share": share,
+        "subgroups": [estimates(line) for line in scrutiny["subgroups"]],
+        "points": [estimates(line) for line in scrutiny["operating_points"]],
+        "triage": estimates(scrutiny["triage"]),
+    }
+
+
 def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """Everything the template shows."""
     drawn = draw_cases(inputs, settings.cases, settings.jobs)
@@ -174,6 +204,7 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
         },
         "scores": scoreboard(inputs.metrics),
         "confusion": confusion(inputs),
+        "questions": questions(inputs.scrutiny),
         "figures": figures(inputs),
         "places": shares(evidence.rename(columns=registry.zone_in_words)),
         "families": shares(families.rename(columns=family_in_words)),
