@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from baseline import cases, gallery, inputs, painting, plots, report, scores, train
 from features import registry
@@ -218,6 +219,54 @@ def test_the_page_asks_nothing_of_any_network(page):
     assert not page.every("script") and not page.every("link") and not page.every("iframe")
     policy = next(a for a in page.every("meta") if "http-equiv" in a)
     assert policy["content"].startswith("default-src 'none'; img-src data:;")
+
+
+def judged(verdict: float, low: float) -> dict:
+    """Scrutiny in which tubes reach an AUC of 0.6, with an interval from `low`."""
+    half = {"value": 0.5, "low": 0.4, "high": 0.6}
+    return {
+        "shortcuts": [
+            {"name": "the verdict", "auc": {"value": verdict, "low": 0.7, "high": 1.0}},
+            {"name": "age alone", "auc": half},
+            {"name": "tubes alone", "auc": {"value": 0.6, "low": low, "high": 0.7}},
+            {"name": "permuted labels", "auc": {"value": 0.65, "low": 0.6, "high": 0.7}},
+        ],
+        "subgroups": [
+            {"kind": "view", "name": "AP", "positives": 2, "negatives": 1},
+            {"kind": "sex", "name": "<i>F</i>", "positives": 20, "negatives": 30, "auc": half},
+        ],
+        "operating_points": [{"level": 0.8, "sensitivity": half, "specificity": half}],
+        "triage": {"alpha": 0.1}
+        | dict.fromkeys(
+            ("positives_ruled_out", "negatives_ruled_in", "ruled_out", "referred", "ruled_in"), half
+        ),
+    }
+
+
+def test_the_strongest_shortcut_is_weighed_against_the_verdict():
+    found = report.questions(judged(0.9, 0.52))
+    # 0.1 above guessing beside 0.4; permuted labels are no shortcut, though they rank higher here.
+    assert found["strongest"]["name"] == "tubes alone"
+    assert found["share"] == pytest.approx(0.25)
+    assert report.questions(judged(0.9, 0.49))["share"] is None
+    assert report.questions(None) is None
+
+
+def test_hard_questions_are_answered_where_they_were_asked(run, page, tmp_path):
+    assert "make scrutiny report" in page.text
+    run = shutil.copytree(run, tmp_path / "run")
+    oof = pd.read_csv(run / "baseline" / "oof.csv").dropna(subset=["label"])
+    auc = roc_auc_score(oof["label"], oof["raw"])
+    path = run / "baseline" / "scrutiny.json"
+    path.write_text(json.dumps(judged(auc, 0.52)))
+    report.main(report.Settings(run=run, cases=1, jobs=1))
+    found = Page((run / "report" / "index.html").read_text(encoding="utf-8"))
+    assert "make scrutiny report" not in found.text
+    assert "“tubes alone” goes furthest, with an AUC of 0.600 [0.520, 0.700]" in found.text
+    assert "too few to judge" in found.text and "sex: <i>F</i>" in found.text
+    path.write_text(json.dumps(judged(auc - 0.01, 0.52)))
+    with pytest.raises(UserError, match="judged other predictions"):
+        report.main(report.Settings(run=run, cases=1, jobs=1))
 
 
 def test_values_from_files_are_escaped(page):
