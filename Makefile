@@ -48,7 +48,7 @@ SETTINGS := $(RUN)/.settings
 FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 
 # --- environment -----------------------------------------------------------------------------
-.PHONY: help env demo dataset features baseline ablation scrutiny report cnn gate submission \
+.PHONY: help env demo dataset features baseline ablation scrutiny faithfulness report cnn gate submission \
 	test check format lock clean
 
 help: ## show this help
@@ -142,10 +142,15 @@ scrutiny: $(RUN)/baseline/scrutiny.json ## what a reviewer asks: shortcuts, subg
 $(RUN)/baseline/scrutiny.json: $(BASELINE) baseline/scrutiny.py baseline/ablation.py | $(ENV)
 	$(PY) -m baseline.scrutiny --run $(RUN) --seed $(SEED)
 
+faithfulness: $(RUN)/baseline/faithfulness.json ## whether the reasons point at the air, matter and hold still
+$(RUN)/baseline/faithfulness.json: $(BASELINE) baseline/faithfulness.py baseline/explain.py | $(ENV)
+	$(PY) -m baseline.faithfulness --run $(RUN) --seed $(SEED)
+
 report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
-# Scrutiny takes a minute or two, so the report shows it only where it was asked for.
-$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(wildcard $(RUN)/baseline/scrutiny.json) \
-		$(if $(filter scrutiny,$(MAKECMDGOALS)),$(RUN)/baseline/scrutiny.json) \
+# These take a minute or two, so the report shows them only where they were asked for.
+JUDGED := $(patsubst %,$(RUN)/baseline/%.json,$(filter scrutiny faithfulness,$(MAKECMDGOALS)))
+JUDGED += $(wildcard $(RUN)/baseline/scrutiny.json $(RUN)/baseline/faithfulness.json)
+$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) \
 		$(addprefix baseline/,explain.py reasons.py painting.py cases.py gallery.py inputs.py plots.py report.py \
 		templates/report.html) | $(ENV)
 	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)

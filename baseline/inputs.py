@@ -48,8 +48,6 @@ class Inputs:
         SHAP values of the same images in the same order.
     right : (n, m) array
         Share of the right lung in each feature, from `explain.right_shares`.
-    scrutiny : dict or None
-        Content of baseline/scrutiny.json, if `baseline.scrutiny` was run.
     """
 
     dataset: pd.DataFrame
@@ -60,7 +58,6 @@ class Inputs:
     calibrations: dict[int, Calibration]
     explanation: Explanation
     right: Floats
-    scrutiny: dict[str, Any] | None
 
 
 def read_inputs(run: Path) -> Inputs:
@@ -94,28 +91,30 @@ def read_inputs(run: Path) -> Inputs:
     truth = files.read_table(truth_path) if truth_path.exists() else None
     training = table[(predicted["fold"] >= 0).to_numpy()]
     right = explain.right_shares(explanation.names, table, training)
-    scrutiny = read_scrutiny(run, oof)
-    return Inputs(
-        dataset, table, predicted, metrics, truth, calibrations, explanation, right, scrutiny
-    )
+    return Inputs(dataset, table, predicted, metrics, truth, calibrations, explanation, right)
 
 
-def read_scrutiny(run: Path, oof: pd.DataFrame) -> dict[str, Any] | None:
-    """What `baseline.scrutiny` found of these very predictions; None if it was not run.
+def ranking(predicted: pd.DataFrame) -> float:
+    """Out-of-fold AUC of the raw scores: tells whether a judgement is about these predictions."""
+    known = predicted[(predicted["kind"] == "oof") & predicted["label"].notna()]
+    return float(roc_auc_score(known["label"], known["raw"]))
+
+
+def read_judgement(run: Path, stage: str, predicted: pd.DataFrame) -> dict[str, Any] | None:
+    """What `baseline.scrutiny` or `baseline.faithfulness` found; None if it was not run.
 
     Raises
     ------
     UserError
         If it judged other predictions.
     """
-    path = run / "baseline" / "scrutiny.json"
+    path = run / "baseline" / f"{stage}.json"
     if not path.exists():
         return None
     found: dict[str, Any] = files.read_json(path)
-    known = oof[oof["label"].notna()]
-    auc = roc_auc_score(known["label"], known["raw"])
-    if abs(found["shortcuts"][0]["auc"]["value"] - auc) > explain.TOLERANCE:
-        raise UserError(f"{path}: it judged other predictions; run `make scrutiny` again.")
+    # A file without that figure is an older version's; what is not a number is near to none.
+    if not abs(found.get("judged_auc", np.nan) - ranking(predicted)) <= explain.TOLERANCE:
+        raise UserError(f"{path}: it judged other predictions; run `make {stage}` again.")
     return found
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from baseline import cases, explain, gallery, plots
-from baseline.inputs import Inputs, make_cases, read_inputs
+from baseline.inputs import Inputs, make_cases, read_inputs, read_judgement
 from baseline.reasons import family_in_words, percent, signed
 from baseline.scores import Estimate
 from features import command, files, parallel, registry, rle
@@ -182,6 +182,22 @@ def questions(scrutiny: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
+def faith(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What was found of the reasons' faithfulness as the template shows it."""
+    if found is None:
+        return None
+
+    def estimates(values: dict[str, Any]) -> dict[str, Any]:
+        return {k: Estimate(**v) if isinstance(v, dict) else v for k, v in values.items()}
+
+    return {
+        "pointing": estimates(found["pointing"]),
+        "area": estimates(found["deletion"]["area"]),
+        "most": found["deletion"]["sizes"][-1],
+        "stability": estimates(found["stability"]),
+    }
+
+
 def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """Everything the template shows."""
     drawn = draw_cases(inputs, settings.cases, settings.jobs)
@@ -204,7 +220,8 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
         },
         "scores": scoreboard(inputs.metrics),
         "confusion": confusion(inputs),
-        "questions": questions(inputs.scrutiny),
+        "questions": questions(read_judgement(settings.run, "scrutiny", inputs.predicted)),
+        "faith": faith(read_judgement(settings.run, "faithfulness", inputs.predicted)),
         "figures": figures(inputs),
         "places": shares(evidence.rename(columns=registry.zone_in_words)),
         "families": shares(families.rename(columns=family_in_words)),

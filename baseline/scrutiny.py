@@ -16,6 +16,7 @@ from scipy import stats
 
 from baseline import scores
 from baseline.ablation import out_of_fold
+from baseline.inputs import ranking
 from baseline.scores import Estimate
 from baseline.train import read_predictions, teaching
 from features import command, files, rle
@@ -265,11 +266,13 @@ def scrutinise(settings: Settings) -> dict[str, Any]:
     """All of it, as it stands in scrutiny.json."""
     rows = teaching(files.read_table(settings.run / "dataset.parquet"))
     table = read_features(settings.run).loc[rows["id"]]
-    oof = read_predictions(settings.run / "baseline" / "oof.csv").set_index("id")
+    predicted = read_predictions(settings.run / "baseline" / "oof.csv")
+    oof = predicted.set_index("id")
     rows["raw"] = oof.loc[rows["id"], "raw"].to_numpy()
     known = rows[rows["label"].notna()].copy()
     known["area"] = areas(known)
     return {
+        "judged_auc": ranking(predicted),
         "shortcuts": scoreboard(table, rows, rows["raw"].to_numpy(float), settings.seed),
         "subgroups": subgroups(known),
         "operating_points": operating_points(known),

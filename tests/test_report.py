@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from baseline import cases, gallery, inputs, painting, plots, report, scores, train
+from baseline import cases, faithfulness, gallery, inputs, painting, plots, report, scores, train
 from features import registry
 from features.files import UserError
 from features.lungs import LungFields
@@ -225,6 +225,7 @@ def judged(verdict: float, low: float) -> dict:
     """Scrutiny in which tubes reach an AUC of 0.6, with an interval from `low`."""
     half = {"value": 0.5, "low": 0.4, "high": 0.6}
     return {
+        "judged_auc": verdict,
         "shortcuts": [
             {"name": "the verdict", "auc": {"value": verdict, "low": 0.7, "high": 1.0}},
             {"name": "age alone", "auc": half},
@@ -267,6 +268,18 @@ def test_hard_questions_are_answered_where_they_were_asked(run, page, tmp_path):
     path.write_text(json.dumps(judged(auc - 0.01, 0.52)))
     with pytest.raises(UserError, match="judged other predictions"):
         report.main(report.Settings(run=run, cases=1, jobs=1))
+
+
+def test_the_report_says_how_faithful_its_reasons_are(run, page, tmp_path):
+    assert "make faithfulness report" in page.text
+    run = shutil.copytree(run, tmp_path / "run")
+    faithfulness.main(faithfulness.Settings(run=run, jobs=1))
+    report.main(report.Settings(run=run, cases=1, jobs=1))
+    found = Page((run / "report" / "index.html").read_text(encoding="utf-8"))
+    assert "make faithfulness report" not in found.text
+    stored = json.loads((run / "baseline" / "faithfulness.json").read_text())
+    place = scores.Estimate(**stored["stability"]["place"])
+    assert f"with a rank correlation of {place}" in found.text
 
 
 def test_values_from_files_are_escaped(page):
