@@ -66,7 +66,7 @@ def shortcuts(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame
         "burnt-in text": [n for n in confounders if measure[n] in BURNT_IN],
     }
     tables = {name: table[columns] for name, columns in found.items() if columns}
-    tables["images of the patient"] = pd.DataFrame({"images": images}, index=table.index)
+    tables["number of the patient's images"] = pd.DataFrame({"images": images}, index=table.index)
     return tables
 
 
@@ -141,7 +141,7 @@ def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     cuts = np.quantile(area[positive], (0, 1 / 3, 2 / 3, 1))
     cuts[-1] = np.inf
     for name, low, high in zip(("small", "medium", "large"), cuts[:-1], cuts[1:], strict=True):
-        ends = f"under {high:.1%}" if name == "small" else f"from {low:.1%} of the image"
+        ends = f"under {high:.1%} of the image" if name == "small" else f"from {low:.1%} of the image"
         yield "lesion", f"{name} ({ends})", ~positive | ((area >= low) & (area < high))
 
 
