@@ -141,7 +141,9 @@ def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     cuts = np.quantile(area[positive], (0, 1 / 3, 2 / 3, 1))
     cuts[-1] = np.inf
     for name, low, high in zip(("small", "medium", "large"), cuts[:-1], cuts[1:], strict=True):
-        ends = f"under {high:.1%} of the image" if name == "small" else f"from {low:.1%} of the image"
+        ends = (
+            f"under {high:.1%} of the image" if name == "small" else f"from {low:.1%} of the image"
+        )
         yield "lesion", f"{name} ({ends})", ~positive | ((area >= low) & (area < high))
 
 
