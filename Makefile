@@ -119,10 +119,10 @@ $(DATASET) &: $(DATA_FILES) $(SETTINGS)/dataset \
 		$(addprefix features/,dataset.py layouts.py images.py study.py folds.py rle.py) | $(ENV)
 	$(PY) -m features.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)
 
-FEATURE_CODE := $(addprefix features/,images.py measures.py lungs.py lungs_cascade.py lungs_frames.py lungs_views.py \
-	lungs_model.npz zones.py zonal.py filters.py prepared.py registry.py table.py \
-	firstorder.py glcm.py glrlm.py lbp.py gradients.py fractal.py markings.py pleura.py profiles.py shape.py \
-	confounders.py acquisition.py)
+FEATURE_CODE := $(addprefix features/,images.py measures.py lungs.py lungs_cascade.py lungs_frames.py \
+	lungs_sampling.py lungs_model.npz trees.py regions.py zones.py zonal.py filters.py prepared.py registry.py \
+	table.py firstorder.py glcm.py glrlm.py lbp.py gradients.py fractal.py markings.py pleura.py profiles.py \
+	shape.py confounders.py acquisition.py)
 features: $(RUN)/features.parquet ## measure the features of every image
 $(RUN)/features.parquet: $(DATASET) $(FEATURE_CODE) $(SETTINGS)/features | $(ENV)
 	$(PY) -m features.table --run $(RUN) $(FEATURES_OPTIONS)

@@ -8,13 +8,15 @@ learning for medical imaging", CHIL 2020, on chest tubes in this very disease).
 """
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from features import filters
+from features import filters, regions
 from features.measures import Measure
 from features.prepared import Prepared
 from features.study import Study
+from features.zones import SIDES
 
 ZONES = ("whole",)
 # A tube is a ridge this strong (lung units) and as long as this share of the image's height.
@@ -46,19 +48,23 @@ IMAGE_MEASURES = (
 
 def measure(image: Prepared) -> NDArray[np.float64]:
     """Confounders beside and in each lung, shape (2, measures)."""
-    strength = image.ridge(1.5)
-    detail = np.abs(image.scene - image.smooth_scene)
+    near = image.near_lungs
+    strength = near.ridge(1.5)
     rows = []
-    for side, lung in (("right", image.lungs.right), ("left", image.lungs.left)):
+    for number, side in enumerate(SIDES):
+        lung = (image.lungs.right, image.lungs.left)[number]
+        inside = (near.lungs.right, near.lungs.left)[number]
         height = max(int(lung.any(axis=1).sum()), 1)
-        length, contrast, _ = long_lines(np.where(lung, strength, 0))
+        length, contrast, _ = long_lines(strength, inside, LONG * len(lung))
         strip = chest_wall(lung, side)
+        grey = image.scene[strip]
+        detail = np.abs(grey - image.smooth_scene[strip])
         rows.append(
             (
                 length / height,
                 contrast,
-                float(detail[strip].mean()) if strip.any() else 0.0,
-                float((image.scene[strip] < 0).mean()) if strip.any() else 0.0,
+                float(detail.mean()) if len(grey) else 0.0,
+                float((grey < 0).mean()) if len(grey) else 0.0,
             )
         )
     return np.array(rows)
@@ -68,29 +74,44 @@ def measure_image(image: Prepared, study: Study) -> tuple[float, ...]:
     """Lines and text outside the lungs."""
     outside = ~(image.lungs.right | image.lungs.left)
     # The clipped scene's edges: what is brighter than 4 lung units is metal, text or thick bone.
-    _, _, on = long_lines(np.where(outside, filters.ridge(image.smooth_scene, 1.5), 0))
-    down, across = np.gradient(image.scene)
-    steep = (np.hypot(down, across) > STEEP) & outside
+    strength = filters.ridge(image.smooth_scene, 1.5)
+    _, _, on = long_lines(strength, outside, LONG * len(outside))
     count = max(int(outside.sum()), 1)
-    return on / count, float(steep.sum()) / count
+    return on / count, _steep(image.scene, outside, np.float32(STEEP)) / count
 
 
-def long_lines(strength: NDArray[np.floating]) -> tuple[float, float, int]:
+def long_lines(
+    strength: NDArray[np.floating], region: NDArray[np.bool_], shortest: float
+) -> tuple[float, float, int]:
     """Length in pixels of long bright ridges, their mean strength, and their number of pixels.
 
     The length of a piece is the diagonal of its bounding box.
+
+    Parameters
+    ----------
+    strength : (h, w) array
+        Of ridges, see `filters.ridge`.
+    region : (h, w) array of bool
+        Where to look.
+    shortest : float
+        Length in pixels that a line must exceed.
     """
-    pieces, count = ndimage.label(strength > STRONG, np.ones((3, 3)))
-    if count == 0:
-        return 0.0, 0.0, 0
-    diagonal = np.array(
-        [np.hypot(*(s.stop - s.start for s in box)) for box in ndimage.find_objects(pieces)]
-    )
-    long = diagonal > LONG * strength.shape[0]
-    if not long.any():
-        return 0.0, 0.0, 0
-    on = np.concatenate(([False], long))[pieces]
-    return float(diagonal[long].sum()), float(strength[on].mean()), int(on.sum())
+    pieces, count = ndimage.label((strength > STRONG) & region, np.ones((3, 3)))
+    diagonal, size, total = regions.measure_pieces(pieces, strength, count)
+    long = diagonal > shortest
+    pixels = int(size[long].sum())
+    return float(diagonal[long].sum()), float(total[long].sum()) / max(pixels, 1), pixels
+
+
+@njit(cache=True)
+def _steep(image, region, limit):  # type: ignore[no-untyped-def]
+    """Number of pixels of a region whose gradient exceeds a limit."""
+    count = 0
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            down, across = filters.slope(image, row, column)
+            count += region[row, column] and filters.norm(down, across) > limit
+    return count
 
 
 def chest_wall(lung: NDArray[np.bool_], side: str) -> NDArray[np.bool_]:
@@ -111,10 +132,10 @@ def chest_wall(lung: NDArray[np.bool_], side: str) -> NDArray[np.bool_]:
     # The apex and the base curve away from the wall; their rows would read the shoulder and belly.
     rows = rows[len(rows) // 5 : max(4 * len(rows) // 5, len(rows) // 5 + 1)]
     widest = max(int(facing.sum(axis=1).max()), 1)
-    near, far = (np.zeros(len(lung), np.intp), np.zeros(len(lung), np.intp))
+    near, far = (np.zeros(len(lung), np.int16) for _ in range(2))
     lateral = facing[rows].argmax(axis=1)
     near[rows] = lateral - round(STRIP[0] * widest)
     far[rows] = lateral - round(STRIP[1] * widest)
-    column = np.arange(lung.shape[1])
+    column = np.arange(lung.shape[1], dtype=np.int16)
     strip = (column >= far[:, None]) & (column < near[:, None])
     return strip if side == "right" else strip[:, ::-1]

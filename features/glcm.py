@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from features.measures import Measure
 from features.prepared import CLIP, Prepared
-from features.zones import NAMES
+from features.zones import NAMES, PARENTS
 
 LEVELS = 16
 # 16 bins over -2 .. 2 lung units hold nearly all lung pixels; the ends take the rest.
 REACH = CLIP / 2
 DISTANCES = (1, 4)
+# What of the counts makes up each zone: those of the zone itself and of its cells.
+NESTED = (PARENTS | np.eye(len(NAMES), dtype=bool)).astype(float)
 
 _TEXTS = {
     "contrast": "contrast of neighbouring grey levels; vessels and ribs raise it, air lowers it",
@@ -32,10 +34,10 @@ MEASURES = tuple(
 )
 
 
-def quantise(grey: NDArray[np.float32]) -> NDArray[np.intp]:
+def quantise(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Cut grey levels in lung units into bins 0 .. 15 of fixed width."""
     bins = np.floor((grey + REACH) * (LEVELS / (2 * REACH)))
-    return np.clip(bins, 0, LEVELS - 1).astype(np.intp)
+    return np.clip(bins, 0, LEVELS - 1).astype(np.uint8)
 
 
 def counts(
@@ -51,7 +53,8 @@ def counts(
     ----------
     bins : (h, w) array of int in 0 .. levels - 1
     labels : (h, w) or (ways, h, w) array of int8
-        Zone of each pixel, -1 for none; several maps if zones overlap.
+        Zone of each pixel, -1 for none; several maps if zones overlap, of the same pixels, the
+        finest last. A pair within a zone of the finest map is counted for that zone alone.
     distance : int
         Distance in pixels along each axis; directions 0, 45, 90 and 135 degrees.
     zones : int
@@ -69,30 +72,36 @@ def counts(
     level = np.pad(np.asarray(bins, np.uint8), d)
     steps = d * np.array((1, level.shape[1] + 1, level.shape[1], level.shape[1] - 1))
     found = _pairs(level.ravel(), maps.reshape(len(maps), -1), steps, zones, levels)
+    found = found.reshape(len(steps), zones, levels, levels)
     return found + found.transpose(0, 1, 3, 2)
 
 
 @njit(cache=True)
 def _pairs(bins, maps, steps, zones, levels):  # type: ignore[no-untyped-def]
-    found = np.zeros((len(steps), zones, levels, levels), np.int32)
-    for labels in maps:
-        for here in range(len(bins)):
-            zone = labels[here]
-            if zone < 0:
+    found = np.zeros((len(steps), zones * levels * levels), np.int32)
+    finest = maps[-1]
+    for here in range(len(bins)):
+        zone = finest[here]
+        if zone < 0:
+            continue
+        for number in range(len(steps)):
+            there = here + steps[number]
+            if finest[there] == zone:
+                found[number, (zone * levels + bins[here]) * levels + bins[there]] += 1
                 continue
-            for number in range(len(steps)):
-                there = here + steps[number]
-                if labels[there] == zone:
-                    found[number, zone, bins[here], bins[there]] += 1
+            for labels in maps[:-1]:
+                if labels[there] == labels[here]:
+                    place = (labels[here] * levels + bins[here]) * levels + bins[there]
+                    found[number, place] += 1
     return found
 
 
-def describe(matrix: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
+def describe(matrix: NDArray[np.number]) -> dict[str, NDArray[np.float64]]:
     """Measures of co-occurrence counts.
 
     Parameters
     ----------
-    matrix : (n, levels, levels) array of int
+    matrix : (n, levels, levels) array
         Symmetric counts; all zero for a zone without pairs, which counts as a single grey level.
 
     Returns
@@ -124,6 +133,7 @@ def measure(image: Prepared) -> NDArray[np.float64]:
     bins = quantise(image.grey)
     columns = []
     for distance in DISTANCES:
-        matrix = counts(bins, image.zones.labels, distance, len(NAMES)).sum(axis=0)
+        cells = counts(bins, image.zones.labels, distance, len(NAMES)).sum(axis=0)
+        matrix = np.tensordot(NESTED, cells.astype(float), 1)
         columns += list(describe(matrix).values())
     return np.stack(columns, axis=1)[image.zones.stand_in]

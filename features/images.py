@@ -201,9 +201,10 @@ def _guessed_syntax(dataset: FileDataset) -> pydicom.uid.UID:
 
 def _to_unit(stored: NDArray[np.generic], bits: int) -> NDArray[np.float32]:
     """Scale stored values to [0, 1]: 8-bit by their range, deeper ones by their extremes."""
-    values = np.asarray(stored, np.float32)
+    values = stored.astype(np.float32)
     if bits == 8 and stored.dtype == np.uint8:
-        return values / np.float32(255)
+        values /= 255
+        return values
     if bits == 8:
         return np.clip(values / 255, 0, 1).astype(np.float32)
     low, high = float(values.min()), float(values.max())

@@ -70,36 +70,40 @@ def codes(
     """
     angle = 2 * np.pi * np.arange(POINTS) / POINTS
     # scikit-image rounds the points to five decimals, and exact equality needs the same points.
-    down, across = np.round(-radius * np.sin(angle), 5), np.round(radius * np.cos(angle), 5)
+    offsets = np.round([-radius * np.sin(angle), radius * np.cos(angle)], 5)
     reach = int(np.ceil(radius)) + 1
-    return _codes(np.pad(grey.astype(np.float64), reach), reach, down, across, inside)
+    places = [np.arange(n) + offset[:, None] for n, offset in zip(grey.shape, offsets, strict=True)]
+    # Here, too, the sums are scikit-image's, or ties would fall otherwise.
+    parts = [place - np.floor(place) for place in places]
+    low, high = np.floor(offsets).astype(int) + reach, np.ceil(offsets).astype(int) + reach
+    return _codes(np.pad(grey.astype(np.float64), reach), reach, low, high, *parts, inside)
 
 
 @njit(cache=True)
-def _codes(padded, reach, down, across, inside):  # type: ignore[no-untyped-def]
-    rows, columns = padded.shape[0] - 2 * reach, padded.shape[1] - 2 * reach
-    found = np.empty((rows, columns), np.int16)
+def _codes(padded, reach, low, high, down, across, inside):  # type: ignore[no-untyped-def]
+    rows, columns = inside.shape
     points = len(down)
+    found = np.empty((rows, columns), np.int16)
+    signs = np.empty((points, columns), np.int64)
     for row in range(rows):
+        centre = padded[row + reach, reach:]
+        for point in range(points):
+            top, bottom = padded[row + low[0, point]], padded[row + high[0, point]]
+            left, right = low[1, point], high[1, point]
+            top_left, top_right = top[left:], top[right:]
+            bottom_left, bottom_right = bottom[left:], bottom[right:]
+            dy, dx, sign = down[point, row], across[point], signs[point]
+            for k in range(columns):
+                upper = (1 - dx[k]) * top_left[k] + dx[k] * top_right[k]
+                lower = (1 - dx[k]) * bottom_left[k] + dx[k] * bottom_right[k]
+                sign[k] = (1 - dy) * upper + dy * lower >= centre[k]
         for column in range(columns):
             if not inside[row, column]:
                 found[row, column] = -1
                 continue
-            centre = padded[row + reach, column + reach]
-            bright = changes = last = 0
-            for point in range(points):
-                # The same order of sums as scikit-image's, or ties would fall otherwise.
-                y, x = row + down[point], column + across[point]
-                top, left = int(np.floor(y)), int(np.floor(x))
-                bottom, right = int(np.ceil(y)) + reach, int(np.ceil(x)) + reach
-                dy, dx = y - top, x - left
-                top, left = top + reach, left + reach
-                upper = (1 - dx) * padded[top, left] + dx * padded[top, right]
-                lower = (1 - dx) * padded[bottom, left] + dx * padded[bottom, right]
-                sign = 1 if (1 - dy) * upper + dy * lower >= centre else 0
-                bright += sign
-                if point > 0 and sign != last:
-                    changes += 1
-                last = sign
+            bright, changes = signs[0, column], 0
+            for point in range(1, points):
+                bright += signs[point, column]
+                changes += signs[point, column] != signs[point - 1, column]
             found[row, column] = bright if changes <= 2 else points + 1
     return found

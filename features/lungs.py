@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from features import regions
 from features.lungs_cascade import (
     PAIR_GRID,
     Lung,
@@ -51,6 +52,7 @@ from features.lungs_frames import (
 )
 
 LEVELS = 4095
+WHOLE = (0.0, 1.0, 0.0, 1.0)  # the box of an image without blank borders
 TRUST = 0.35  # a lung of less quality gets the average shape
 
 
@@ -102,13 +104,8 @@ def _one_piece(field: Array) -> Array:
     mask = field > 0
     if not mask.any():
         mask = field >= field.max()
-    mask = ndimage.binary_fill_holes(_largest(mask))
+    mask = ndimage.binary_fill_holes(regions.largest(mask))
     return np.where(mask, np.maximum(field, 1e-3), np.minimum(field, -1e-3)).astype(np.float32)
-
-
-def _largest(mask: Mask) -> Mask:
-    parts, count = ndimage.label(mask)
-    return mask if count < 2 else parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
 
 
 def render(
@@ -171,28 +168,33 @@ def segment(pixels: Array) -> LungFields:
 
 def segment_with(model: LungModel, pixels: Array) -> LungFields:
     """`segment` with a given model."""
-    box = body_box(pixels)
-    image = working_image(pixels, box)
+    small = area_resize(pixels, SIDE)
+    box = body_box(small)
+    image = in_levels(small if box == WHOLE else area_resize(cropped(pixels, box), SIDE))
     if np.ptp(pixels) <= 1e-6 * np.abs(pixels).max():  # blank but for rounding errors
         image = np.zeros_like(image)
     lungs, quality = find_lungs(image, model)
     right, left = _masks(lungs, box, pixels.shape)
     if not (right.any() and left.any()):  # a lung outside the image: the average ones are inside
         average = Lung(model.pair_mean.reshape(PAIR_GRID), pair_frame(model.start), np.zeros(0))
-        right, left = _masks([average, average], (0.0, 1.0, 0.0, 1.0), pixels.shape)
+        right, left = _masks([average, average], WHOLE, pixels.shape)
         quality = 0.0
     return LungFields(right, left, quality)
 
 
-def working_image(pixels: Array, box: tuple[float, float, float, float]) -> Array:
-    """The (SIDE, SIDE) image that the stages read, in LEVELS grey levels.
-
-    Coarse levels keep rounding errors from giving the pixels of a flat area different ranks.
-    """
+def cropped(pixels: Array, box: tuple[float, float, float, float]) -> Array:
+    """The part of the image inside a box."""
     h, w = pixels.shape
     top, bottom = (round(share * h) for share in box[:2])
     first, last = (round(share * w) for share in box[2:])
-    image = area_resize(pixels[top:bottom, first:last], SIDE)
+    return pixels[top:bottom, first:last]
+
+
+def in_levels(image: Array) -> Array:
+    """An image in LEVELS grey levels, as the stages read it.
+
+    Coarse levels keep rounding errors from giving the pixels of a flat area different ranks.
+    """
     return np.rint((image - image.min()) * (LEVELS / max(float(np.ptp(image)), 1e-12)))
 
 
@@ -202,4 +204,5 @@ def _masks(
     mirrored = (box[0], box[1], 1 - box[3], 1 - box[2])
     right = render(lungs[0].field, lungs[0].frame, box, (size[0], size[1]))
     left = render(lungs[1].field, lungs[1].frame, mirrored, (size[0], size[1]))[:, ::-1]
-    return _largest((right > 0) & (right > left)), _largest((left > 0) & (left > right))
+    apart = (right > 0) & (right > left), (left > 0) & (left > right)
+    return regions.largest(apart[0]), regions.largest(apart[1])

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from features import trees
 from features.files import atomic
 from features.lungs_frames import (
     Array,
@@ -34,6 +33,7 @@ from features.lungs_frames import (
     pair_frame,
     ranks_in,
 )
+from features.lungs_sampling import gaussian, walk
 
 POSE_GRID = (24, 24)  # what the pose is read from
 PAIR_GRID = (32, 32)  # the frame around both lungs
@@ -54,7 +54,7 @@ SIGNS = (  # what speaks for an outline: three stages agree, dark in bright, an 
     "unusual height",
     "unusual slope",
 )
-FAR = np.array([-12, 12])
+FAR = np.array([-12.0, 12.0])
 SMOOTH = 1.6  # pixels of EDGE_GRID
 MODEL = Path(__file__).with_name("lungs_model.npz")
 
@@ -75,7 +75,7 @@ class LungModel:
     lung_basis: Array
     lung_mean: Array
     quality_weights: Array  # (signs + 1,): logistic, the last is the bias
-    edge: lightgbm.Booster | None
+    edge: trees.Trees | None
 
 
 @lru_cache(maxsize=2)
@@ -87,7 +87,7 @@ def load(path: Path = MODEL) -> LungModel:
     scales = {k.removesuffix("_scale"): arrays.pop(k) for k in list(arrays) if k.endswith("_scale")}
     start = arrays.pop("start").astype(np.float64)
     fields = {k: (a * scales.get(k, 1)).astype(np.float32) for k, a in arrays.items()}
-    return LungModel(start=start, edge=lightgbm.Booster(model_str=text), **fields)
+    return LungModel(start=start, edge=trees.parse(text), **fields)
 
 
 def write_model(path: Path, model: LungModel) -> None:
@@ -95,8 +95,7 @@ def write_model(path: Path, model: LungModel) -> None:
     arrays: dict[str, NDArray[np.generic]] = {}
     for name, value in vars(model).items():
         if name == "edge":
-            text = value.model_to_string().encode("ascii")
-            arrays[name] = np.frombuffer(text, np.uint8)
+            arrays[name] = np.frombuffer(value.text.encode("ascii"), np.uint8)
         elif (name.endswith("_weights") and value.ndim > 1) or name.endswith("_basis"):
             axis = -1 if name.endswith("_basis") else -2
             scale = np.abs(value).max(axis=axis, keepdims=True) / 127 + 1e-12
@@ -145,32 +144,30 @@ def edge_table(ranks: Array, shape: Array) -> tuple[NDArray[np.intp], Array]:
     """Pixels (flat indices into EDGE_GRID) near an outline, and their profiles (n, features)."""
     at = np.flatnonzero(np.abs(shape) < BAND)
     row, column = np.unravel_index(at, EDGE_GRID)
-    down, across = np.gradient(ndimage.gaussian_filter(shape, 1.5))
+    down, across = np.gradient(gaussian(shape, 1.5))
     norm = np.hypot(down, across) + 1e-4
     down, across = (down / norm).ravel()[at], (across / norm).ravel()[at]
 
-    def walk(values: Array, steps: NDArray[np.floating]) -> Array:
-        y = np.rint(row[:, None] + steps * down[:, None]).astype(int).clip(0, EDGE_GRID[0] - 1)
-        x = np.rint(column[:, None] + steps * across[:, None]).astype(int)
-        return values[y, x.clip(0, EDGE_GRID[1] - 1)]
-
-    smooth = ndimage.gaussian_filter(ranks, 1.0)
-    contrast = ndimage.gaussian_filter(local_contrast(ranks, 3.0), 0.7)
-    broad = ndimage.gaussian_filter(ranks, 4.0)
+    smooth = gaussian(ranks, 1.0)
+    contrast = gaussian(local_contrast(ranks, 3.0), 0.7)
+    broad = gaussian(ranks, 4.0)
     place = [column / EDGE_GRID[1], row / EDGE_GRID[0], shape.ravel()[at], down, across]
-    walks = [walk(smooth, PROFILE), walk(contrast, PROFILE), walk(broad, FAR)]
+    walks = [
+        walk(values, row, column, down, across, steps)
+        for values, steps in ((smooth, PROFILE), (contrast, PROFILE), (broad, FAR))
+    ]
     table = np.column_stack([*place, *walks, broad.ravel()[at]])
     return at, table.astype(np.float32)
 
 
-def trim_edge(ranks: Array, shape: Array, edge: lightgbm.Booster | None) -> Array:
+def trim_edge(ranks: Array, shape: Array, edge: trees.Trees | None) -> Array:
     """Signed distances corrected near the outline by what the trees see across it."""
     at, table = edge_table(ranks, shape)
     if edge is None or len(at) == 0:
         return shape
     trimmed = shape.copy()
-    trimmed.ravel()[at] = np.asarray(edge.predict(table, num_threads=1))
-    return ndimage.gaussian_filter(trimmed, SMOOTH)
+    trimmed.ravel()[at] = trees.predict(edge, table)
+    return gaussian(trimmed, SMOOTH)
 
 
 def dice(a: Mask, b: Mask) -> float:

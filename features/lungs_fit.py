@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.linear_model import LogisticRegression
 
-from features import command, lungs
+from features import command, lungs, trees
 from features import lungs_cascade as cascade
 from features.lungs_cascade import EDGE_GRID, LUNG_GRID, PAIR_GRID, POSE_GRID, LungModel
 from features.lungs_frames import (
@@ -238,7 +238,7 @@ def fit_edge(
     frames: list[Frame],
     shapes: Array,
     settings: FitSettings,
-) -> lightgbm.Booster:
+) -> trees.Trees:
     """Trees that read the true signed distance from the profile across an unseen outline."""
     rng = np.random.default_rng(settings.seed)
     tables, distances = [], []
@@ -252,7 +252,7 @@ def fit_edge(
         tables.append(table[chosen])
         distances.append(goal.ravel()[at[chosen]])
     data = lightgbm.Dataset(np.concatenate(tables), np.concatenate(distances))
-    return lightgbm.train(TREES, data, settings.rounds)
+    return trees.parse(lightgbm.train(TREES, data, settings.rounds).model_to_string())
 
 
 def fit_quality(views: list[View], model: LungModel, settings: FitSettings) -> Array:

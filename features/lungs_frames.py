@@ -12,7 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from features.lungs_sampling import bilinear, gaussian, ranks
 
 Array = NDArray[np.floating]  # float32 unless said otherwise
 Mask = NDArray[np.bool_]
@@ -45,10 +46,7 @@ def grid_points(frame: Frame, grid: tuple[int, int]) -> NDArray[np.float64]:
 
 def look_up(image: Array, points: NDArray[np.float64], extent: float = 1.0) -> Array:
     """Bilinear values at image coordinates; the image spans -extent..extent."""
-    h, w = image.shape
-    x, y = (points / extent + 1) / 2
-    at = [y * h - 0.5, x * w - 0.5]
-    return ndimage.map_coordinates(image, at, order=1, mode="nearest").astype(np.float32)
+    return bilinear(np.asarray(image, np.float32), points, extent)
 
 
 def moments(points: NDArray[np.float64], weights: NDArray[np.float64], slope_of: str) -> Pose:
@@ -95,9 +93,16 @@ def area_resize(pixels: Array, side: int) -> Array:
     return rows @ pixels @ columns.T
 
 
-def body_box(pixels: Array, tolerance: float = 0.03) -> tuple[float, float, float, float]:
-    """What is left after cutting blank borders: (top, bottom, left, right), shares of the image."""
-    small = area_resize(pixels, SIDE)
+def body_box(small: Array, tolerance: float = 0.03) -> tuple[float, float, float, float]:
+    """What is left after cutting blank borders: (top, bottom, left, right), shares of the image.
+
+    Parameters
+    ----------
+    small : (SIDE, SIDE) array
+        The image, resized.
+    tolerance : float
+        A line whose range is below this share of the image's is blank.
+    """
     low, high = np.percentile(small, [0.5, 99.5])
     cut = round(0.03 * SIDE)  # a marker or a line may cross a blank border
     box: list[float] = []
@@ -109,10 +114,10 @@ def body_box(pixels: Array, tolerance: float = 0.03) -> tuple[float, float, floa
     return box[0], box[1], box[2], box[3]
 
 
-def local_contrast(ranks: Array, sigma: float) -> Array:
+def local_contrast(image: Array, sigma: float) -> Array:
     """Deviation from the neighbourhood's mean in units of its standard deviation."""
-    detail = ranks - ndimage.gaussian_filter(ranks, sigma, mode="nearest")
-    power = ndimage.gaussian_filter(detail * detail, 1.5 * sigma, mode="nearest")
+    detail = image - gaussian(image, sigma, "edge")
+    power = gaussian(detail * detail, 1.5 * sigma, "edge")
     return detail / np.sqrt(power + 0.004)
 
 
@@ -125,18 +130,18 @@ def ranks_in(image: Array, frame: Frame, grid: tuple[int, int]) -> Array:
     points = grid_points(frame, grid)
     values = look_up(image, points)
     inside = (np.abs(points) <= 1).all(axis=0)
-    known = np.sort(values[inside] if inside.sum() > 16 else values.ravel())
-    both = np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right")
-    return (both / len(known) - 1).astype(np.float32)
+    voting = inside if inside.sum() > 16 else np.ones_like(inside)
+    return ranks(values.ravel(), voting.ravel()).reshape(grid)
 
 
 def channels(image: Array, frame: Frame, grid: tuple[int, int]) -> Array:
     """Ranks and their local contrast at two scales, (3, h, w)."""
-    ranks = ranks_in(image, frame, grid)
-    fine, broad = (0.5 * local_contrast(ranks, grid[1] / n) for n in (16, 6))
-    return np.stack([ranks, fine, broad])
+    seen = ranks_in(image, frame, grid)
+    fine, broad = (0.5 * local_contrast(seen, grid[1] / n) for n in (16, 6))
+    return np.stack([seen, fine, broad])
 
 
 def halve(x: Array) -> Array:
     """Means of 2 x 2 pixels."""
-    return x.reshape(x.shape[0] // 2, 2, x.shape[1] // 2, 2).mean(axis=(1, 3))
+    upper, lower = x[::2], x[1::2]
+    return (upper[:, ::2] + upper[:, 1::2] + lower[:, ::2] + lower[:, 1::2]) / np.float32(4)

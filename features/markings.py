@@ -7,9 +7,8 @@ filtering", MICCAI 1998).
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from features import zonal
+from features import filters, zonal
 from features.measures import Measure
 from features.prepared import Prepared
 
@@ -47,8 +46,8 @@ def measure(image: Prepared) -> NDArray[np.float64]:
     lungs = image.zones.cells >= 0
     fine, coarse = image.ridge(FINE), image.ridge(COARSE)
     inside = lungs.astype(np.float32)
-    share = np.maximum(ndimage.uniform_filter(inside, SQUARE), 1e-3)
-    around = ndimage.uniform_filter(fine * inside, SQUARE) / share
+    share = np.maximum(filters.square_mean(inside, SQUARE), 1e-3)
+    around = filters.square_mean(fine * inside, SQUARE) / share
     typical = np.median(around[lungs])
     depth = image.zones.wall_distance
     maps = (fine > VISIBLE, fine, coarse, around < typical / 2, depth, fine * depth, depth**2)

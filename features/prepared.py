@@ -6,14 +6,15 @@ in lung units (0 = median of both lungs, 1 = their interquartile range) they can
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.transform import resize
 
-from features import filters, lungs, zones
+from features import filters, lungs, regions, zones
+from features.lungs_frames import halve
 
 # Working size of the longest side: half of SIIM's 1024; a pleural line is still 1 to 2 pixels wide.
 SIDE = 512
@@ -71,16 +72,13 @@ class Prepared:
         """Unit vectors (down, across) away from the chest wall, (2, h, w); computed once."""
         return self._once("inwards", lambda: filters.direction(self.zones.wall_distance))
 
+    @cached_property
     def near_lungs(self) -> "Prepared":
         """The same cut to the lungs and `SURROUNDINGS` pixels around: half the pixels to measure.
 
         Since `grey` only repeats itself further out, no texture measure changes by it.
         """
-        rows, columns = (
-            slice(max(int(found[0]) - SURROUNDINGS, 0), int(found[-1]) + SURROUNDINGS + 1)
-            for found in (np.flatnonzero((self.zones.cells >= 0).any(axis=axis)) for axis in (1, 0))
-        )
-        near = rows, columns
+        near = regions.box(self.zones.cells >= 0, SURROUNDINGS)
         right, left = (
             np.ascontiguousarray(lung[near]) for lung in (self.lungs.right, self.lungs.left)
         )
@@ -90,7 +88,7 @@ class Prepared:
             replace(self.lungs, right=right, left=left),
             replace(
                 self.zones,
-                labels=np.ascontiguousarray(self.zones.labels[:, rows, columns]),
+                labels=np.ascontiguousarray(self.zones.labels[:, *near]),
                 wall_distance=np.ascontiguousarray(self.zones.wall_distance[near]),
             ),
         )
@@ -106,32 +104,27 @@ def working_size(pixels: Image) -> Image:
     rows, columns = pixels.shape
     factor = max(rows, columns) / SIDE
     if factor == 2 and rows % 2 == 0 and columns % 2 == 0:
-        upper, lower = pixels[::2], pixels[1::2]
-        return (upper[:, ::2] + upper[:, 1::2] + lower[:, ::2] + lower[:, 1::2]) / np.float32(4)
+        return halve(pixels)
     shape = (max(round(rows / factor), 1), max(round(columns / factor), 1))
     return resize(pixels, shape, order=1, anti_aliasing=factor > 1).astype(np.float32)
 
 
 def grow(fields: lungs.LungFields, reach: float) -> lungs.LungFields:
     """Widen both lung fields by `reach` pixels; a pixel that both want goes to the nearer lung."""
-    right, left = (_distance(lung, reach) for lung in (fields.right, fields.left))
+    right, left = (_squared_distance(lung, reach) for lung in (fields.right, fields.left))
     return replace(
         fields,
-        right=(right <= reach) & (right <= left),
-        left=(left <= reach) & (left < right),
+        right=(right <= reach**2) & (right <= left),
+        left=(left <= reach**2) & (left < right),
     )
 
 
-def _distance(lung: NDArray[np.bool_], reach: float) -> NDArray[np.float64]:
-    """Distance to a lung in pixels, infinite where it is surely more than `reach`."""
-    rows, columns = ndimage.find_objects(lung.astype(np.int8))[0]
-    margin = int(np.ceil(reach)) + 1
-    near = (
-        slice(max(rows.start - margin, 0), rows.stop + margin),
-        slice(max(columns.start - margin, 0), columns.stop + margin),
-    )
-    distance = np.full(lung.shape, np.inf)
-    distance[near] = ndimage.distance_transform_edt(~lung[near])
+def _squared_distance(lung: NDArray[np.bool_], reach: float) -> NDArray[np.int32]:
+    """Squared distance to a lung in pixels, without meaning where it is more than `reach`."""
+    margin = int(np.ceil(reach))
+    near = regions.box(lung, margin)
+    distance = np.full(lung.shape, regions.FAR, np.int32)
+    distance[near] = regions.squared_distance(lung[near], margin)
     return distance
 
 
@@ -152,8 +145,18 @@ def prepare(pixels: Image) -> Prepared:
     inside = fields.right | fields.left
     low, middle, high = np.percentile(image[inside], (25, 50, 75))
     # A constant lung has no spread; one grey level of 8 bits stands in for it.
-    scene = np.clip((image - middle) / max(high - low, 1 / 255), -CLIP, CLIP)
-    return assemble((np.rint(scene * STEPS) / STEPS).astype(np.float32), fields)
+    scene = _in_units(image, middle, max(high - low, 1 / 255))
+    return assemble(scene, fields)
+
+
+@njit(cache=True)
+def _in_units(image, zero, unit):  # type: ignore[no-untyped-def]
+    found = np.empty_like(image)
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            value = min(max((image[row, column] - zero) / unit, -CLIP), CLIP)
+            found[row, column] = np.rint(value * STEPS) / STEPS
+    return found
 
 
 def assemble(scene: Image, fields: lungs.LungFields) -> Prepared:

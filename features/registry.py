@@ -106,7 +106,7 @@ def measure(image: Prepared, study: Study, names: tuple[str, ...] = FAMILIES) ->
     """
     row: dict[str, float] = {}
     compared: dict[str, float] = {}
-    near = image.near_lungs()
+    near = image.near_lungs
     for name in (name for name in ZONED if name in names):
         family = ZONED[name]
         # A family with measures of the whole image looks beyond the lungs.

@@ -52,7 +52,8 @@ def measure(image: Prepared) -> NDArray[np.float64]:
         lower = len(lung) - facing[::-1, columns].argmax(axis=0)
         outer, middle, _ = np.array_split(lower, 3)
         sulcus = (outer.max() - np.median(middle)) / height if len(columns) >= 3 else 0.0
-        rows.append((lung.mean(), height / width, lung.sum() / (height * width), sulcus))
+        area = np.count_nonzero(lung)
+        rows.append((area / lung.size, height / width, area / (height * width), sulcus))
     return np.array(rows, float)
 
 

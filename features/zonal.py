@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from features.zones import NAMES, PARENTS, Zones
+from features.zones import NAMES, PARENTS, Zones, runs_of
 
 # Resolution of percentiles: the range of a map is cut into this many bins.
 BINS = 1024
@@ -21,7 +21,7 @@ def means(maps: Sequence[NDArray[np.generic]], zones: Zones) -> NDArray[np.float
     """Mean of each map over each zone, shape (zones, maps)."""
     ones = np.ones(zones.cells.shape, np.float32)
     sums = [
-        _sums(np.asarray(values, np.float32), zones.cells, len(NAMES)) for values in (ones, *maps)
+        _sums(np.asarray(values, np.float32), zones.runs, len(NAMES)) for values in (ones, *maps)
     ]
     found = PARENTS @ np.stack(sums, axis=1)
     return (found[:, 1:] / np.maximum(found[:, :1], 1))[zones.stand_in]
@@ -29,7 +29,7 @@ def means(maps: Sequence[NDArray[np.generic]], zones: Zones) -> NDArray[np.float
 
 def largest(values: NDArray[np.floating], zones: Zones) -> NDArray[np.float64]:
     """Largest value in each zone, at least 0; shape (zones,)."""
-    cells = _largest(np.asarray(values, np.float32), zones.cells, len(NAMES))
+    cells = _largest(np.asarray(values, np.float32), zones.runs, len(NAMES))
     return np.where(PARENTS, cells, 0).max(axis=1)[zones.stand_in]
 
 
@@ -51,21 +51,11 @@ def percentiles(
     limits : (low, high), optional
         Range of the histogram; the map's own inside the lungs if not given.
     """
-    if limits is None:
-        inside = values[zones.cells >= 0]
-        limits = float(inside.min()), float(inside.max())
-    low, high = limits
+    values = np.asarray(values, np.float32)
+    low, high = _limits(values, zones.runs) if limits is None else limits
     width = max((high - low) / BINS, 1e-9)
-    bins = np.clip((values - low) / width, 0, BINS - 1).astype(np.int16)
-    below = np.cumsum(counts_of(bins, zones, BINS), axis=1)
-    below = (below / below[:, -1:])[zones.stand_in]
-    result = np.empty((len(NAMES), len(ranks)))
-    for zone, share in enumerate(below):
-        at = np.searchsorted(share, np.asarray(ranks) / 100)
-        before = np.where(at > 0, share[at - 1], 0.0)
-        part = (np.asarray(ranks) / 100 - before) / (share[at] - before)
-        result[zone] = low + (at + part) * width
-    return result
+    counts = _binned(values, zones.runs, len(NAMES), np.float32(low), np.float32(width))
+    return (low + _ranked(_of_zones(counts), np.asarray(ranks) / 100) * width)[zones.stand_in]
 
 
 def counts_of(bins: NDArray[np.integer], zones: Zones, levels: int) -> NDArray[np.float64]:
@@ -73,7 +63,12 @@ def counts_of(bins: NDArray[np.integer], zones: Zones, levels: int) -> NDArray[n
 
     A negative level is not counted; a zone without any pixel counts one of level 0.
     """
-    found = PARENTS @ _histogram(np.asarray(bins, np.int16), zones.cells, len(NAMES), levels)
+    return _of_zones(_histogram(np.asarray(bins, np.int16), zones.runs, len(NAMES), levels))
+
+
+def _of_zones(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts of the cells summed up to those of all zones; an empty zone counts one of level 0."""
+    found = PARENTS @ counts
     found[found.sum(axis=1) == 0, 0] = 1
     return found
 
@@ -96,9 +91,10 @@ def profiles(
     """
     inside = (zones.cells >= 0) & (step >= 0) & (step < steps)
     places = np.where(inside, zones.cells.astype(np.int16) * steps + step, -1).astype(np.int16)
+    runs = runs_of(places)
     ones = np.ones(step.shape, np.float32)
     counts, *sums = (
-        PARENTS @ _sums(values, places, len(NAMES) * steps).reshape(len(NAMES), steps)
+        PARENTS @ _sums(values, runs, len(NAMES) * steps).reshape(len(NAMES), steps)
         for values in (ones, *(np.asarray(m, np.float32) for m in maps))
     )
     mean = np.stack(sums, axis=2) / np.maximum(counts, 1)[..., None]
@@ -109,43 +105,67 @@ def profiles(
     return mean[zones.stand_in]
 
 
-@njit(cache=True)
-def _sums(values, labels, count):  # type: ignore[no-untyped-def]
+@njit(cache=True, fastmath=True)
+def _sums(values, runs, count):  # type: ignore[no-untyped-def]
     found = np.zeros(count)
-    rows, columns = labels.shape
-    for row in range(rows):
-        # Neighbours mostly share a label: their sum stays in a register until it changes.
-        last, total = -1, 0.0
-        for column in range(columns):
-            label = labels[row, column]
-            if label != last:
-                if last >= 0:
-                    found[last] += total
-                last, total = label, 0.0
-            total += values[row, column]
-        if last >= 0:
-            found[last] += total
+    for row, start, end, label in runs:
+        total = 0.0
+        for value in values[row, start:end]:
+            total += value
+        found[label] += total
     return found
 
 
 @njit(cache=True)
-def _largest(values, labels, count):  # type: ignore[no-untyped-def]
+def _largest(values, runs, count):  # type: ignore[no-untyped-def]
     found = np.zeros(count)
-    rows, columns = labels.shape
-    for row in range(rows):
-        for column in range(columns):
-            label = labels[row, column]
-            if label >= 0 and values[row, column] > found[label]:
-                found[label] = values[row, column]
+    for row, start, end, label in runs:
+        for value in values[row, start:end]:
+            found[label] = max(found[label], value)
     return found
 
 
 @njit(cache=True)
-def _histogram(bins, labels, count, levels):  # type: ignore[no-untyped-def]
+def _limits(values, runs):  # type: ignore[no-untyped-def]
+    low, high = np.inf, -np.inf
+    for row, start, end, _ in runs:
+        for value in values[row, start:end]:
+            low, high = min(low, value), max(high, value)
+    return low, high
+
+
+@njit(cache=True)
+def _binned(values, runs, count, low, width):  # type: ignore[no-untyped-def]
+    found = np.zeros((count, BINS))
+    for row, start, end, label in runs:
+        for value in values[row, start:end]:
+            level = (value - low) / width
+            found[label, int(min(max(level, 0), BINS - 1))] += 1
+    return found
+
+
+@njit(cache=True)
+def _ranked(counts, shares):  # type: ignore[no-untyped-def]
+    """The place, in bins, below which each share of a zone's pixels lies."""
+    found = np.empty((len(counts), len(shares)))
+    for zone, bins in enumerate(counts):
+        total = bins.sum()
+        for number, share in enumerate(shares):
+            level, below = 0, 0.0
+            while (below + bins[level]) / total < share:
+                below += bins[level]
+                level += 1
+            before = below / total
+            part = (share - before) / ((below + bins[level]) / total - before)
+            found[zone, number] = level + part
+    return found
+
+
+@njit(cache=True)
+def _histogram(bins, runs, count, levels):  # type: ignore[no-untyped-def]
     found = np.zeros((count, levels))
-    rows, columns = labels.shape
-    for row in range(rows):
-        for column in range(columns):
-            if labels[row, column] >= 0 and bins[row, column] >= 0:
-                found[labels[row, column], bins[row, column]] += 1
+    for row, start, end, label in runs:
+        for level in bins[row, start:end]:
+            if level >= 0:
+                found[label, level] += 1
     return found

@@ -6,11 +6,13 @@ and both ways at once (the rim of the apex). Every zone of one lung has its mirr
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from features import regions
 from features.lungs import LungFields
 
 SIDES = ("right", "left")
@@ -65,6 +67,11 @@ class Zones:
         """The finest of the maps, shape (h, w)."""
         return self.labels[3]
 
+    @cached_property
+    def runs(self) -> NDArray[np.int32]:
+        """The cells as runs of pixels along the rows, see `runs_of`."""
+        return runs_of(self.cells)
+
 
 def build(lungs: LungFields) -> Zones:
     """Cut both lung fields into zones.
@@ -79,7 +86,7 @@ def build(lungs: LungFields) -> Zones:
     ends = list(HEIGHTS.values())
     for side, lung in zip(SIDES, (lungs.right, lungs.left), strict=True):
         first = NAMES.index(f"{side}_whole")
-        box = ndimage.find_objects(lung.view(np.int8))[0]
+        box = regions.box(lung)
         inside = lung[box]
         depth = wall_distance(inside, side)
         distance[box][inside] = depth[inside]
@@ -95,7 +102,7 @@ def build(lungs: LungFields) -> Zones:
         )
         for way, zone in zip(labels, ways, strict=True):
             np.copyto(way[box], (first + zone).astype(np.int8), where=inside)
-    return Zones(labels, _stand_in(labels), distance)
+    return Zones(labels, _stand_in(labels[3]), distance)
 
 
 def wall_distance(lung: NDArray[np.bool_], side: str) -> NDArray[np.float32]:
@@ -116,7 +123,7 @@ def wall_distance(lung: NDArray[np.bool_], side: str) -> NDArray[np.float32]:
     (h, w) array of float32
         Zero outside the lung's bounding box.
     """
-    box = ndimage.find_objects(lung.astype(np.int8))[0]
+    box = regions.box(lung)
     facing = lung[box] if side == "right" else lung[box][:, ::-1]
     rows, columns = facing.shape
     wall = np.zeros_like(facing)
@@ -124,16 +131,50 @@ def wall_distance(lung: NDArray[np.bool_], side: str) -> NDArray[np.float32]:
     top = facing.argmax(axis=0)
     lateral = np.arange(max(columns // 2, 1))
     # Upper edges below the lung's upper half belong to the lateral bulge of a lower lobe.
-    upper = lateral[(top[lateral] < rows / 2) & facing.any(axis=0)[lateral]]
+    upper = lateral[(top[lateral] < rows / 2) & facing[:, lateral].any(axis=0)]
     wall[top[upper], upper] = True
     widest = int(facing.sum(axis=1).max())
-    inside = ndimage.distance_transform_edt(~wall) / widest
+    inside = np.sqrt(regions.squared_distance(wall), dtype=np.float64) / widest
     distance = np.zeros(lung.shape, np.float32)
     distance[box] = inside if side == "right" else inside[:, ::-1]
     return distance
 
 
-def _stand_in(labels: NDArray[np.int8]) -> NDArray[np.intp]:
-    pixels = PARENTS @ np.bincount(labels[3].ravel() + 1, minlength=len(NAMES) + 1)[1:]
+@njit(cache=True)
+def runs_of(labels):  # type: ignore[no-untyped-def]
+    """Runs of pixels of one label.
+
+    Parameters
+    ----------
+    labels : (h, w) array of int
+        Negative where a pixel has none.
+
+    Returns
+    -------
+    (runs, 4) array of int32
+        Row, first column, end (exclusive) and label of each run.
+    """
+    rows, columns = labels.shape
+    found = np.empty((rows * columns, 4), np.int32)
+    count = 0
+    for row in range(rows):
+        last = -1
+        for column in range(columns):
+            label = labels[row, column]
+            if label != last:
+                if last >= 0:
+                    found[count - 1, 2] = column
+                if label >= 0:
+                    found[count, 0], found[count, 1], found[count, 3] = row, column, label
+                    count += 1
+                last = label
+        if last >= 0:
+            found[count - 1, 2] = columns
+    return found[:count].copy()
+
+
+def _stand_in(cells: NDArray[np.int8]) -> NDArray[np.intp]:
+    _, start, end, cell = runs_of(cells).T
+    pixels = PARENTS @ np.bincount(cell, end - start, len(NAMES))
     number = np.arange(len(NAMES))
     return np.where(pixels < FEWEST_PIXELS, number - number % len(ZONES), number)

@@ -79,11 +79,11 @@ def main(folder: Path, count: int) -> None:
         fields = timed("lung fields", lungs.segment, image)
         fields = timed("widen the fields", grow, fields, MARGIN * SIDE)
         timed("zones and lung units", assemble, image, fields)
-        ready, near = prepare(pixels), prepare(pixels).near_lungs()
+        ready, near = prepare(pixels), prepare(pixels).near_lungs
         for name, family in registry.ZONED.items():
             timed(name, family.measure, ready if hasattr(family, "measure_image") else near)
         timed("whole stage", table.row, str(path))
-        fresh = prepare(pixels).near_lungs()
+        fresh = prepare(pixels).near_lungs
         timed("ours", lambda i: [registry.ZONED[name].measure(i) for name in COMPARED], fresh)
         timed("naive", naive, prepare(pixels))
     print(f"{len(paths)} images, one core, milliseconds an image")
