@@ -4,12 +4,18 @@ The choice follows from the predictions alone, so the same run always shows the 
 images whose truth is known and that no model of theirs has seen are shown.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 # An image is called positive where a pneumothorax is more likely than not.
 THRESHOLD = 0.5
 
+OUTCOMES = ("true positive", "false negative", "false positive", "true negative")
+# Those of images with pneumothorax.
+POSITIVE = OUTCOMES[:2]
+ERRORS = OUTCOMES[1:3]
 GROUPS = {
     "true positive": "Clear hits: pneumothorax, and the model is surest of it",
     "false negative": "Worst misses: pneumothorax, and the model is surest that there is none",
@@ -42,7 +48,7 @@ def candidates(oof: pd.DataFrame, test: pd.DataFrame, truth: pd.DataFrame | None
 
 
 def outcome(probability: float, truth: float) -> str:
-    """Name of the verdict's outcome, a key of `GROUPS`."""
+    """Name of the verdict's outcome, one of `OUTCOMES`."""
     positive = probability >= THRESHOLD
     right = positive == (truth > 0.5)
     return f"{'true' if right else 'false'} {'positive' if positive else 'negative'}"
@@ -85,3 +91,19 @@ def choose(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     picked = rows.iloc[list(chosen)].assign(group=list(chosen.values()))
     rank = picked["group"].map({group: number for number, group in enumerate(GROUPS)})
     return picked.iloc[np.argsort(rank.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def worst(cases: list[dict[str, Any]], kind: str, count: int) -> list[dict[str, Any]]:
+    """The worst errors of a kind among some cases, the surest first.
+
+    Parameters
+    ----------
+    cases : list of dict
+        With `probability` and `outcome`.
+    kind : str
+        One of `ERRORS`.
+    count : int
+        At most so many.
+    """
+    found = [case for case in cases if case["outcome"] == kind]
+    return sorted(found, key=lambda case: -abs(case["probability"] - THRESHOLD))[:count]

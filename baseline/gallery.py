@@ -1,9 +1,10 @@
 """One case of the report: its picture with the painted zones, its waterfalls and its sentences.
 
 A case is drawn from plain numbers by a function of its own, so that cases can be drawn by several
-processes.
+processes. What comes out is all that the macros in templates/case.html need.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,8 +62,8 @@ class Picture:
         In pixels; outlines use the same coordinates.
     regions : list of Region
         Painted parts of the lungs.
-    truth : str
-        Outline of the true mask, "" for none.
+    truth, unet : str
+        Outlines of the true mask and of the U-Net's, "" for none.
     """
 
     uri: str
@@ -70,6 +71,7 @@ class Picture:
     height: int
     regions: list[Region]
     truth: str
+    unet: str
 
 
 @dataclass(frozen=True)
@@ -82,30 +84,38 @@ class Order:
         The image.
     size : (int, int)
         Its rows and columns.
-    mask : str
-        Run-length code of the true mask.
     case : Case
         SHAP values, percentiles and calibration.
+    mask, unet : str
+        Run-length codes of the true mask and of the U-Net's; "-1" where there is none.
     """
 
     id: str
     path: str
     size: tuple[int, int]
-    mask: str
     case: Case
+    mask: str = rle.EMPTY
+    unet: str = rle.EMPTY
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawn case."""
+    """A drawn case; `scale` is the largest absolute evidence that is painted."""
 
     id: str
+    anchor: str
     picture: Picture
     reasons: list[Reason]
     by_measure: list[Bar]
     by_place: list[Bar]
     by_family: list[Bar]
     top_place: str
+    scale: float
+
+
+def anchor(name: str) -> str:
+    """Anchor of an image in the page: the same in every report, whatever its id is made of."""
+    return "case-" + hashlib.sha256(name.encode()).hexdigest()[:10]
 
 
 def draw(order: Order) -> Drawn:
@@ -123,30 +133,37 @@ def draw(order: Order) -> Drawn:
         (registry.zone_in_words(str(name)), "", "", value) for name, value in evidence.items()
     ]
     kinds = [(family_in_words(str(name)), "", "", value) for name, value in families.items()]
+    painted = picture(order, evidence)
     return Drawn(
         id=order.id,
-        picture=picture(order, evidence),
+        anchor=anchor(order.id),
+        picture=painted,
         reasons=sentences(case),
         by_measure=_measure_bars(case),
         by_place=waterfall(case.base, places, PLACES_SHOWN, "places"),
         by_family=waterfall(case.base, kinds, len(kinds), "families"),
         top_place=registry.zone_in_words(str(evidence.idxmax())) if evidence.max() > 0 else "",
+        scale=max((abs(region.evidence) for region in painted.regions), default=0.0),
     )
 
 
 def picture(order: Order, evidence: pd.Series) -> Picture:
-    """The X-ray at the working size of 512 pixels, with painted zones and the true mask."""
+    """The X-ray at the working size of 512 pixels, with painted zones and outlined masks."""
     pixels = images.read(order.path)[1]
     prepared = prepare(pixels)
     small = working_size(pixels)
     rows, columns = small.shape
-    truth = rle.decode(order.mask, order.size)
+
+    def outlined(code: str) -> str:
+        return painting.outline(painting.shrink(rle.decode(code, order.size), small.shape))
+
     return Picture(
         uri=painting.jpeg(small),
         width=columns,
         height=rows,
         regions=painting.regions(prepared.zones, evidence),
-        truth=painting.outline(painting.shrink(truth, small.shape)),
+        truth=outlined(order.mask),
+        unet=outlined(order.unet),
     )
 
 

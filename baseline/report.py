@@ -5,32 +5,22 @@ them had not seen. The file asks nothing of any network, its images are inside i
 from the dataset (ids, tags) is escaped.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
-from baseline import cases, explain, gallery, plots
+from baseline import card, cases, explain, findings, gallery, page, plots
 from baseline.inputs import Inputs, make_cases, read_inputs, read_judgement
-from baseline.reasons import family_in_words, percent, signed
-from baseline.scores import Estimate
+from baseline.reasons import family_in_words
 from features import command, files, parallel, registry, rle
 from features.files import UserError
 
 # Fewer cases than this are drawn before a second process has started.
 FEWEST_PARALLEL = 24
-TOP_MEASURES = 15
-# Rank correlation between value and SHAP value above which a measure speaks in one direction.
-ONE_WAY = 0.5
-GROUP_NAMES = {
-    "out_of_fold": "Out of fold, true labels",
-    "test": "Test images, true labels",
-    "agreement_with_weak_labels": "Agreement with weak labels (no truth)",
-}
+# Failures of each kind that are shown in their own section.
+WORST = 3
 
 
 @dataclass(frozen=True)
@@ -45,26 +35,68 @@ class Settings:
     """Processes that draw; -1 for one a core."""
 
 
-def draw_cases(inputs: Inputs, count: int, jobs: int) -> list[dict[str, Any]]:
-    """Choose and draw the cases: the facts of each, and under "drawn" its `gallery.Drawn`."""
-    predicted = inputs.predicted
-    oof = predicted["kind"] == "oof"
-    candidates = cases.candidates(predicted[oof], predicted[~oof], inputs.truth)
-    rows = cases.choose(candidates, count).to_dict("records")
-    chosen: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in rows]
-    row_of = {name: number for number, name in enumerate(predicted["id"])}
-    numbers = make_cases(inputs, [row_of[record["id"]] for record in chosen])
-    truth = {} if inputs.truth is None else inputs.truth.set_index("id")["mask"].to_dict()
-    orders = []
-    for record, case in zip(chosen, numbers, strict=True):
-        study = inputs.dataset.loc[record["id"]]
+def read_outlines(run: Path, predicted: pd.DataFrame) -> tuple[pd.DataFrame | None, str]:
+    """The U-Net's masks as cnn.evaluate left them in cnn/outlines.csv, by image id.
+
+    Returns
+    -------
+    outlines : DataFrame or None
+        Columns spoken (1, 0, or None where the verdict has changed since), level, dice and mask.
+    state : {"", "fresh", "stale"}
+        "" where the run has none.
+    """
+    path = run / "cnn" / "outlines.csv"
+    if not path.exists():
+        return None, ""
+    table = pd.read_csv(path, dtype={"id": str, "mask": str}, keep_default_na=False)
+    table = table.set_index("id")
+    now = predicted.set_index("id")["probability"].reindex(table.index)
+    if (now - table["probability"]).abs().max() <= explain.TOLERANCE:
+        return table, "fresh"
+    return table.assign(spoken=None), "stale"
+
+
+def true_masks(inputs: Inputs) -> dict[str, str]:
+    """Run-length codes of all true masks by image id."""
+    known = inputs.dataset["mask"].dropna()
+    found = {str(name): str(code) for name, code in known.items()}
+    if inputs.truth is not None:
+        found = inputs.truth.set_index("id")["mask"].to_dict() | found
+    return found
+
+
+def areas(inputs: Inputs, masks: dict[str, str]) -> dict[str, float]:
+    """Share of each image in its true mask."""
+    size = inputs.dataset["rows"] * inputs.dataset["columns"]
+    return {
+        name: float(rle.runs(code)[:, 1].sum()) / int(size[name])
+        for name, code in masks.items()
+        if name in size.index
+    }
+
+
+def draw_cases(
+    inputs: Inputs, rows: pd.DataFrame, outlines: pd.DataFrame | None, jobs: int
+) -> list[dict[str, Any]]:
+    """Draw chosen cases: each becomes what templates/case.html shows of it."""
+    masks = true_masks(inputs)
+    share = areas(inputs, masks)
+    row_of = {name: number for number, name in enumerate(inputs.predicted["id"])}
+    numbers = make_cases(inputs, [row_of[name] for name in rows["id"]])
+    orders, chosen = [], []
+    records = rows.to_dict("records")
+    for number, (record, case) in enumerate(zip(records, numbers, strict=True), start=1):
+        name = record["id"]
+        study = inputs.dataset.loc[name]
+        unet = None
+        if outlines is not None and name in outlines.index:
+            unet = outlines.loc[name].to_dict()
         size = (int(study["rows"]), int(study["columns"]))
-        mask = study["mask"] if isinstance(study["mask"], str) else truth[record["id"]]
-        orders.append(gallery.Order(record["id"], study["path"], size, mask, case))
-        spans = rle.runs(mask)
-        record["area"] = float(spans[:, 1].sum()) / (size[0] * size[1])
-        record["tags"] = tags(study)
-        record["outcome"] = cases.outcome(record["probability"], record["truth"])
+        drawn_mask = rle.EMPTY if unet is None else unet["mask"]
+        orders.append(gallery.Order(name, study["path"], size, case, masks[name], drawn_mask))
+        facts: dict[str, Any] = {str(key): value for key, value in record.items()}
+        facts |= {"number": number, "area": share[name], "tags": tags(study), "unet": unet}
+        chosen.append(facts | {"outcome": cases.outcome(facts["probability"], facts["truth"])})
     few = len(orders) < FEWEST_PARALLEL
     drawn = parallel.stream(gallery.draw, orders, "drawing cases", 1 if few else jobs)
     return [record | {"drawn": one} for record, one in zip(chosen, drawn, strict=True)]
@@ -81,36 +113,9 @@ def tags(study: pd.Series) -> str:
     return ", ".join(f"{name} {value}" for name, value in found.items() if not pd.isna(value))
 
 
-def scoreboard(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row a set of images: name, counts, and AUC with its interval."""
-    rows = []
-    for key, name in GROUP_NAMES.items():
-        if key in metrics:
-            part = metrics[key]
-            estimates = {
-                score: Estimate(**value) for score, value in part.items() if isinstance(value, dict)
-            }
-            rows.append({**part, **estimates, "key": key, "name": name})
-    return rows
-
-
-def confusion(inputs: Inputs) -> dict[str, int]:
-    """Outcomes of the truly labelled out-of-fold images at a probability of 50%."""
-    known = _known(inputs)
-    outcomes = [
-        cases.outcome(p, t) for p, t in zip(known["probability"], known["label"], strict=True)
-    ]
-    return {name: outcomes.count(name) for name in list(cases.GROUPS)[:4]}
-
-
-def _known(inputs: Inputs) -> pd.DataFrame:
-    predicted = inputs.predicted
-    return predicted[(predicted["kind"] == "oof") & predicted["label"].notna()]
-
-
 def figures(inputs: Inputs) -> dict[str, str]:
     """All figures of the first part, as data URIs by name."""
-    known = _known(inputs)
+    known = findings.known(inputs)
     labels, probabilities = known["label"].to_numpy(float), known["probability"].to_numpy()
     curves = {"out of fold": (labels, probabilities)}
     if inputs.truth is not None:
@@ -126,123 +131,47 @@ def figures(inputs: Inputs) -> dict[str, str]:
     }
 
 
-def shares(sums: pd.DataFrame) -> list[dict[str, Any]]:
-    """Mean absolute evidence of each group with its bar's width in percent, largest first."""
-    mean = sums.abs().mean().sort_values(ascending=False, kind="stable")
-    top = max(float(mean.iloc[0]), 1e-12)
-    return [
-        {"name": str(name), "value": float(value), "width": round(100 * float(value) / top, 2)}
-        for name, value in mean.items()
-    ]
-
-
-def top_measures(inputs: Inputs) -> list[dict[str, Any]]:
-    """The measures that move the verdict most, with what high values of each speak for."""
-    explanation = inputs.explanation
-    rows = []
-    for name, mean in explain.importance(explanation).head(TOP_MEASURES).items():
-        values = explanation.values[:, explanation.names.index(str(name))]
-        feature = inputs.table[str(name)].to_numpy()
-        # A constant has no rank correlation.
-        constant = np.ptp(values) == 0 or np.ptp(feature) == 0
-        rank = 0.0 if constant else float(spearmanr(feature, values).statistic)
-        direction = "for" if rank > ONE_WAY else "against" if rank < -ONE_WAY else "it depends"
-        described = registry.describe(str(name))
-        rows.append({**asdict(described), "mean": float(mean), "direction": direction})
-    return rows
-
-
-def questions(scrutiny: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What was found by scrutiny as the template shows it: estimates, and the strongest shortcut.
-
-    The share is how much of the verdict's lead over guessing that shortcut has by itself, or None
-    where its interval holds 0.5.
-    """
-    if scrutiny is None:
-        return None
-
-    def estimates(line: dict[str, Any]) -> dict[str, Any]:
-        return {
-            key: Estimate(**value) if isinstance(value, dict) else value
-            for key, value in line.items()
-        }
-
-    verdict, *shortcuts, permuted = map(estimates, scrutiny["shortcuts"])
-    strongest = max(shortcuts, key=lambda line: line["auc"].value)
-    told = strongest["auc"].low > 0.5 and verdict["auc"].value > 0.5
-    share = (strongest["auc"].value - 0.5) / (verdict["auc"].value - 0.5) if told else None
-    return {
-        "shortcuts": [verdict, *shortcuts, permuted],
-        "verdict": verdict,
-        "strongest": strongest,
-        "share": share,
-        "subgroups": [estimates(line) for line in scrutiny["subgroups"]],
-        "points": [estimates(line) for line in scrutiny["operating_points"]],
-        "triage": estimates(scrutiny["triage"]),
-    }
-
-
-def faith(found: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What was found of the reasons' faithfulness as the template shows it."""
-    if found is None:
-        return None
-
-    def estimates(values: dict[str, Any]) -> dict[str, Any]:
-        return {k: Estimate(**v) if isinstance(v, dict) else v for k, v in values.items()}
-
-    return {
-        "pointing": estimates(found["pointing"]),
-        "area": estimates(found["deletion"]["area"]),
-        "most": found["deletion"]["sizes"][-1],
-        "stability": estimates(found["stability"]),
-    }
-
-
 def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """Everything the template shows."""
-    drawn = draw_cases(inputs, settings.cases, settings.jobs)
+    outlines, state = read_outlines(settings.run, inputs.predicted)
+    oof = inputs.predicted["kind"] == "oof"
+    candidates = cases.candidates(inputs.predicted[oof], inputs.predicted[~oof], inputs.truth)
+    chosen = cases.choose(candidates, settings.cases)
+    drawn = draw_cases(inputs, chosen, outlines, settings.jobs)
+    judged = judgements(settings.run, inputs)
+    facts = card.facts(settings.run, inputs)
+    held = {name for name, value in judged.items() if value is not None}
     evidence = explain.evidence(inputs.explanation, inputs.right)
     families = explain.sums(inputs.explanation, "family")
-    regions = [region for one in drawn for region in one["drawn"].picture.regions]
-    dataset = inputs.dataset
-    return {
-        "run": settings.run.resolve().name,
-        "counts": {
-            "images": len(dataset),
-            "patients": dataset["patient"].nunique(),
-            "explained": len(inputs.predicted),
-            "positive": int((dataset["label"] == 1).sum()),
-            "negative": int((dataset["label"] == 0).sum()),
-            "weak": int(dataset["weak"].notna().sum()),
-            "deployed": int((inputs.predicted["kind"] != "oof").sum()),
-            "folds": len(inputs.calibrations) - 1,
-            "features": len(inputs.explanation.names),
-        },
-        "scores": scoreboard(inputs.metrics),
-        "confusion": confusion(inputs),
-        "questions": questions(read_judgement(settings.run, "scrutiny", inputs.predicted)),
-        "faith": faith(read_judgement(settings.run, "faithfulness", inputs.predicted)),
+    return judged | {
+        "facts": facts,
+        "scores": findings.scoreboard(inputs.metrics),
+        "calibration": findings.calibration(inputs),
+        "confusion": findings.confusion(inputs),
+        "guess": findings.place(0.5),
         "figures": figures(inputs),
-        "places": shares(evidence.rename(columns=registry.zone_in_words)),
-        "families": shares(families.rename(columns=family_in_words)),
-        "measures": top_measures(inputs),
+        "places": findings.shares(evidence.rename(columns=registry.zone_in_words)),
+        "families": findings.shares(families.rename(columns=family_in_words)),
+        "measures": findings.top_measures(inputs),
+        "profile": card.profile(inputs, areas(inputs, true_masks(inputs))),
+        "failures": {kind: cases.worst(drawn, kind, WORST) for kind in cases.ERRORS},
         "cases": drawn,
-        "groups": cases.GROUPS,
-        "scale": max((abs(region.evidence) for region in regions), default=0.0) or 1.0,
+        "candidates": len(candidates),
+        "zones": sorted({case["drawn"].top_place or "nowhere" for case in drawn}),
+        "scale": max(case["drawn"].scale for case in drawn) or 1.0,
+        "outlines": state,
+        "partitions": card.partitions(inputs.dataset, inputs.truth),
+        "limitations": card.limitations(facts, judged["questions"]),
+        "checklists": card.checklists(facts, held),
     }
 
 
-def render(values: dict[str, Any]) -> str:
-    """Fill the template; every value is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "signed": signed}
-    return environment.get_template("report.html").render(values)
+def judgements(run: Path, inputs: Inputs) -> dict[str, Any]:
+    """What scrutiny and faithfulness found, None where they were not asked."""
+    return {
+        "questions": findings.questions(read_judgement(run, "scrutiny", inputs.predicted)),
+        "faith": findings.faith(read_judgement(run, "faithfulness", inputs.predicted)),
+    }
 
 
 def main(settings: Settings) -> None:
@@ -252,7 +181,8 @@ def main(settings: Settings) -> None:
     if not settings.run.is_dir():
         raise UserError(f"{settings.run}: no such run folder; run `make baseline` first.")
     target = settings.run / "report" / "index.html"
-    files.write_text(target, render(context(settings, read_inputs(settings.run))))
+    text = page.render("report.html", context(settings, read_inputs(settings.run)))
+    files.write_text(target, text)
     print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
 
 

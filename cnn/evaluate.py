@@ -17,7 +17,7 @@ from scipy.special import logit
 
 from baseline import gate, scores
 from baseline.train import read_predictions
-from cnn import masks
+from cnn import masks, outlines
 from cnn.predict import stream_maps
 from features import command, files, rle
 
@@ -153,6 +153,18 @@ def _test_board(run: Path, rules: dict[str, gate.Rule]) -> dict[str, object]:
     return {"images": len(rows), **_board(earned, evidence.positive == 1, patients)}
 
 
+def with_truth(run: Path) -> pd.DataFrame:
+    """Labelled images, and the test images whose truth was given, with size and mask."""
+    labelled = read_sized(run, "oof")
+    parts = [labelled[labelled["mask"].notna()]]
+    if (run / "truth.parquet").exists():
+        test = read_sized(run, "test").drop(columns="mask")
+        test = test.merge(files.read_table(run / "truth.parquet"), on="id")
+        parts.append(test[~test["id"].isin(parts[0]["id"])])
+    columns = ["id", "probability", "rows", "columns", "mask"]
+    return pd.concat([part[columns] for part in parts], ignore_index=True)
+
+
 def default_policy(board: dict[str, dict[str, dict[str, float]]]) -> str:
     """The policy with the highest nested mean Dice; the simpler one among equals."""
     return max(gate.POLICIES, key=lambda policy: board[policy]["dice"]["value"])
@@ -184,7 +196,7 @@ def show(metrics: dict, default: str) -> None:
 
 
 def main(settings: Settings) -> None:
-    """Write gate.json and metrics.json, and say which policy is the default."""
+    """Write cnn/outlines.csv, metrics.json and gate.json, and say which policy is the default."""
     rules, metrics = score(settings.run)
     board = metrics["out_of_fold"]
     assert isinstance(board, dict)
@@ -195,6 +207,10 @@ def main(settings: Settings) -> None:
         )
     metrics["default"] = default
     files.write_json(settings.run / "metrics.json", metrics)
+    alone = metrics["mask_alone"]
+    assert isinstance(alone, dict)
+    rows = with_truth(settings.run)
+    outlines.write(settings.run, rows, rules[default], alone["at_probability"])
     content = {"default": default, "rules": {name: rule.to_json() for name, rule in rules.items()}}
     files.write_json(settings.run / "gate.json", content)
     best = scores.Estimate(**board[default]["dice"])

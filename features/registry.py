@@ -164,6 +164,7 @@ def zone_in_words(zone: str) -> str:
     return f"right and left {'lung' if part == 'whole' else name} compared"
 
 
+@cache
 def describe(name: str) -> Feature:
     """Explain a feature by its name.
 

@@ -1,0 +1,167 @@
+"""What the report's tables and bars show, from the files that the stages of the verdict wrote."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from baseline import cases, explain
+from baseline.inputs import Inputs
+from baseline.scores import Estimate
+from features import registry
+
+TOP_MEASURES = 15
+# Rank correlation between value and SHAP value above which a measure speaks in one direction.
+ONE_WAY = 0.5
+GROUP_NAMES = {
+    "out_of_fold": "Out of fold, true labels",
+    "test": "Test images, true labels",
+    "agreement_with_weak_labels": "Agreement with weak labels (no truth)",
+}
+# Left end of the bars on which values of the AUC are drawn; the right one is 1.
+LOWEST = 0.3
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """An estimate with its interval on a bar; places in percent of the bar's width.
+
+    Parameters
+    ----------
+    name, note : str
+        What was estimated, and a remark.
+    estimate : Estimate or None
+        None where there were too few images to judge.
+    left, width, point : float
+        Where the interval begins, how wide it is, and where the value lies.
+    """
+
+    name: str
+    note: str
+    estimate: Estimate | None
+    left: float = 0.0
+    width: float = 0.0
+    point: float = 0.0
+
+
+def estimates(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of a JSON file with its estimates as `Estimate`."""
+    return {k: Estimate(**v) if isinstance(v, dict) else v for k, v in line.items()}
+
+
+def place(value: float) -> float:
+    """Where an AUC lies on its bar, in percent; what is beyond an end is drawn at the end."""
+    return round(100 * min(max((value - LOWEST) / (1 - LOWEST), 0), 1), 1)
+
+
+def whisker(name: str, estimate: Estimate | None, note: str = "") -> Whisker:
+    """An AUC as the page draws it."""
+    if estimate is None:
+        return Whisker(name, note, None)
+    left, right, point = (place(v) for v in (estimate.low, estimate.high, estimate.value))
+    return Whisker(name, note, estimate, left, round(right - left, 1), point)
+
+
+def scoreboard(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a set of images: name, counts, and scores with their intervals."""
+    return [
+        estimates(metrics[key]) | {"key": key, "name": name}
+        for key, name in GROUP_NAMES.items()
+        if key in metrics
+    ]
+
+
+def known(inputs: Inputs) -> pd.DataFrame:
+    """Out-of-fold predictions of the truly labelled images."""
+    predicted = inputs.predicted
+    return predicted[(predicted["kind"] == "oof") & predicted["label"].notna()]
+
+
+def confusion(inputs: Inputs) -> dict[str, int]:
+    """Outcomes of the truly labelled out-of-fold images at a probability of 50%."""
+    rows = known(inputs)
+    outcomes = list(map(cases.outcome, rows["probability"], rows["label"]))
+    return {name: outcomes.count(name) for name in cases.OUTCOMES}
+
+
+def calibration(inputs: Inputs) -> dict[str, float]:
+    """Mean probability beside the share of positives, and the Brier score of always saying it."""
+    rows = known(inputs)
+    share = float(rows["label"].mean())
+    return {
+        "mean": float(rows["probability"].mean()),
+        "share": share,
+        "constant": share * (1 - share),
+    }
+
+
+def shares(sums: pd.DataFrame) -> list[dict[str, Any]]:
+    """Mean absolute evidence of each group with its bar's width in percent, largest first."""
+    mean = sums.abs().mean().sort_values(ascending=False, kind="stable")
+    top = max(float(mean.iloc[0]), 1e-12)
+    return [
+        {"name": str(name), "value": float(value), "width": round(100 * float(value) / top, 2)}
+        for name, value in mean.items()
+    ]
+
+
+def top_measures(inputs: Inputs) -> list[dict[str, Any]]:
+    """The measures that move the verdict most, with what high values of each speak for."""
+    explanation = inputs.explanation
+    rows = []
+    for name, mean in explain.importance(explanation).head(TOP_MEASURES).items():
+        values = explanation.values[:, explanation.names.index(str(name))]
+        feature = inputs.table[str(name)].to_numpy()
+        # A constant has no rank correlation.
+        constant = np.ptp(values) == 0 or np.ptp(feature) == 0
+        rank = 0.0 if constant else float(spearmanr(feature, values).statistic)
+        direction = "for" if rank > ONE_WAY else "against" if rank < -ONE_WAY else "it depends"
+        described = registry.describe(str(name))
+        rows.append({**asdict(described), "mean": float(mean), "direction": direction})
+    return rows
+
+
+def questions(scrutiny: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What was found by scrutiny as the template shows it: estimates, and the strongest shortcut.
+
+    The share is how much of the verdict's lead over guessing that shortcut has by itself, or None
+    where its interval holds 0.5.
+    """
+    if scrutiny is None:
+        return None
+    verdict, *shortcuts, permuted = map(estimates, scrutiny["shortcuts"])
+    strongest = max(shortcuts, key=lambda line: line["auc"].value)
+    told = strongest["auc"].low > 0.5 and verdict["auc"].value > 0.5
+    share = (strongest["auc"].value - 0.5) / (verdict["auc"].value - 0.5) if told else None
+    return {
+        "shortcuts": [whisker(line["name"], line["auc"]) for line in (verdict, *shortcuts)]
+        + [whisker(permuted["name"], permuted["auc"])],
+        "verdict": verdict,
+        "strongest": strongest,
+        "share": share,
+        "subgroups": list(subgroups(map(estimates, scrutiny["subgroups"]))),
+        "points": [estimates(line) for line in scrutiny["operating_points"]],
+        "triage": estimates(scrutiny["triage"]),
+    }
+
+
+def subgroups(lines: Iterable[dict[str, Any]]) -> Iterable[Whisker]:
+    """Subgroups with their counts as a note."""
+    for line in lines:
+        note = f"{line['positives']} with, {line['negatives']} without"
+        yield whisker(f"{line['kind']}: {line['name']}", line.get("auc"), note)
+
+
+def faith(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What was found of the reasons' faithfulness as the template shows it."""
+    if found is None:
+        return None
+    return {
+        "pointing": estimates(found["pointing"]),
+        "area": estimates(found["deletion"]["area"]),
+        "most": found["deletion"]["sizes"][-1],
+        "stability": estimates(found["stability"]),
+    }

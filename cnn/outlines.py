@@ -1,0 +1,73 @@
+"""What the report shows of the U-Net: its mask on every X-ray with known truth, and whether it is spoken.
+
+The report lies upstream and knows no network, so the masks wait for it in a table,
+RUN/cnn/outlines.csv, one row an image:
+
+id
+    The image.
+probability
+    The verdict's probability that the gate was asked with.
+spoken
+    1 if the default policy's rule speaks the mask, else 0. The rule was chosen on all labelled
+    images, as for the submission, so this describes and does not score.
+level
+    Probability at which the map was cut: the rule's, or, where the default policy is to speak
+    none, the level at which the masks are best by themselves.
+dice
+    Dice of the mask against the truth, spoken or not.
+mask
+    Its run-length code, "-1" if empty.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+
+from baseline import gate
+from baseline.gate import LEVELS, Evidence, Rule
+from cnn import masks
+from cnn.predict import stream_maps
+from features import command, files, rle
+
+
+def write(run: Path, rows: pd.DataFrame, rule: Rule, best_level: float) -> None:
+    """Write cnn/outlines.csv.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder with probability maps.
+    rows : DataFrame
+        Images with known truth: id, probability, rows, columns and mask (run-length code).
+    rule : Rule
+        The default policy's rule.
+    best_level : float
+        Probability at which the masks are best by themselves.
+    """
+    level = rule.mask_level
+    if rule.policy == "empty":
+        level = int(np.abs(LEVELS / 255 - best_level).argmin())
+    found = []
+    images = zip(rows.to_dict("records"), stream_maps(run, rows["id"].tolist()), strict=True)
+    for row, probability in command.progress(images, "outlining", total=len(rows)):
+        shape = (int(row["rows"]), int(row["columns"]))
+        truth = rle.decode(row["mask"], shape)
+        levels = masks.to_original(probability, shape)
+        top, area, dice = masks.measure(levels, truth)
+        odds = logit(np.clip(float(row["probability"]), 1e-6, 1 - 1e-6))
+        one = Evidence(
+            np.array([odds]), np.array([top]), area[None], dice[None], np.array([np.nan])
+        )
+        found.append(
+            {
+                "id": row["id"],
+                "probability": row["probability"],
+                "spoken": int(gate.speaks(rule, one)[0]),
+                "level": LEVELS[level] / 255,
+                "dice": dice[level],
+                "mask": rle.encode(masks.cut(levels, level)),
+            }
+        )
+    files.write_csv(run / "cnn" / "outlines.csv", pd.DataFrame(found))
