@@ -146,13 +146,17 @@ faithfulness: $(RUN)/baseline/faithfulness.json ## whether the reasons point at 
 $(RUN)/baseline/faithfulness.json: $(BASELINE) baseline/faithfulness.py baseline/explain.py | $(ENV)
 	$(PY) -m baseline.faithfulness --run $(RUN) --seed $(SEED)
 
+GATE := $(addprefix $(RUN)/,gate.json metrics.json cnn/outlines.csv)
 report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
 # These take a minute or two, so the report shows them only where they were asked for.
 JUDGED := $(patsubst %,$(RUN)/baseline/%.json,$(filter scrutiny faithfulness,$(MAKECMDGOALS)))
 JUDGED += $(wildcard $(RUN)/baseline/scrutiny.json $(RUN)/baseline/faithfulness.json)
-$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) \
-		$(addprefix baseline/,explain.py reasons.py painting.py cases.py gallery.py inputs.py plots.py report.py \
-		templates/report.html) | $(ENV)
+# The U-Net's outlines are shown if they are there; no report by itself waits for a U-Net to be trained.
+JUDGED += $(if $(filter submission gate,$(MAKECMDGOALS)),$(GATE))
+JUDGED += $(shell [ $(RUN)/cnn/outlines.csv -nt $(RUN)/report/index.html ] && echo FORCE)
+$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) $(wildcard baseline/templates/*) \
+		$(addprefix baseline/,explain.py reasons.py painting.py cases.py gallery.py inputs.py plots.py \
+		findings.py card.py page.py report.py) | $(ENV)
 	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)
 
 CNN := $(RUN)/cnn/maps/index.csv
@@ -167,11 +171,10 @@ $(RUN)/cnn/settings.json: $(DATASET) $(SETTINGS)/cnn $(LOST_WEIGHTS) | $(ENV)
 $(CNN): $(RUN)/cnn/settings.json | $(ENV)
 	$(PY) -m cnn.predict --run $(RUN)
 
-GATE := $(addprefix $(RUN)/,gate.json metrics.json)
 gate: $(GATE) ## choose the gate's rule out of fold and score every policy
 	@$(PY) -m cnn.submit summary --run $(RUN)
 $(GATE) &: $(BASELINE) $(CNN) \
-		baseline/gate.py cnn/evaluate.py cnn/masks.py | $(ENV)
+		baseline/gate.py cnn/evaluate.py cnn/outlines.py cnn/masks.py | $(ENV)
 	$(PY) -m cnn.evaluate --run $(RUN)
 
 submission: $(RUN)/submission.csv report ## all of it: submission.csv, checked, and the report

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 # Colours with enough contrast on white; red for and blue against, as in shap's own plots.
 INK, MUTED, LINE = "#1c2733", "#5b6875", "#1f5f99"
 Z95 = 1.959964
+# Letters that fit in a row of the beeswarm.
+TICK = 84
 
 
 def uri(figure: Figure) -> str:
@@ -124,7 +126,7 @@ def beeswarm(explanation: Explanation, features: NDArray[np.floating], count: in
         feature_names=[_tick(name) for name in top],
     )
     # Narrow enough for a phone: the names stand above their rows, not beside them.
-    figure = Figure(figsize=(5.6, 0.55 * len(top) + 0.8), layout="constrained")
+    figure = Figure(figsize=(6.2, 0.55 * len(top) + 0.8), layout="constrained")
     axes = figure.add_subplot()
     # shap shuffles the dots with numpy's global generator: seed it for the same picture each
     # time, and give the state back.
@@ -139,9 +141,11 @@ def beeswarm(explanation: Explanation, features: NDArray[np.floating], count: in
         np.random.set_state(state)  # noqa: NPY002
     axes.set_yticks([])
     for row, name in enumerate(reversed(top)):
-        axes.text(
+        text = axes.text(
             0, row + 0.42, _tick(name), transform=axes.get_yaxis_transform(), fontsize=9, color=INK
         )
+        # A long name must not push the dots aside.
+        text.set_in_layout(False)
     axes.set_ylim(-0.6, len(top) - 0.2)
     axes.set_xlabel("SHAP value: change of the log-odds of pneumothorax", fontsize=10)
     axes.tick_params(axis="x", labelsize=9)
@@ -151,5 +155,7 @@ def beeswarm(explanation: Explanation, features: NDArray[np.floating], count: in
 def _tick(name: str) -> str:
     """A feature as the name of its row: what and where."""
     words = label(name).removeprefix("difference in ")
-    words = words if len(words) <= 44 else words[:43].rsplit(" ", 1)[0] + " …"
-    return f"{words} · {registry.zone_in_words(registry.describe(name).zone)}"
+    where = registry.zone_in_words(registry.describe(name).zone)
+    room = TICK - len(where)
+    words = words if len(words) <= room else words[: room - 1].rsplit(" ", 1)[0] + " …"
+    return f"{words} · {where}"

@@ -1,4 +1,4 @@
-"""What the report shows of the U-Net: its mask on every X-ray with known truth, and whether it is spoken.
+"""What the report shows of the U-Net: its mask where the truth is known, and whether it is spoken.
 
 The report lies upstream and knows no network, so the masks wait for it in a table,
 RUN/cnn/outlines.csv, one row an image:

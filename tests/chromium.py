@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over a pipe by the DevTools protocol: no package, no port, no network.
+"""A headless Chromium, driven over a pipe by the DevTools protocol: no package and no port.
 
 Chromium reads commands from file descriptor 3 and writes answers and events to 4, each a JSON
 object that ends with a zero byte.
@@ -101,12 +101,12 @@ class Browser:
         """Load a page and wait until it is there."""
         self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.resize(width)
-        # Another fragment of the same page would be no load at all.
-        self.send("Page.navigate", url="about:blank")
-        self.events.clear()
-        self.send("Page.navigate", url=address)
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._next())
+        # By way of an empty page, since another fragment of the same page would be no load at all.
+        for target in ("about:blank", address):
+            self.events.clear()
+            self.send("Page.navigate", url=target)
+            while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+                self.events.append(self._next())
 
     def resize(self, width: int, height: int = 900) -> None:
         """Set the size of the window."""

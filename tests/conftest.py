@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,3 +48,21 @@ def png_dataset(tmp_path: Path) -> Path:
     sample = pd.DataFrame({"ImageId": ["i6"], "EncodedPixels": ["-1"]})
     sample.to_csv(folder / "stage_2_sample_submission.csv", index=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def noise_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run on noise (see noise_run.py); tests that change it work on a copy."""
+    from noise_run import make_run
+
+    return make_run(tmp_path_factory.mktemp("noise"))
+
+
+@pytest.fixture(scope="session")
+def noise_report(noise_run: Path) -> dict[str, Any]:
+    """What the report of that run shows."""
+    from noise_run import SHOWN
+
+    from baseline import inputs, report
+
+    return report.context(report.Settings(noise_run, SHOWN, 1), inputs.read_inputs(noise_run))

@@ -1,35 +1,42 @@
 """The report: which cases, what is painted where, and a page that is whole, offline and escaped."""
 
+import base64
+import dataclasses
+import hashlib
 import json
 import re
 import shutil
-from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from noise_run import FEATURES, NASTY, SHOWN
 from sklearn.metrics import roc_auc_score
 
-from baseline import cases, faithfulness, gallery, inputs, painting, plots, report, scores, train
-from features import registry
+from baseline import (
+    card,
+    cases,
+    classifier,
+    faithfulness,
+    findings,
+    gallery,
+    inputs,
+    painting,
+    plots,
+    report,
+    scores,
+)
+from baseline import (
+    page as pages,
+)
+from features import registry, rle
 from features.files import UserError
 from features.lungs import LungFields
 from features.zones import NAMES as ZONE_NAMES
 from features.zones import build
-
-NASTY = '"><script>alert(1)</script><img src="http://evil.example/x">'
-SHOWN = 10
-FEATURES = (
-    "firstorder.right_rim.mean",
-    "firstorder.left_rim.mean",
-    "asymmetry.rim.firstorder_mean",
-    "glcm.left_apex.contrast_d1",
-    "glcm.right_apex.contrast_d1",
-    "shape.image.width",
-)
 
 
 # --- choosing cases --------------------------------------------------------------------------
@@ -69,11 +76,19 @@ def test_only_images_with_known_truth_are_candidates():
 
 
 # --- painting --------------------------------------------------------------------------------
+def polygons(path: str) -> list[np.ndarray]:
+    """Points of SVG polygons that are written as a place and the steps from it."""
+    found = []
+    for part in path.strip("M").split("M"):
+        numbers = np.array(re.findall(r"-?\d+", part.rstrip("z")), float)
+        found.append(np.cumsum(numbers.reshape(-1, 2), axis=0))
+    return found
+
+
 def area(path: str) -> float:
     """Area within SVG polygons, by the shoelace formula."""
     total = 0.0
-    for part in path.strip("M").split("M"):
-        points = np.array([p.split() for p in part.rstrip("Z").split("L")], float)
+    for points in polygons(path):
         x, y = points.T
         total += abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
     return total
@@ -85,7 +100,7 @@ def test_an_outline_encloses_the_mask_where_it_lies():
     found = painting.outline(mask)
     # Its corners are cut and its edges may leave the grid by the rounding: 100 pixels of perimeter.
     assert area(found) == pytest.approx(600, abs=100 * painting.ROUNDING)
-    points = np.array(re.findall(r"([\d.]+) ([\d.]+)", found), float)
+    (points,) = polygons(found)
     np.testing.assert_allclose(points.min(axis=0), [20, 10])
     np.testing.assert_allclose(points.max(axis=0), [50, 30])
     assert painting.outline(np.zeros((5, 5), bool)) == ""
@@ -155,60 +170,19 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def make_run(folder: Path) -> Path:
-    """A trained run of 40 labelled and 6 test images: noise for pixels, rims that decide."""
-    rng = np.random.default_rng(0)
-    n, labelled = 46, 40
-    table = pd.DataFrame(rng.normal(size=(n, len(FEATURES))), columns=list(FEATURES))
-    table[FEATURES[2]] = (table[FEATURES[0]] - table[FEATURES[1]]).abs()
-    positive = (table[FEATURES[2]] + 0.4 * rng.normal(size=n) > 1.0).to_numpy()
-    ids = [f"i{k:02d}" for k in range(n)]
-    ids[0] = NASTY
-    for k in range(n):
-        noise = rng.integers(0, 256, (64, 64), dtype=np.uint8)
-        Image.fromarray(noise).save(folder / f"{k}.png")
-    test = np.arange(n) >= labelled
-    masks = np.where(positive, "1000 40", "-1")
-    dataset = pd.DataFrame(
-        {
-            "id": ids,
-            "path": [str(folder / f"{k}.png") for k in range(n)],
-            "split": np.where(test, "test", "train"),
-            "mask": pd.array(np.where(test, None, masks), dtype="string"),
-            "patient": [f"p{k // 2}" for k in range(n)],
-            "age": np.where(np.arange(n) % 3 == 0, np.nan, 40.0),
-            "sex": pd.array(["<b>M</b>" if k % 2 else None for k in range(n)], dtype="string"),
-            "view": pd.array(["PA"] * n, dtype="string"),
-            "spacing_mm": 0.14,
-            "rows": 64,
-            "columns": 64,
-            "label": np.where(test, np.nan, positive),
-            "weak": np.nan,
-            "fold": np.where(test, -1, np.arange(n) // 2 % 2),
-        }
-    )
-    run = folder / "run"
-    run.mkdir()
-    dataset.to_parquet(run / "dataset.parquet")
-    table.astype(np.float32).assign(id=ids).to_parquet(run / "features.parquet")
-    truth = pd.DataFrame({"id": ids, "mask": masks})[test]
-    truth.to_parquet(run / "truth.parquet")
-    with pytest.MonkeyPatch.context() as patch:
-        # Fifty resamples will do: the intervals are not what is tested here.
-        patch.setattr(scores, "bootstrap", partial(scores.bootstrap, replicates=50))
-        train.main(train.Settings(run=run, rounds=15))
-    return run
+@pytest.fixture(scope="module")
+def run(noise_run: Path) -> Path:
+    return noise_run
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("report"))
+def shown(noise_report: dict[str, Any]) -> dict[str, Any]:
+    return noise_report
 
 
 @pytest.fixture(scope="module")
-def page(run: Path) -> Page:
-    report.main(report.Settings(run=run, cases=SHOWN, jobs=1))
-    return Page((run / "report" / "index.html").read_text(encoding="utf-8"))
+def page(shown: dict[str, Any]) -> Page:
+    return Page(pages.render("report.html", shown))
 
 
 def test_the_page_asks_nothing_of_any_network(page):
@@ -216,9 +190,13 @@ def test_the_page_asks_nothing_of_any_network(page):
         for name in ("src", "href", "srcset", "action", "data", "poster"):
             value = attributes.get(name)
             assert value is None or value.startswith(("data:image/", "#")), value
-    assert not page.every("script") and not page.every("link") and not page.every("iframe")
-    policy = next(a for a in page.every("meta") if "http-equiv" in a)
-    assert policy["content"].startswith("default-src 'none'; img-src data:;")
+    assert page.every("script") == [{}] and not page.every("link") and not page.every("iframe")
+    policy = str(next(a for a in page.every("meta") if "http-equiv" in a)["content"])
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    # Only the script of ours may run: the policy names it by its hash.
+    script = (pages.TEMPLATES / "page.js").read_bytes()
+    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
 
 
 def judged(verdict: float, low: float) -> dict:
@@ -245,12 +223,12 @@ def judged(verdict: float, low: float) -> dict:
 
 
 def test_the_strongest_shortcut_is_weighed_against_the_verdict():
-    found = report.questions(judged(0.9, 0.52))
+    found = findings.questions(judged(0.9, 0.52))
     # 0.1 above guessing beside 0.4; permuted labels are no shortcut, though they rank higher here.
     assert found["strongest"]["name"] == "tubes alone"
     assert found["share"] == pytest.approx(0.25)
-    assert report.questions(judged(0.9, 0.49))["share"] is None
-    assert report.questions(None) is None
+    assert findings.questions(judged(0.9, 0.49))["share"] is None
+    assert findings.questions(None) is None
 
 
 def test_hard_questions_are_answered_where_they_were_asked(run, page, tmp_path):
@@ -282,23 +260,141 @@ def test_the_report_says_how_faithful_its_reasons_are(run, page, tmp_path):
     assert f"with a rank correlation of {place}" in found.text
 
 
-def test_values_from_files_are_escaped(page):
-    assert NASTY in page.text and "sex <b>M</b>" in page.text
+def test_values_from_files_are_escaped(page, shown):
+    assert NASTY in page.text and all(case["id"] in page.text for case in shown["cases"])
     assert not any("evil" in str(attributes.values()) for _, attributes in page.found)
 
 
 def test_every_case_has_its_section_pictures_and_sentences(page):
     articles = [a for a in page.every("article") if a.get("class") == "case"]
-    assert [a["id"] for a in articles] == [f"case-{k}" for k in range(1, SHOWN + 1)]
-    links = [a["href"] for a in page.every("a") if str(a["href"]).startswith("#case-")]
-    assert links == [f"#case-{k}" for k in range(1, SHOWN + 1)]
-    assert page.text.count("The probability of pneumothorax is") == SHOWN
-    assert len(page.every("image")) == len(page.every("use")) == SHOWN
+    failures = len([a for a in page.every("article") if a.get("class") == "failure"])
+    assert [a["data-number"] for a in articles] == [str(k) for k in range(1, SHOWN + 1)]
+    assert page.text.count("The probability of pneumothorax is") == SHOWN + failures
+    # Each X-ray is in the file once, and used by all pictures of its case.
+    assert len(page.every("image")) == SHOWN
+    assert len(page.every("use")) == 2 * SHOWN + failures
     # Every picture says in words what it shows.
     assert all(a.get("alt") for a in page.every("img"))
-    assert all(a.get("aria-label") and a.get("role") == "img" for a in page.every("svg"))
+    pictures = [a for a in page.every("svg") if a.get("aria-hidden") != "true"]
+    assert all(a.get("aria-label") and a.get("role") == "img" for a in pictures)
+    assert len(pictures) == 2 * SHOWN + failures
     identifiers = [a["id"] for _, a in page.found if "id" in a]
     assert len(identifiers) == len(set(identifiers))
+    # Every link leads to something.
+    assert {str(a["href"])[1:] for a in page.every("a")} <= set(identifiers)
+    assert {str(a["href"])[1:] for a in page.every("use")} <= set(identifiers)
+
+
+def test_a_case_keeps_its_link_whatever_else_is_shown(page, shown):
+    found = [a["id"] for a in page.every("article") if a.get("class") == "case"]
+    assert found == [gallery.anchor(case["id"]) for case in shown["cases"]]
+    assert re.fullmatch(r"case-[0-9a-f]{10}", gallery.anchor(NASTY))
+
+
+def test_the_worst_failures_come_first():
+    drawn = [
+        {"probability": p, "outcome": cases.outcome(p, t)}
+        for p, t in ((0.4, 1), (0.1, 1), (0.9, 1), (0.3, 1), (0.6, 0), (0.2, 0))
+    ]
+    missed = cases.worst(drawn, "false negative", 2)
+    assert [case["probability"] for case in missed] == [0.1, 0.3]
+    assert [case["probability"] for case in cases.worst(drawn, "false positive", 2)] == [0.6]
+
+
+def test_failures_say_whom_they_strike(run):
+    found = inputs.read_inputs(run)
+    truth = found.predicted["label"].to_numpy()
+    # Every second image is judged wrongly.
+    wrong = np.arange(len(truth)) % 2 == 1
+    judged = found.predicted.assign(probability=np.abs(truth - wrong))
+    found = dataclasses.replace(found, predicted=judged)
+    sizes = report.areas(found, report.true_masks(found))
+    profile = {line["name"]: line for line in card.profile(found, sizes)}
+    labelled = truth[:120]
+    assert profile["false negative"]["images"] == (labelled[1::2] == 1).sum()
+    assert profile["true positive"]["images"] == (labelled[::2] == 1).sum()
+    # All masks are 40 of 64 x 64 pixels; only images of odd numbers tell the sex.
+    assert profile["false negative"]["area"] == pytest.approx(40 / 64**2)
+    assert profile["true negative"]["area"] is None
+    assert profile["false positive"]["sex"] == f"{NASTY} {(labelled[1::2] == 0).sum()}"
+
+
+def outlined(run: Path, shift: float) -> tuple[pd.DataFrame | None, str]:
+    """Read back a U-Net's outlines, a square on every image, asked with other probabilities."""
+    oof = pd.read_csv(run / "baseline" / "oof.csv", dtype={"id": str})
+    square = np.zeros((64, 64), bool)
+    square[10:30, 20:40] = True
+    table = oof[["id"]].assign(
+        probability=oof["probability"] + shift,
+        spoken=1,
+        level=0.4,
+        dice=0.25,
+        mask=rle.encode(square),
+    )
+    (run / "cnn").mkdir(exist_ok=True)
+    table.to_csv(run / "cnn" / "outlines.csv", index=False)
+    found = report.read_outlines(run, oof)
+    (run / "cnn" / "outlines.csv").unlink()
+    return found
+
+
+def test_outlines_of_the_unet_are_drawn_and_the_gate_is_quoted_only_while_it_holds(
+    run, page, shown
+):
+    assert "There is no U-Net in this run" in page.text
+    assert report.read_outlines(run, inputs.read_inputs(run).predicted) == (None, "")
+    for shift, state, spoken in ((0.0, "fresh", 1), (0.01, "stale", 0)):
+        table, found = outlined(run, shift)
+        assert found == state
+        rows = pd.DataFrame(shown["cases"][:1])[["id", "probability", "truth", "kind", "fold"]]
+        drawn = report.draw_cases(inputs.read_inputs(run), rows, table, 1)
+        # The X-ray of 64 pixels is drawn at 512.
+        (points,) = polygons(drawn[0]["drawn"].picture.unet)
+        np.testing.assert_allclose(points.min(axis=0), [160, 80], atol=1)
+        np.testing.assert_allclose(points.max(axis=0), [320, 240], atol=1)
+        values = shown | {"cases": drawn, "outlines": found}
+        text = Page(pages.render("report.html", values)).text
+        assert text.count("the gate speaks the U-Net’s mask") == spoken
+        assert ("make gate report" in text) == (state == "stale")
+
+
+# --- model card and checklists ---------------------------------------------------------------
+def test_checklists_hold_every_item_once_and_fill_what_the_run_knows(run):
+    values = card.facts(run, inputs.read_inputs(run))
+    claim, tripod = card.checklists(values, set())
+    assert [item.number for item in claim["items"]] == [str(k) for k in range(1, 45)]
+    numbers = [item.number for item in tripod["items"]]
+    assert len(numbers) == len(set(numbers)) == 52
+    assert {re.sub("[a-z]", "", number) for number in numbers} == {str(k) for k in range(1, 28)}
+    by_number = {item.number: item for item in claim["items"]}
+    assert by_number["20"].filled and not by_number["44"].filled
+    assert str(values["auc"]) in by_number["32"].text
+    # What was not asked is open, and says which command asks it.
+    assert not by_number["30"].filled and by_number["30"].text == "make scrutiny report"
+    asked = {item.number: item for item in card.checklists(values, {"questions"})[0]["items"]}
+    assert asked["30"].filled and asked["30"].see == "questions"
+
+
+def test_the_facts_are_those_of_the_run(run):
+    found = inputs.read_inputs(run)
+    values = card.facts(run, found)
+    assert (values["images"], values["known"], values["deployed"]) == (126, 120, 6)
+    assert values["patients"] == 63 and values["folds"] == 2
+    boosters = [classifier.load(run / "baseline" / f"fold{k}.txt") for k in (0, 1)]
+    assert values["trees"] == sum(booster.num_trees() for booster in boosters) > 0
+    assert values["age_unknown"] == 42 and values["views"] == "PA 126"
+    training, test = card.partitions(found.dataset, found.truth)
+    assert training["positive"] + training["negative"] == 120
+    assert test["positive"] + test["negative"] == 6
+    assert training["age"] == "40 (40 to 40)"
+
+
+def test_one_study_has_a_page_of_its_own(shown):
+    unknown = shown["cases"][0] | {"truth": None, "outcome": None, "kind": "deployed"}
+    text = pages.render("study.html", {"case": unknown, "scale": shown["scale"], "folds": 2})
+    one = Page(text)
+    assert "truth unknown" in one.text and "judged by all 2 fold models" in one.text
+    assert len(one.every("image")) == 1 and len(one.every("use")) == 2
 
 
 def test_the_page_says_what_it_is_and_how_good(page, run):
@@ -306,8 +402,8 @@ def test_the_page_says_what_it_is_and_how_good(page, run):
     metrics = json.loads((run / "baseline" / "metrics.json").read_text())
     for key in ("out_of_fold", "test"):
         assert f"{metrics[key]['auc']['value']:.3f}" in page.text
-    confusion = report.confusion(inputs.read_inputs(run))
-    assert sum(confusion.values()) == 40
+    confusion = findings.confusion(inputs.read_inputs(run))
+    assert sum(confusion.values()) == 120
     found, missed = confusion["true positive"], confusion["false negative"]
     assert re.search(rf"it finds {found}\s+of\s+{found + missed} pneumothoraces", page.text)
 
@@ -329,11 +425,11 @@ def test_measures_are_listed_with_their_registered_sentences(page):
         assert registry.describe(name).text in page.text
 
 
-def test_several_processes_draw_the_same_report(run, monkeypatch):
-    read = inputs.read_inputs(run)
-    alone = report.render(report.context(report.Settings(run, 2, 1), read))
+def test_several_processes_draw_the_same_cases(run, shown, monkeypatch):
+    rows = pd.DataFrame(shown["cases"][:2])[["id", "probability", "truth", "kind", "fold"]]
     monkeypatch.setattr(report, "FEWEST_PARALLEL", 2)
-    assert report.render(report.context(report.Settings(run, 2, 2), read)) == alone
+    both = report.draw_cases(inputs.read_inputs(run), rows, None, 2)
+    assert [case["drawn"] for case in both] == [case["drawn"] for case in shown["cases"][:2]]
 
 
 # --- mistakes --------------------------------------------------------------------------------
@@ -353,7 +449,7 @@ def test_predictions_of_other_models_are_refused(run, tmp_path):
     table = pd.read_csv(path)
     table.loc[3, "raw"] += 5
     table.to_csv(path, index=False)
-    with pytest.raises(UserError, match=r"prediction of i03 is not\s+that of the saved models"):
+    with pytest.raises(UserError, match=r"prediction of i003<b> is not\s+that of the saved models"):
         inputs.read_inputs(run)
     table.drop(columns="kind").to_csv(path, index=False)
     with pytest.raises(UserError, match="column 'kind' is missing"):

@@ -10,7 +10,8 @@
   function open(name) {
     const item = all.find((one) => one.id === name);
     if (!item) return;
-    if (item.hidden) { tools.reset(); update(); }
+    // The reset is heard a moment later: come back after it.
+    if (item.hidden) { tools.reset(); setTimeout(open, 0, name); return; }
     details(item).open = true;
     item.scrollIntoView();
     item.querySelector("summary").focus({ preventScroll: true });
@@ -32,7 +33,8 @@
   function update() {
     const asked = Object.fromEntries(new FormData(tools));
     for (const item of all) item.hidden = !wanted(item, asked);
-    gallery.append(...ordered(asked.order));
+    const order = ordered(asked.order);
+    if (order.some((item, place) => item !== gallery.children[place])) gallery.append(...order);
     for (const box of tools.querySelectorAll("[type=checkbox]")) document.body.classList.toggle("no-" + box.name, !box.checked);
     const shown = all.filter((item) => !item.hidden);
     const wrong = shown.filter((item) => item.dataset.error === "wrong").length;

@@ -1,0 +1,183 @@
+"""The report in a real browser: it renders, sorts, filters, and asks nothing of any network."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import Browser, find
+from noise_run import SHOWN
+
+from baseline import page
+
+NUMBERS = "[...document.querySelectorAll('.case')].filter(c => !c.hidden).map(c => c.dataset.{})"
+COUNT = "document.getElementById('count').textContent"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = find()
+    if program is None:
+        # Where the tests must be whole, a missing browser is a failure and no reason to skip.
+        assert "NEED_CHROMIUM" not in os.environ, "no Chromium here, and NEED_CHROMIUM is set"
+        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+    with Browser(program, tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def address(noise_report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("browser") / "index.html"
+    path.write_text(page.render("report.html", noise_report), "utf-8")
+    return path.as_uri()
+
+
+def choose(browser: Browser, name: str, value: str) -> None:
+    """Set a control of the gallery as a reader would."""
+    browser.value(
+        f"{{const c = document.getElementById('tools').elements['{name}']; c.value = '{value}';"
+        "c.dispatchEvent(new Event('input', {bubbles: true}))}"
+    )
+
+
+def shown(browser: Browser, attribute: str) -> list[str]:
+    """An attribute of every case in sight, in order."""
+    return browser.value(NUMBERS.format(attribute))
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_renders_without_a_complaint_a_request_or_a_sideways_scroll(browser, address, width):
+    browser.open(address, width)
+    browser.value("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    # Every picture has been decoded: the figures, and the X-rays within the drawings.
+    assert browser.value(
+        "Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth > 9)))"
+        ".then(all => all.length == 3 && all.every(Boolean))"
+    )
+    assert browser.value("[...document.querySelectorAll('use')].every(u => u.getBBox().width > 99)")
+    assert browser.complaints() == []
+    assert [url for url in browser.requests() if not url.startswith("data:image/")] == [address]
+
+
+def test_cases_are_filtered_and_counted(browser, address):
+    browser.open(address)
+    assert len(shown(browser, "number")) == SHOWN
+    assert browser.value(COUNT).startswith(f"{SHOWN} of {SHOWN} cases shown")
+    for name in ("truth", "verdict", "error", "zone"):
+        values = shown(browser, name)
+        choose(browser, name, values[0])
+        assert set(shown(browser, name)) == {values[0]}
+        assert len(shown(browser, name)) == values.count(values[0]) < SHOWN, name
+        assert browser.value(COUNT).startswith(f"{values.count(values[0])} of {SHOWN} cases shown")
+        choose(browser, name, "")
+    middle = sorted(map(float, shown(browser, "probability")))[SHOWN // 2]
+    choose(browser, "low", f"{100 * middle - 0.001}")
+    assert 0 < len(shown(browser, "number")) < SHOWN
+    assert min(map(float, shown(browser, "probability"))) == middle
+    browser.value("document.querySelector('[type=reset]').click()")
+    assert browser.value(f"new Promise(done => setTimeout(() => done({COUNT}), 50))").startswith(
+        f"{SHOWN} of {SHOWN}"
+    )
+    assert browser.complaints() == []
+
+
+def test_cases_are_sorted(browser, address):
+    browser.open(address)
+    original = shown(browser, "number")
+    assert original == [str(k) for k in range(1, SHOWN + 1)]
+    for order, name, sign in (
+        ("probability", "probability", 1),
+        ("-probability", "probability", -1),
+        ("-distance", "distance", -1),
+        ("-area", "area", -1),
+    ):
+        choose(browser, "order", order)
+        values = [sign * float(value) for value in shown(browser, name)]
+        assert values == sorted(values)
+        if name == "probability":
+            assert shown(browser, "number") != original
+    choose(browser, "order", "zone")
+    assert shown(browser, "zone") == sorted(shown(browser, "zone"))
+    choose(browser, "order", "number")
+    assert shown(browser, "number") == original
+
+
+def test_a_link_opens_its_case_even_if_it_was_filtered_away(browser, address):
+    browser.open(address)
+    last = shown(browser, "truth")[-1]
+    name = browser.value("[...document.querySelectorAll('.case')].at(-1).id")
+    choose(browser, "truth", {"with": "without", "without": "with"}[last])
+    browser.value("document.querySelector('[name=close]').click()")
+    browser.value(f"location.hash = '{name}'")
+    seen = (
+        "new Promise(done => setTimeout(done, 100)).then(() => {"
+        f"const c = document.getElementById('{name}'), top = c.getBoundingClientRect().top;"
+        "return !c.hidden && c.querySelector('details').open && top >= 0 && top < innerHeight})"
+    )
+    assert browser.value(seen)
+    browser.open(f"{address}#{name}", 390)
+    assert browser.value(seen)
+
+
+def test_the_keyboard_walks_opens_and_hides(browser, address):
+    browser.open(address)
+    browser.value("document.querySelector('[name=close]').click()")
+    browser.value("document.querySelector('.case summary').focus()")
+    browser.press("ArrowDown", 40)
+    assert browser.value("document.activeElement.closest('.case').dataset.number") == "2"
+    browser.press("Enter", 13)
+    assert browser.value("document.activeElement.parentElement.open")
+    browser.press("ArrowUp", 38)
+    assert browser.value("document.activeElement.closest('.case').dataset.number") == "1"
+    # Every control can be reached and has a name.
+    names = browser.value(
+        "[...document.getElementById('tools').elements].filter(e => e.tagName != 'FIELDSET')"
+        ".map(e => e.tabIndex == 0 && (e.ariaLabel || (e.labels?.[0] || e).textContent).trim())"
+    )
+    assert len(names) > 9 and all(names)
+    browser.value("document.querySelector('[name=zones]').click()")
+    assert (
+        browser.value("getComputedStyle(document.querySelector('.case .zones')).display") == "none"
+    )
+
+
+def test_without_scripts_it_is_complete(browser, address):
+    browser.open(address, scripts=False)
+    document = browser.send("DOM.getDocument")["root"]["nodeId"]
+
+    def box(selector: str) -> bool:
+        node = browser.send("DOM.querySelector", nodeId=document, selector=selector)["nodeId"]
+        try:
+            return bool(browser.send("DOM.getBoxModel", nodeId=node)["model"]["height"])
+        except RuntimeError:
+            return False
+
+    assert box(".case summary") and box(".case:last-child summary") and not box("#tools")
+    assert browser.complaints() == []
+
+
+def test_it_prints(browser, address):
+    browser.open(address)
+    pdf = browser.pdf()
+    assert pdf.startswith(b"%PDF") and pdf.count(b"/Type /Page\n") >= 4
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    hidden = browser.value(
+        "['nav', '#tools'].map(s => getComputedStyle(document.querySelector(s)).display)"
+    )
+    browser.send("Emulation.setEmulatedMedia", media="")
+    assert hidden == ["none", "none"]
+
+
+def test_a_hostile_page_cannot_run_or_call(browser, address, tmp_path):
+    """The content policy holds even where a value would have escaped escaping."""
+    text = Path(address.removeprefix("file://")).read_text("utf-8")
+    evil = '<script>document.title = "taken"</script><img src="http://evil.example/x.png">'
+    (tmp_path / "evil.html").write_text(text.replace("<main>", f"<main>{evil}", 1), "utf-8")
+    browser.open((tmp_path / "evil.html").as_uri())
+    assert browser.value("document.title") != "taken"
+    assert any("Content Security Policy" in told for told in browser.complaints())
+    # Blocked before anything is sent.
+    answers = [e for e in browser.events if e.get("method") == "Network.responseReceived"]
+    assert not any("evil.example" in e["params"]["response"]["url"] for e in answers)
