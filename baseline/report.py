@@ -61,7 +61,8 @@ def true_masks(inputs: Inputs) -> dict[str, str]:
     known = inputs.dataset["mask"].dropna()
     found = {str(name): str(code) for name, code in known.items()}
     if inputs.truth is not None:
-        found = inputs.truth.set_index("id")["mask"].to_dict() | found
+        given = zip(inputs.truth["id"], inputs.truth["mask"], strict=True)
+        found = {str(name): str(code) for name, code in given} | found
     return found
 
 
