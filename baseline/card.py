@@ -186,7 +186,7 @@ def limitations(values: dict[str, Any], questions: dict[str, Any] | None) -> lis
             )
         few = sum(line.estimate is None for line in questions["subgroups"])
         if few:
-            found.append(f"{few} subgroups are too small to judge.")
+            found.append(f"Too small to judge: {few} of {len(questions['subgroups'])} subgroups.")
     return found
 
 
