@@ -48,7 +48,7 @@ SETTINGS := $(RUN)/.settings
 FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 
 # --- environment -----------------------------------------------------------------------------
-.PHONY: help env demo dataset features baseline ablation scrutiny faithfulness report cnn gate submission \
+.PHONY: help env demo dataset features cells evidence baseline ablation scrutiny faithfulness report cnn gate submission \
 	test check format lock clean
 
 help: ## show this help
@@ -127,10 +127,22 @@ features: $(RUN)/features.parquet ## measure the features of every image
 $(RUN)/features.parquet: $(DATASET) $(FEATURE_CODE) $(SETTINGS)/features | $(ENV)
 	$(PY) -m features.table --run $(RUN) $(FEATURES_OPTIONS)
 
+CELLS := $(addprefix $(RUN)/cells/,index.parquet values.f16)
+cells: $(CELLS) ## measure the cells of every image, from which the evidence map is learned
+$(CELLS) &: $(DATASET) $(FEATURE_CODE) features/cells.py | $(ENV)
+	$(PY) -m features.cells --run $(RUN)
+
+EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet \
+	$(foreach fold,$(FOLD_NUMBERS),lungs$(fold).txt cells$(fold).txt))
+evidence: $(EVIDENCE) ## learn the evidence map: which lung has collapsed, and where the air lies
+$(EVIDENCE) &: $(RUN)/features.parquet $(CELLS) $(SETTINGS)/baseline features/evidence.py \
+		$(addprefix baseline/,evidence.py judges.py) | $(ENV)
+	$(PY) -m baseline.evidence --run $(RUN) --seed $(SEED)
+
 BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibration.json settings.json \
 	$(FOLD_NUMBERS:%=fold%.txt))
 baseline: $(BASELINE) ## train the verdict: out-of-fold probabilities, calibration, AUC
-$(BASELINE) &: $(RUN)/features.parquet $(SETTINGS)/baseline \
+$(BASELINE) &: $(RUN)/features.parquet $(EVIDENCE) $(SETTINGS)/baseline \
 		$(addprefix baseline/,train.py classifier.py calibrate.py scores.py) | $(ENV)
 	$(PY) -m baseline.train --run $(RUN) --seed $(SEED)
 

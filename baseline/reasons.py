@@ -34,6 +34,7 @@ FAMILIES = {
     "confounders": "tubes, leads, text (no sign of disease)",
     "acquisition": "age, sex, view (no sign of disease)",
     "asymmetry": "right and left compared",
+    "evidence": "evidence map",
 }
 
 

@@ -30,6 +30,7 @@ def stream(
     what: str,
     jobs: int = -1,
     scheduler: str | None = None,
+    unit: str = "images",
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for every item, in order, computed by worker processes.
 
@@ -47,6 +48,8 @@ def stream(
         Processes; -1 for one a core, 1 to stay in this process.
     scheduler : str, optional
         Address of a running Dask scheduler, whose workers then do the work instead.
+    unit : str
+        What an item is called on the progress bar.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def stream(
     results = (
         _on_cluster(function, items, scheduler) if scheduler else _on_cores(function, items, jobs)
     )
-    yield from progress(results, what, total=len(items))
+    yield from progress(results, what, len(items), unit)
 
 
 def _on_cores(function: Callable[..., Result], items: Sequence[Any], jobs: int) -> Iterable[Result]:

@@ -6,12 +6,14 @@ family compares a measure between mirrored zones: ``asymmetry.apex.glcm_contrast
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 
 from features import (
     acquisition,
     confounders,
+    evidence,
     firstorder,
     fractal,
     glcm,
@@ -44,6 +46,8 @@ ZONED = {
     "acquisition": acquisition,
 }
 FAMILIES = (*ZONED, "asymmetry")
+# What is learned rather than measured, and so is no part of the feature table.
+LEARNED = {"evidence": evidence}
 # Measured unless told otherwise. Run lengths say what the GLCM says already, and take a tenth of
 # the time; to weigh them, name all families in FEATURES_OPTIONS and run `make ablation`.
 DEFAULT = tuple(family for family in FAMILIES if family != "glrlm")
@@ -74,9 +78,10 @@ class Feature:
 
 
 def measures(family: str) -> dict[str, Measure]:
-    """Measures of a zoned family by name."""
-    found = (*ZONED[family].MEASURES, *getattr(ZONED[family], "IMAGE_MEASURES", ()))
-    return {measure.name: measure for measure in found}
+    """Measures of a zoned or learned family by name."""
+    module = (ZONED | LEARNED)[family]
+    more = (getattr(module, name, ()) for name in ("IMAGE_MEASURES", "LUNG_MEASURES"))
+    return {measure.name: measure for measure in chain(module.MEASURES, *more)}
 
 
 def check(names: tuple[str, ...]) -> None:

@@ -1,0 +1,96 @@
+"""The evidence map: where the air of a pneumothorax lies, cell by cell, by judges that saw neither.
+
+No image is described by a judge (see `baseline.judges`) that saw it or its patient, and no model of
+the verdict learns from a judge that saw the fold it is scored on: the verdict of fold k gets, for
+images of fold m, a judge that saw neither k nor m, and for all others the judge of fold k.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from baseline import judges
+from baseline.judges import Judge
+from features import command, evidence, files, parallel
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Learn the evidence map of RUN and describe every image by it, into RUN/evidence/."""
+
+    run: Path
+    """Run folder with features.parquet and cells/."""
+    seed: int = 0
+    """Seed of the boosters."""
+    weak_weight: float = 0.5
+    """Weight of a weakly labelled image in training; a truly labelled one has 1."""
+    jobs: int = -1
+    """Judges trained at once; -1 for one a core."""
+
+
+def hear(
+    without: tuple[int, ...], settings: Settings
+) -> tuple[Judge | None, pd.DataFrame, pd.DataFrame | None]:
+    """Teach the judge that sees neither of the folds in `without`, and ask it.
+
+    Returns
+    -------
+    judge : Judge or None
+        None for a judge of a pair of folds, which is asked here and never again.
+    columns : DataFrame
+        Evidence by zone: "judge" (the fold whose verdict gets the row), "id" and the columns of
+        `evidence.names`.
+    cells : DataFrame or None
+        For a judge of one fold the map of that fold's images and of images without a fold.
+    """
+    material = judges.read_material(settings.run)
+    judge = judges.fit_judge(material, without, settings.weak_weight, settings.seed)
+    fold = material.rows["fold"].to_numpy()
+    zones = material.index["zone"].to_numpy()
+    single = len(without) == 1
+    asked = np.flatnonzero(np.isin(fold, (*without, -1) if single else without))
+    lungs, cells = judges.describe(judge, material, asked)
+    ends = np.cumsum([0, *(np.diff(material.starts)[asked])])
+    summary = [
+        evidence.summarise(both, cells[start:stop], zones[material.cells_of(image)])
+        for image, both, start, stop in zip(asked, lungs, ends[:-1], ends[1:], strict=True)
+    ]
+    table = pd.DataFrame(np.array(summary).reshape(len(asked), -1), columns=evidence.names())
+    table.insert(0, "id", material.rows["id"].to_numpy()[asked])
+    # The verdict of one fold of a pair learns from the images of the other.
+    other = {without[0]: without[-1], without[-1]: without[0]}
+    table.insert(0, "judge", [other.get(k, without[0]) for k in fold[asked]])
+    if not single:
+        return None, table, None
+    places = [material.index.iloc[material.cells_of(image)] for image in asked]
+    drawn = pd.concat(places)[["id", "row", "column"]].assign(probability=cells.astype(np.float32))
+    return judge, table, drawn.assign(judge=without[0])
+
+
+def main(settings: Settings) -> None:
+    """Write columns.parquet, map.parquet and the judges of single folds."""
+    out = settings.run / "evidence"
+    folds = range(files.read_table(settings.run / "dataset.parquet")["fold"].max() + 1)
+    sittings = [*((k,) for k in folds), *combinations(folds, 2)]
+    tables, maps = [], []
+    work = partial(hear, settings=settings)
+    heard = parallel.stream(
+        work, sittings, "learning the evidence map", settings.jobs, unit="judges"
+    )
+    for (first, *_), (judge, table, drawn) in zip(sittings, heard, strict=True):
+        tables.append(table)
+        if judge is not None and drawn is not None:
+            maps.append(drawn)
+            files.write_text(out / f"lungs{first}.txt", judge.lungs.model_to_string())
+            files.write_text(out / f"cells{first}.txt", judge.cells.model_to_string())
+    files.write_table(out / "map.parquet", pd.concat(maps, ignore_index=True))
+    files.write_table(out / "columns.parquet", pd.concat(tables, ignore_index=True))
+    print(f"{len(sittings)} judges: {out / 'columns.parquet'}")
+
+
+if __name__ == "__main__":
+    command.run(main)

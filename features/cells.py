@@ -1,0 +1,356 @@
+"""Small cells of the lungs, each described by named measures of its texture and its surroundings.
+
+A cell is a square of 8 working pixels (16 of a 1024-pixel X-ray, about 2.5 mm). Where the feature
+table says what a zone of the lung looks like, cells say it place by place: pixel maps are averaged
+over the cell, its neighbours and a wider square, and set against the mirrored place in the other
+lung and against all that lies between the cell and the lung's edges. For air in the pleural space
+looks like this: a fine line, and beyond it, up to the chest wall, no vessels.
+
+A measure is named ``map.view``, e.g. ``line_fine.near``.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+from scipy.spatial import cKDTree
+
+from features import command, files, filters, images, parallel, rle
+from features.measures import Measure
+from features.prepared import Image, Prepared, prepare, working_size
+from features.zones import NAMES, SIDES
+
+# Side of a cell in working pixels.
+SIZE = 8
+# A cell counts if this share of it lies in a lung.
+LEAST_LUNG = 0.25
+# Squared detail is averaged, then taken as a logarithm above this floor (lung units squared).
+FLOOR = 1e-4
+
+MAPS = {
+    "grey": "grey level",
+    "relief_fine": "brightness beside a circle of 6 pixels around",
+    "relief_coarse": "brightness beside a circle of 12 pixels around",
+    "detail_finest": "strength of the finest detail",
+    "detail_fine": "strength of fine detail",
+    "detail_medium": "strength of medium detail",
+    "detail_coarse": "strength of coarse detail",
+    "edge_fine": "steepness of fine edges",
+    "edge_coarse": "steepness of coarse edges",
+    "inwards_fine": "rise of brightness away from the chest wall, fine",
+    "inwards_coarse": "rise of brightness away from the chest wall, coarse",
+    "ridge_fine": "thin bright lines of any direction, as vessels are",
+    "ridge_wide": "wide bright lines of any direction, as vessels are",
+    "line_fine": "thin lines along the chest wall, as the pleura is",
+    "line_wide": "wide lines along the chest wall, as the pleura is",
+    "furrow_fine": "thin dark lines",
+    "furrow_wide": "wide dark lines",
+}
+# Squared, so they speak in logarithms.
+ENERGIES = tuple(name for name in MAPS if name.startswith("detail"))
+PEAKS = ("ridge_fine", "ridge_wide", "line_fine", "line_wide")
+# Maps that are followed from the cell to the lung's edges.
+FOLLOWED = (
+    *("grey", "detail_finest", "detail_fine", "detail_medium", "inwards_fine"),
+    *("ridge_fine", "ridge_wide", "line_wide"),
+)
+SQUARES = {"cell": 0, "near": 1, "wide": 3}
+VIEWS = {
+    "cell": "in the cell",
+    "near": "in the cell and its neighbours",
+    "wide": "in a wide square around the cell",
+    "mirror": "around the cell, less the same place in the other lung",
+    "peak": "at most in the cell",
+}
+WAYS = {
+    "outwards": "from the cell to the chest wall",
+    "inwards": "from the cell to the mediastinum",
+    "upwards": "from the cell to the apex",
+    "downwards": "from the cell to the diaphragm",
+    "across": "on the side of the chest wall, less that on the side of the mediastinum",
+    "along": "above the cell, less that below",
+    "outwards_mirror": "from the cell to the chest wall, less the same in the other lung",
+    "upwards_mirror": "from the cell to the apex, less the same in the other lung",
+}
+PLACE = {
+    "depth": "distance from the chest wall as a share of the lung's width",
+    "height": "distance from the lung's top as a share of its height",
+    "across": "distance from the lateral edge as a share of the row",
+}
+
+
+def _measures() -> tuple[Measure, ...]:
+    named = [(m, view) for view in (*SQUARES, "mirror") for m in MAPS]
+    named += [(m, "peak") for m in PEAKS]
+    found = [Measure(f"{m}.{view}", f"{MAPS[m]} {VIEWS[view]}", "") for m, view in named]
+    found += [Measure(f"{m}.{way}", f"{MAPS[m]} {WAYS[way]}", "") for way in WAYS for m in FOLLOWED]
+    return (*found, *(Measure(f"place.{name}", text, "") for name, text in PLACE.items()))
+
+
+MEASURES = _measures()
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one X-ray's lungs.
+
+    Parameters
+    ----------
+    rows, columns : (n,) arrays of int16
+        Place on the grid of cells.
+    sides : (n,) array of int8
+        Index into `SIDES`.
+    zones : (n,) array of int8
+        Index into `zones.NAMES` of the finest zone that the cell's middle lies in.
+    values : (n, m) array of float32
+        One column a measure of `MEASURES`.
+    """
+
+    rows: NDArray[np.int16]
+    columns: NDArray[np.int16]
+    sides: NDArray[np.int8]
+    zones: NDArray[np.int8]
+    values: NDArray[np.float32]
+
+
+def pixel_maps(image: Prepared) -> Image:
+    """What is averaged over cells, in the order of `MAPS`; shape (maps, h, w)."""
+    finest, fine, coarse = (image.smooth(sigma) for sigma in (1.0, 1.5, 4.0))
+    three, six, twelve = (image.smooth(sigma) for sigma in (3.0, 6.0, 12.0))
+    down, right = image.inwards
+    found = [fine, fine - six, three - twelve]
+    for sharp, smooth in (
+        (image.grey, finest),
+        (finest, three),
+        (three, six),
+        (six, twelve),
+    ):
+        found.append((sharp - smooth) ** 2)
+    slopes = [np.gradient(smooth) for smooth in (fine, coarse)]
+    found += [np.hypot(*slope) for slope in slopes]
+    found += [slope[0] * down + slope[1] * right for slope in slopes]
+    found += [image.ridge(sigma) for sigma in (1.0, 2.0)]
+    found += [filters.ridge_across(image.smooth(s), image.inwards, s) for s in (1.0, 2.0)]
+    found += [filters.ridge(-image.smooth(sigma), sigma) for sigma in (1.0, 2.0)]
+    return np.stack(found).astype(np.float32)
+
+
+def blocks(maps: NDArray[Any]) -> NDArray[Any]:
+    """Cut maps (..., h, w) into cells, (..., rows, columns, pixels); a remainder is left out."""
+    *more, height, width = maps.shape
+    rows, columns = height // SIZE, width // SIZE
+    cut = maps[..., : rows * SIZE, : columns * SIZE].reshape(*more, rows, SIZE, columns, SIZE)
+    return np.moveaxis(cut, -3, -2).reshape(*more, rows, columns, SIZE * SIZE)
+
+
+def measure(image: Prepared) -> Cells:
+    """Describe the cells of both lungs.
+
+    Parameters
+    ----------
+    image : Prepared
+
+    Returns
+    -------
+    Cells
+        Row by row. No pixel outside the lungs takes part.
+    """
+    lungs = np.stack((image.lungs.right, image.lungs.left)).astype(np.float32)
+    shares = blocks(lungs).mean(axis=-1)
+    lung = shares.sum(axis=0)
+    used = lung >= LEAST_LUNG
+    side = shares.argmax(axis=0)
+    inside = blocks(lungs.sum(axis=0))
+    cut = blocks(pixel_maps(image)) * inside
+    means = cut.mean(axis=-1) / np.maximum(lung, 1e-6)
+    index = {name: number for number, name in enumerate(MAPS)}
+    squares = {view: _spoken(_square(means, lung, reach)) for view, reach in SQUARES.items()}
+    depth = blocks(image.zones.wall_distance).mean(axis=-1) / np.maximum(lung, 1e-6)
+    height, across = _place(used, side)
+    mirror = _mirror(height[used], across[used], side[used])
+    columns = [squares[view][:, used] for view in SQUARES]
+    near = columns[1]
+    columns += [near - near[:, mirror]]
+    columns += [cut[[index[name] for name in PEAKS]].max(axis=-1)[:, used]]
+    followed = means[[index[name] for name in FOLLOWED]]
+    outwards, inwards, upwards, downwards = _follow(followed, lung * used, side)[..., used]
+    columns += [outwards, inwards, upwards, downwards, outwards - inwards, upwards - downwards]
+    columns += [outwards - outwards[:, mirror], upwards - upwards[:, mirror]]
+    columns += [np.stack((depth[used], height[used], across[used]))]
+    rows, places = np.nonzero(used)
+    return Cells(
+        rows.astype(np.int16),
+        places.astype(np.int16),
+        side[used].astype(np.int8),
+        _zones(image.zones.cells, rows, places),
+        np.concatenate(columns).T.astype(np.float32),
+    )
+
+
+def _zones(
+    labels: NDArray[np.int8], rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.int8]:
+    """The zone that most of a cell's pixels in the lung lie in."""
+    pixels = blocks(labels)[rows, columns]
+    counts = np.stack([(pixels == zone).sum(axis=1) for zone in range(len(NAMES))], axis=1)
+    return counts.argmax(axis=1).astype(np.int8)
+
+
+def _spoken(means: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Energies as logarithms."""
+    found = means.copy()
+    for number, name in enumerate(MAPS):
+        if name in ENERGIES:
+            found[number] = np.log(found[number] + FLOOR)
+    return found
+
+
+def _square(
+    means: NDArray[np.float32], lung: NDArray[np.float32], reach: int
+) -> NDArray[np.float32]:
+    """Mean over the lung within `reach` cells of each cell."""
+    if not reach:
+        return means
+    side = 2 * reach + 1
+    sums = uniform_filter(means * lung, (0, side, side), mode="constant")
+    return sums / np.maximum(uniform_filter(lung, side, mode="constant"), 1e-6)
+
+
+def _place(used: NDArray[np.bool_], side: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Height in the lung and place across it from the lateral edge, each in [0, 1]."""
+    found = np.zeros((2, *used.shape))
+    for number in range(len(SIDES)):
+        mine = used & (side == number)
+        if not mine.any():
+            continue
+        rows, columns = np.nonzero(mine)
+        first = mine.argmax(axis=1)[rows]
+        last = mine.shape[1] - 1 - mine[:, ::-1].argmax(axis=1)[rows]
+        share = (columns - first) / np.maximum(last - first, 1)
+        found[0][mine] = (rows - rows[0]) / max(rows[-1] - rows[0], 1)
+        found[1][mine] = share if number == 0 else 1 - share
+    return found
+
+
+def _mirror(
+    height: NDArray[np.float64], across: NDArray[np.float64], side: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """For each cell the one at the same place of the other lung; itself if there is none."""
+    # A lung is about twice as high as wide.
+    places = np.stack((height, across / 2), axis=1)
+    mirror = np.arange(len(height))
+    right, left = np.flatnonzero(side == 0), np.flatnonzero(side == 1)
+    if len(right) and len(left):
+        mirror[right] = left[cKDTree(places[left]).query(places[right])[1]]
+        mirror[left] = right[cKDTree(places[right]).query(places[left])[1]]
+    return mirror
+
+
+def _follow(
+    means: NDArray[np.float32], weight: NDArray[np.float32], side: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Means from each cell outwards, inwards, upwards and downwards, (4, maps, rows, columns)."""
+    found = np.zeros((4, *means.shape), np.float32)
+    for number in range(len(SIDES)):
+        mine = side == number
+        own = weight * mine
+        sums = np.concatenate((means * own, own[None]))
+        from_left, from_top = np.cumsum(sums, axis=2), np.cumsum(sums, axis=1)
+        # What lies up to and with the cell, and what lies from the cell on.
+        to_right = from_left[:, :, -1:] - from_left + sums
+        to_bottom = from_top[:, -1:] - from_top + sums
+        ways = (from_left, to_right) if number == 0 else (to_right, from_left)
+        for way, total in enumerate((*ways, from_top, to_bottom)):
+            np.copyto(found[way], total[:-1] / np.maximum(total[-1], 1e-6), where=mine)
+    for number, name in enumerate(FOLLOWED):
+        if name in ENERGIES:
+            found[:, number] = np.log(np.maximum(found[:, number], 0) + FLOOR)
+    return found
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Measure the cells of every image of RUN/dataset.parquet into RUN/cells/."""
+
+    run: Path
+    """Run folder."""
+    jobs: int = -1
+    """Processes; -1 for one a core."""
+
+
+def read_cells(item: tuple[str, str | None, tuple[int, int]]) -> tuple[Cells, NDArray[np.float32]]:
+    """Cells of an image given by path, mask (run-length code or None) and size.
+
+    Returns
+    -------
+    Cells
+    (n,) array of float32
+        Share of each cell that is pneumothorax; NaN where no mask is known.
+    """
+    path, mask, size = item
+    image = prepare(images.read(path)[1])
+    cells = measure(image)
+    if mask is None:
+        return cells, np.full(len(cells.rows), np.nan, np.float32)
+    truth = working_size(rle.decode(mask, size).astype(np.float32))
+    return cells, blocks(truth).mean(axis=-1)[cells.rows, cells.columns]
+
+
+def write(settings: Settings) -> Path:
+    """Measure all images that carry a fold or are test images; return the folder.
+
+    ``index.parquet`` has a row a cell: id, row, column, side, zone, share; ``values.f16`` the
+    measures of the same cells, float16, cell after cell, streamed to the disk.
+    """
+    dataset = files.read_table(settings.run / "dataset.parquet")
+    dataset = dataset[(dataset["fold"] >= 0) | (dataset["split"] == "test")]
+    items = [
+        (row.path, row.mask if isinstance(row.mask, str) else None, (row.rows, row.columns))
+        for row in dataset.itertuples()
+    ]
+    folder, pieces = settings.run / "cells", []
+    found = parallel.stream(read_cells, items, "measuring cells", settings.jobs)
+    with files.atomic(folder / "values.f16") as temporary, temporary.open("wb") as file:
+        for number, (cells, shares) in enumerate(found):
+            cells.values.astype(np.float16).tofile(file)
+            piece = {"row": cells.rows, "column": cells.columns, "side": cells.sides}
+            piece |= {"zone": cells.zones, "share": shares, "id": number}
+            pieces.append(pd.DataFrame(piece))
+    index = pd.concat(pieces, ignore_index=True)
+    codes = index["id"].to_numpy(np.int64)
+    index["id"] = pd.Categorical.from_codes(codes, pd.Index(dataset["id"].tolist()))
+    files.write_table(folder / "index.parquet", index)
+    return folder
+
+
+def read(run: Path) -> tuple[pd.DataFrame, NDArray[np.float16]]:
+    """The cells of a run: their index, and their measures (cells, measures), left on the disk.
+
+    Raises
+    ------
+    UserError
+        If they are missing or do not belong together.
+    """
+    index = files.read_table(run / "cells" / "index.parquet")
+    path = run / "cells" / "values.f16"
+    shape = (len(index), len(MEASURES))
+    if not path.exists() or path.stat().st_size != 2 * shape[0] * shape[1]:
+        raise files.UserError(
+            f"{path}: its measures are not those of index.parquet; delete it and run make again."
+        )
+    return index, np.memmap(path, np.float16, "r", shape=shape)
+
+
+def main(settings: Settings) -> None:
+    """Write cells/index.parquet and cells/values.f16."""
+    folder = write(settings)
+    size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+    print(f"{len(files.read_table(folder / 'index.parquet'))} cells: {folder} ({size:.0f} MB)")
+
+
+if __name__ == "__main__":
+    command.run(main)
