@@ -16,6 +16,13 @@ gated
 fused
     Speak where a logistic model of the classifier's log-odds and the U-Net's own evidence reaches
     a cutoff.
+handcrafted
+    The same without any network: the mask is cut from the evidence map (`baseline.evidence`).
+joint
+    The same on the mean of the U-Net's and the evidence map.
+expected
+    The joint mask, spoken where it pays by the metric's own arithmetic: p > 1 / (1 + d), p being
+    the fused probability of pneumothorax and d the Dice that this mask may expect if it is there.
 """
 
 from dataclasses import asdict, dataclass
@@ -24,7 +31,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from features.files import UserError
 
@@ -35,8 +42,13 @@ LEVELS = np.array([13, 26, 51, 77, 102, 128, 153, 179, 204, 230])
 MIDDLE = 5
 # Smallest areas, as shares of the image (0.002 is the winners' 2,048 pixels of 1024x1024).
 AREAS = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
-POLICIES = ("empty", "unet", "gated", "fused")
+POLICIES = ("empty", "unet", "gated", "fused", "handcrafted", "joint", "expected")
+# The map that a policy cuts its masks from, where it is not the U-Net's.
+SOURCES = {"handcrafted": "evidence", "joint": "joint", "expected": "joint"}
+FUSED = ("fused", "handcrafted", "joint", "expected")
 _CUTOFFS = 24
+# No mask is expected to earn less than this if there is a pneumothorax.
+LEAST_DICE = 0.01
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,8 @@ class Rule:
         Smallest score (log-odds) that speaks; None for no condition.
     weights : tuple of float
         Intercept and weights of the fused score; empty for other policies.
+    dice_weights : tuple of float
+        Intercept and weights of the Dice to expect; empty for other policies.
     """
 
     policy: str
@@ -94,6 +108,7 @@ class Rule:
     least_area: float = 0.0
     cutoff: float | None = None
     weights: tuple[float, ...] = ()
+    dice_weights: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object, levels also as probabilities."""
@@ -115,7 +130,13 @@ def from_json(content: dict[str, Any]) -> Rule:
         fields = {name: content[name] for name in Rule.__dataclass_fields__}
     except (KeyError, TypeError):
         raise UserError("gate.json: not a gate's rule; delete it and run make again.") from None
-    return Rule(**{**fields, "weights": tuple(fields["weights"])})
+    arrays = {name: tuple(fields[name]) for name in ("weights", "dice_weights")}
+    return Rule(**{**fields, **arrays})
+
+
+def source(policy: str) -> str:
+    """The map that a policy cuts its masks from: "unet", "evidence" or "joint"."""
+    return SOURCES.get(policy, "unet")
 
 
 def signals(evidence: Evidence) -> Floats:
@@ -129,9 +150,15 @@ def signals(evidence: Evidence) -> Floats:
 
 def score(rule: Rule, evidence: Evidence) -> Floats:
     """The score that a rule compares with its cutoff, shape (n,)."""
-    if rule.policy == "fused":
-        return rule.weights[0] + signals(evidence) @ np.array(rule.weights[1:])
-    return evidence.log_odds
+    if rule.policy not in FUSED:
+        return evidence.log_odds
+    values = signals(evidence)
+    fused = rule.weights[0] + values @ np.array(rule.weights[1:])
+    if rule.policy != "expected":
+        return fused
+    dice = rule.dice_weights[0] + values @ np.array(rule.dice_weights[1:])
+    # p > 1 / (1 + d) says the same as log-odds(p) + log(d) > 0.
+    return fused + np.log(np.clip(dice, LEAST_DICE, 1))
 
 
 def speaks(rule: Rule, evidence: Evidence) -> NDArray[np.bool_]:
@@ -156,16 +183,18 @@ def choose(policy: str, evidence: Evidence) -> Rule:
     Among equals the first of a fixed order wins, so that the choice does not hang on chance.
     """
     # Where no image is negative, or none positive, nothing can be learned of when to speak.
-    if policy == "empty" or (policy == "fused" and len(np.unique(evidence.positive)) < 2):
+    if policy == "empty" or (policy in FUSED and len(np.unique(evidence.positive)) < 2):
         return Rule("empty")
-    weights = _fuse(evidence) if policy == "fused" else ()
+    weights = _fuse(evidence) if policy in FUSED else ()
+    if policy == "expected":
+        return _expected(evidence, weights)
     base = Rule(policy, weights=weights)
     cutoffs: list[float | None] = [None]
     if policy != "unet":
         values = np.unique(score(base, evidence))
         cutoffs = [float(v) for v in np.quantile(values, np.linspace(0, 1, _CUTOFFS))]
     levels = range(len(LEVELS))
-    if policy == "fused":
+    if policy in FUSED:
         # The fused score has weighed top score and area already.
         triplets = [(m, m, 0.0) for m in levels]
     else:
@@ -198,6 +227,21 @@ def _fuse(evidence: Evidence) -> tuple[float, ...]:
     return (float(model.intercept_[0] - weights @ centre), *(float(w) for w in weights))
 
 
+def _expected(evidence: Evidence, weights: tuple[float, ...]) -> Rule:
+    """The rule that follows from the metric: nothing but the level of the mask is chosen."""
+    positive = evidence.positive == 1
+    values = signals(evidence)[positive]
+    best, best_mean = Rule("empty"), float((evidence.positive == 0).mean())
+    for level in range(len(LEVELS)):
+        model = Ridge(alpha=1.0).fit(values, evidence.dice[positive, level])
+        found = (float(model.intercept_), *(float(w) for w in model.coef_))
+        rule = Rule("expected", level, level, 0.0, 0.0, weights, found)
+        mean = float(earned(rule, evidence).mean())
+        if mean > best_mean + 1e-12:
+            best, best_mean = rule, mean
+    return best
+
+
 def nested(policy: str, evidence: Evidence, folds: NDArray[np.integer]) -> Floats:
     """Dice of each image under the rule chosen on the other folds, shape (n,).
 
@@ -207,4 +251,27 @@ def nested(policy: str, evidence: Evidence, folds: NDArray[np.integer]) -> Float
     for fold in np.unique(folds):
         rule = choose(policy, evidence.take(folds != fold))
         result[folds == fold] = earned(rule, evidence.take(folds == fold))
+    return result
+
+
+def nested_default(evidence: dict[str, Evidence], folds: NDArray[np.integer]) -> Floats:
+    """Dice of each image under the policy and the rule chosen on the other folds, shape (n,).
+
+    On the other folds the policies are compared by their own nested scores, so neither the rule nor
+    the choice among policies saw the image.
+
+    Parameters
+    ----------
+    evidence : dict of str to Evidence
+        By source of the map.
+    folds : (n,) array of int
+    """
+    result = np.empty(len(folds))
+    for fold in np.unique(folds):
+        rest, own = folds != fold, folds == fold
+        known = {name: one.take(rest) for name, one in evidence.items()}
+        means = {p: nested(p, known[source(p)], folds[rest]).mean() for p in POLICIES}
+        chosen = max(POLICIES, key=lambda policy: means[policy])
+        rule = choose(chosen, known[source(chosen)])
+        result[own] = earned(rule, evidence[source(chosen)].take(own))
     return result

@@ -18,8 +18,11 @@ from scipy.special import logit
 from baseline import gate, scores
 from baseline.train import read_predictions
 from cnn import masks, outlines
-from cnn.predict import stream_maps
+from cnn.sources import SOURCES, stream
 from features import command, files, rle
+
+# Name of the row that scores the choice among policies too.
+DEFAULT = "chosen inside"
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Settings:
     """Run folder."""
 
 
-def collect(run: Path, rows: pd.DataFrame, what: str) -> gate.Evidence:
-    """Evidence of the images in `rows`, one map in memory at a time.
+def collect(run: Path, rows: pd.DataFrame, what: str) -> dict[str, gate.Evidence]:
+    """Evidence of the images in `rows` by source of the map, one image in memory at a time.
 
     Parameters
     ----------
@@ -42,22 +45,22 @@ def collect(run: Path, rows: pd.DataFrame, what: str) -> gate.Evidence:
     what : str
         Name on the progress bar.
     """
-    shapes = list(zip(rows["rows"].tolist(), rows["columns"].tolist(), strict=True))
     texts: list[str | None] = [None if pd.isna(text) else str(text) for text in rows["mask"]]
-    images = zip(shapes, texts, stream_maps(run, rows["id"].tolist()), strict=True)
     count = len(gate.LEVELS)
-    top = np.empty(len(rows))
-    area, dice = np.empty((len(rows), count)), np.empty((len(rows), count))
-    for row, item in enumerate(command.progress(images, what, total=len(rows))):
-        shape, text, probability = item
-        truth = None if text is None else rle.decode(text, shape)
-        levels = masks.to_original(probability, shape)
-        top[row], area[row], dice[row] = masks.measure(levels, truth)
-    positive = [np.nan if text is None else float(text != rle.EMPTY) for text in texts]
-    odds = np.clip(rows["probability"].to_numpy(float), 1e-6, 1 - 1e-6)
-    return gate.Evidence(
-        log_odds=logit(odds), top=top, area=area, dice=dice, positive=np.array(positive)
-    )
+    top = {name: np.empty(len(rows)) for name in SOURCES}
+    area = {name: np.empty((len(rows), count)) for name in SOURCES}
+    dice = {name: np.empty((len(rows), count)) for name in SOURCES}
+    maps = zip(texts, stream(run, rows), strict=True)
+    for row, (text, levels) in enumerate(command.progress(maps, what, total=len(rows))):
+        for name, one in levels.items():
+            shape = (one.shape[0], one.shape[1])
+            truth = None if text is None else rle.decode(text, shape)
+            top[name][row], area[name][row], dice[name][row] = masks.measure(one, truth)
+    positive = np.array([np.nan if text is None else float(text != rle.EMPTY) for text in texts])
+    odds = logit(np.clip(rows["probability"].to_numpy(float), 1e-6, 1 - 1e-6))
+    return {
+        name: gate.Evidence(odds, top[name], area[name], dice[name], positive) for name in SOURCES
+    }
 
 
 def read_sized(run: Path, name: str) -> pd.DataFrame:
@@ -106,16 +109,21 @@ def score(run: Path) -> tuple[dict[str, gate.Rule], dict[str, object]]:
     bar = command.progress(gate.POLICIES, "choosing rules", unit="policies")
     rules, earned = {}, {}
     for policy in bar:
-        rules[policy] = gate.choose(policy, evidence)
-        earned[policy] = gate.nested(policy, evidence, folds)
-    positive = evidence.positive == 1
+        own = evidence[gate.source(policy)]
+        rules[policy] = gate.choose(policy, own)
+        earned[policy] = gate.nested(policy, own, folds)
+    positive = evidence["unet"].positive == 1
+    earned[DEFAULT] = gate.nested_default(evidence, folds)
     metrics: dict[str, object] = {
         "out_of_fold": _board(earned, positive, patients),
-        "mask_alone": _mask_alone(evidence, positive, patients),
+        "mask_alone": {
+            name: _mask_alone(one, positive, patients) for name, one in evidence.items()
+        },
         "images": len(rows),
         "positives": int(positive.sum()),
         "patients": int(rows["patient"].nunique()),
     }
+    metrics["default"] = default_policy(earned, patients)
     if (run / "truth.parquet").exists():
         metrics["test"] = _test_board(run, rules)
     return rules, metrics
@@ -124,7 +132,7 @@ def score(run: Path) -> tuple[dict[str, gate.Rule], dict[str, object]]:
 def _mask_alone(
     evidence: gate.Evidence, positive: NDArray[np.bool_], patients: NDArray[np.object_]
 ) -> dict[str, object]:
-    """The U-Net by itself: Dice over true positives at one level, and AUC of its top score.
+    """The masks by themselves: Dice over true positives at one level, and AUC of its top score.
 
     The level is the best one for these images, so this Dice is a little flattered; the policies'
     scores are not.
@@ -148,9 +156,11 @@ def _test_board(run: Path, rules: dict[str, gate.Rule]) -> dict[str, object]:
     rows = read_sized(run, "test").drop(columns="mask")
     rows = rows.merge(files.read_table(run / "truth.parquet"), on="id").reset_index(drop=True)
     evidence = collect(run, rows, "scoring the test set")
-    earned = {policy: gate.earned(rule, evidence) for policy, rule in rules.items()}
+    earned = {
+        policy: gate.earned(rule, evidence[gate.source(policy)]) for policy, rule in rules.items()
+    }
     patients = rows["patient"].to_numpy(object)
-    return {"images": len(rows), **_board(earned, evidence.positive == 1, patients)}
+    return {"images": len(rows), **_board(earned, evidence["unet"].positive == 1, patients)}
 
 
 def with_truth(run: Path) -> pd.DataFrame:
@@ -165,19 +175,28 @@ def with_truth(run: Path) -> pd.DataFrame:
     return pd.concat([part[columns] for part in parts], ignore_index=True)
 
 
-def default_policy(board: dict[str, dict[str, dict[str, float]]]) -> str:
-    """The policy with the highest nested mean Dice; the simpler one among equals."""
-    return max(gate.POLICIES, key=lambda policy: board[policy]["dice"]["value"])
+def default_policy(earned: dict[str, NDArray[np.float64]], patients: NDArray[np.object_]) -> str:
+    """The policy with the highest nested mean Dice; the simpler one among equals.
+
+    If the choosing itself, scored inside (`DEFAULT`), is clearly worse than silence or than the
+    ungated U-Net, there is not enough to choose by: the run falls back on that one, and says so.
+    """
+    for plain in ("empty", "unet"):
+        gap = scores.mean(earned[DEFAULT] - earned[plain], patients)
+        if gap.high < 0:
+            print(f"Choosing a policy loses {gap} of Dice against {plain}: falling back on that.")
+            return plain
+    return max(gate.POLICIES, key=lambda policy: earned[policy].mean())
 
 
 def show(metrics: dict, default: str) -> None:
     """Print the scoreboard, after what the U-Net's masks are worth by themselves."""
-    alone = metrics["mask_alone"]
-    dice, auc = (scores.Estimate(**alone[name]) for name in ("dice_on_positives", "top_score_auc"))
-    print(
-        f"U-Net out of fold: Dice on the {metrics['positives']} positives {dice} at its best level "
-        f"({alone['at_probability']:.2f}), AUC of its top score {auc}"
-    )
+    for source, alone in metrics["mask_alone"].items():
+        dice, auc = (scores.Estimate(**alone[k]) for k in ("dice_on_positives", "top_score_auc"))
+        print(
+            f"{SOURCES[source]}, out of fold: Dice on the {metrics['positives']} positives {dice} "
+            f"at its best level ({alone['at_probability']:.2f}), AUC of its top score {auc}"
+        )
     for part, title in (("out_of_fold", "labelled images, out of fold"), ("test", "test set")):
         if part not in metrics:
             continue
@@ -185,12 +204,14 @@ def show(metrics: dict, default: str) -> None:
         table = Table(title=f"Mean Dice per image: {images} {title}", title_justify="left")
         for column in ("policy", "mean Dice [95% interval]", "on positives", "on negatives"):
             table.add_column(column)
-        for policy in gate.POLICIES:
-            row = metrics[part][policy]
+        for policy, row in ((p, metrics[part][p]) for p in gate.POLICIES):
             name = f"{policy} (default)" if policy == default else policy
             dice = scores.Estimate(**row["dice"])
             parts = [row[part] for part in ("positives", "negatives")]
             table.add_row(name, str(dice), *("–" if v is None else f"{v:.3f}" for v in parts))
+        if DEFAULT in metrics[part]:
+            inside = scores.Estimate(**metrics[part][DEFAULT]["dice"])
+            table.caption = f"The default's policy chosen inside as well: {inside}"
         # A fixed width keeps the table whole in a log as on a terminal.
         Console(width=90).print(table)
 
@@ -198,19 +219,15 @@ def show(metrics: dict, default: str) -> None:
 def main(settings: Settings) -> None:
     """Write cnn/outlines.csv, metrics.json and gate.json, and say which policy is the default."""
     rules, metrics = score(settings.run)
-    board = metrics["out_of_fold"]
-    assert isinstance(board, dict)
-    default = default_policy(board)
+    board, alone, default = (metrics[k] for k in ("out_of_fold", "mask_alone", "default"))
+    assert isinstance(board, dict) and isinstance(alone, dict) and isinstance(default, str)
     if default == "empty":
         print(
             "No policy beats the all-empty submission out of fold, so the default speaks no mask."
         )
-    metrics["default"] = default
     files.write_json(settings.run / "metrics.json", metrics)
-    alone = metrics["mask_alone"]
-    assert isinstance(alone, dict)
-    rows = with_truth(settings.run)
-    outlines.write(settings.run, rows, rules[default], alone["at_probability"])
+    level = alone[gate.source(default)]["at_probability"]
+    outlines.write(settings.run, with_truth(settings.run), rules[default], level)
     content = {"default": default, "rules": {name: rule.to_json() for name, rule in rules.items()}}
     files.write_json(settings.run / "gate.json", content)
     best = scores.Estimate(**board[default]["dice"])

@@ -1,4 +1,4 @@
-"""What the report shows of the U-Net: its mask where the truth is known, and whether it is spoken.
+"""What the report shows of the masks: each one drawn, where the truth is known, spoken or not.
 
 The report lies upstream and knows no network, so the masks wait for it in a table,
 RUN/cnn/outlines.csv, one row an image:
@@ -28,7 +28,7 @@ from scipy.special import logit
 from baseline import gate
 from baseline.gate import LEVELS, Evidence, Rule
 from cnn import masks
-from cnn.predict import stream_maps
+from cnn.sources import stream
 from features import command, files, rle
 
 
@@ -50,11 +50,11 @@ def write(run: Path, rows: pd.DataFrame, rule: Rule, best_level: float) -> None:
     if rule.policy == "empty":
         level = int(np.abs(LEVELS / 255 - best_level).argmin())
     found = []
-    images = zip(rows.to_dict("records"), stream_maps(run, rows["id"].tolist()), strict=True)
-    for row, probability in command.progress(images, "outlining", total=len(rows)):
+    images = zip(rows.to_dict("records"), stream(run, rows), strict=True)
+    for row, maps in command.progress(images, "outlining", total=len(rows)):
         shape = (int(row["rows"]), int(row["columns"]))
         truth = rle.decode(row["mask"], shape)
-        levels = masks.to_original(probability, shape)
+        levels = maps[gate.source(rule.policy)]
         top, area, dice = masks.measure(levels, truth)
         odds = logit(np.clip(float(row["probability"]), 1e-6, 1 - 1e-6))
         one = Evidence(

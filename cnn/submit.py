@@ -14,7 +14,7 @@ import tyro
 
 from baseline import gate, scores
 from cnn import evaluate, masks
-from cnn.predict import stream_maps
+from cnn.sources import stream
 from features import command, files, layouts, rle
 from features.files import UserError
 from features.layouts import ID, MASK
@@ -67,17 +67,15 @@ def codes(run: Path, policy: str | None) -> Iterator[tuple[str, str]]:
     rule = gate.from_json(content["rules"][chosen])
     rows = evaluate.read_sized(run, "test")
     rows["mask"] = pd.NA  # the rule must not know a truth
-    evidence = evaluate.collect(run, rows, "weighing test images")
+    source = gate.source(rule.policy)
+    evidence = evaluate.collect(run, rows, "weighing test images")[source]
     speaks = gate.speaks(rule, evidence)
     for image_id in rows["id"][~speaks]:
         yield str(image_id), rle.EMPTY
     spoken = rows[speaks]
-    ids = spoken["id"].tolist()
-    shapes = zip(spoken["rows"].tolist(), spoken["columns"].tolist(), strict=True)
-    drawn = zip(ids, shapes, stream_maps(run, ids), strict=True)
-    for image_id, shape, probability in command.progress(drawn, "drawing masks", len(ids)):
-        levels = masks.to_original(probability, shape)
-        yield image_id, rle.encode(masks.cut(levels, rule.mask_level))
+    drawn = zip(spoken["id"].tolist(), stream(run, spoken), strict=True)
+    for image_id, maps in command.progress(drawn, "drawing masks", len(spoken)):
+        yield image_id, rle.encode(masks.cut(maps[source], rule.mask_level))
 
 
 def write(settings: Write) -> None:

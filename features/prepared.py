@@ -105,8 +105,14 @@ def working_size(pixels: Image) -> Image:
     factor = max(rows, columns) / SIDE
     if factor == 2 and rows % 2 == 0 and columns % 2 == 0:
         return halve(pixels)
-    shape = (max(round(rows / factor), 1), max(round(columns / factor), 1))
+    shape = working_shape((rows, columns))
     return resize(pixels, shape, order=1, anti_aliasing=factor > 1).astype(np.float32)
+
+
+def working_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of an image of this shape at the working size."""
+    factor = max(shape) / SIDE
+    return max(round(shape[0] / factor), 1), max(round(shape[1] / factor), 1)
 
 
 def grow(fields: lungs.LungFields, reach: float) -> lungs.LungFields:

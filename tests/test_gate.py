@@ -117,3 +117,53 @@ def test_rules_survive_json(four):
         assert gate.from_json(rule.to_json()) == rule
     with pytest.raises(UserError, match=r"gate\.json"):
         gate.from_json({"policy": "unet"})
+
+
+def test_the_expected_rule_speaks_where_the_metric_pays():
+    """With weights known by hand: speaks exactly where p > 1 / (1 + d)."""
+    rng = np.random.default_rng(0)
+    odds = rng.normal(0, 2, 200)
+    found = evidence(odds, np.full(200, 0.5), np.zeros(200))
+    dice = 0.3
+    rule = Rule("expected", cutoff=0.0, weights=(0, 1, 0, 0), dice_weights=(dice, 0, 0, 0))
+    p = 1 / (1 + np.exp(-odds))
+    np.testing.assert_array_equal(gate.speaks(rule, found), p > 1 / (1 + dice))
+
+
+def test_the_expected_rule_learns_that_bad_masks_do_not_pay():
+    rng = np.random.default_rng(1)
+    positive = (rng.random(300) < 0.4).astype(float)
+    odds = np.where(positive == 1, 1.0, -1.0) + rng.normal(0, 1, 300)
+    good = evidence(odds, 0.8 * positive, positive)
+    bad = evidence(odds, 0.05 * positive, positive)
+    spoken = {
+        name: gate.speaks(gate.choose("expected", e), e).mean()
+        for name, e in (("good", good), ("bad", bad))
+    }
+    assert spoken["good"] > 0.3
+    assert spoken["bad"] < spoken["good"] / 2
+
+
+def test_choosing_the_policy_inside_knows_nothing_of_the_fold():
+    rng = np.random.default_rng(2)
+    n = 60
+    positive = (rng.random(n) < 0.5).astype(float)
+    odds = np.where(positive == 1, 1.5, -1.5) + rng.normal(0, 1, n)
+    one = evidence(odds, 0.7 * positive, positive)
+    folds = np.arange(n) % 3
+    found = gate.nested_default({"unet": one, "evidence": one, "joint": one}, folds)
+    # All-empty earns the share of negatives; a good mask and a good verdict earn more.
+    assert found.mean() > (positive == 0).mean() + 0.1
+    other = Evidence(**{**vars(one), "dice": one.dice.copy()})
+    other.dice[folds == 0] = 0.0
+    changed = gate.nested_default({"unet": other, "evidence": other, "joint": other}, folds)
+    own = folds == 0
+    spoken = (found[own] > 0) & (positive[own] == 1)
+    # What fold 0's masks are worth changes what is earned there, not what is chosen for it.
+    assert spoken.any() and not changed[own][spoken].any()
+    np.testing.assert_array_equal(changed[own][~spoken], found[own][~spoken])
+
+
+def test_a_rule_survives_json_whole():
+    rule = Rule("expected", 3, 3, 0.0, 0.0, (1.0, 2.0, 3.0, 4.0), (0.1, 0.2, 0.3, 0.4))
+    assert gate.from_json(rule.to_json()) == rule

@@ -1,0 +1,94 @@
+"""The evidence map of each image, read back and painted at the X-ray's own size."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import files
+from features.cells import SIZE
+from features.prepared import working_shape
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The evidence map of one image.
+
+    Parameters
+    ----------
+    rows, columns : (n,) arrays of int
+        Places of the lungs' cells on their grid.
+    probability : (n,) array of float32 in [0, 1]
+        Probability that the air of a pneumothorax lies in each.
+    """
+
+    rows: NDArray[np.integer]
+    columns: NDArray[np.integer]
+    probability: NDArray[np.float32]
+
+
+def read(run: Path) -> dict[str, Heat]:
+    """Maps of all images of a run by id, each by the judge that did not see it.
+
+    Images that no judge saw get the mean of all.
+
+    Raises
+    ------
+    UserError
+        If the evidence was not learned yet.
+    """
+    table = files.read_table(run / "evidence" / "map.parquet")
+    table["id"] = table["id"].astype(str)
+    judges = table["judge"].max() + 1
+    found = {}
+    for name, rows in table.groupby("id", sort=False):
+        # The judges of an image list its cells in the same order.
+        count = rows["judge"].nunique()
+        if count not in (1, judges):
+            raise files.UserError(
+                f"{run / 'evidence' / 'map.parquet'}: {name} was judged by {count} of {judges} "
+                "judges; delete the file and run make again."
+            )
+        one = rows[: len(rows) // count]
+        mean = rows["probability"].to_numpy().reshape(count, -1).mean(axis=0)
+        found[str(name)] = Heat(one["row"].to_numpy(), one["column"].to_numpy(), mean)
+    return found
+
+
+# An X-ray whose lungs are too small for a cell.
+NONE = Heat(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32))
+
+
+def paint(heat: Heat, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Paint a map at the X-ray's own size, interpolated between the middles of cells.
+
+    Parameters
+    ----------
+    heat : Heat
+    shape : (int, int)
+        Rows and columns of the X-ray.
+
+    Returns
+    -------
+    (rows, columns) array of float32 in [0, 1]
+        0 where less than half of what is interpolated is lung.
+    """
+    working = working_shape(shape)
+    grid = working[0] // SIZE, working[1] // SIZE
+    values, lung = np.zeros((2, *grid), np.float32)
+    values[heat.rows, heat.columns] = heat.probability
+    lung[heat.rows, heat.columns] = 1
+    down, across = (
+        _between(size, small / SIZE, count)
+        for size, small, count in zip(shape, working, grid, strict=True)
+    )
+    share = down @ lung @ across.T
+    return np.where(share >= 0.5, down @ values @ across.T / np.maximum(share, 0.5), 0)
+
+
+def _between(size: int, length: float, count: int) -> NDArray[np.float32]:
+    """Weights of `count` cells for each of `size` pixels; `length` cells span the pixels."""
+    place = (np.arange(size) + 0.5) * length / size - 0.5
+    place = np.clip(place, 0, count - 1)
+    return np.maximum(1 - np.abs(place[:, None] - np.arange(count)), 0).astype(np.float32)
