@@ -155,7 +155,7 @@ $(RUN)/baseline/scrutiny.json: $(BASELINE) baseline/scrutiny.py baseline/ablatio
 	$(PY) -m baseline.scrutiny --run $(RUN) --seed $(SEED)
 
 faithfulness: $(RUN)/baseline/faithfulness.json ## whether the reasons point at the air, matter and hold still
-$(RUN)/baseline/faithfulness.json: $(BASELINE) baseline/faithfulness.py baseline/explain.py | $(ENV)
+$(RUN)/baseline/faithfulness.json: $(BASELINE) baseline/faithfulness.py baseline/attributions.py | $(ENV)
 	$(PY) -m baseline.faithfulness --run $(RUN) --seed $(SEED)
 
 GATE := $(addprefix $(RUN)/,gate.json metrics.json cnn/outlines.csv)
@@ -167,7 +167,7 @@ JUDGED += $(wildcard $(RUN)/baseline/scrutiny.json $(RUN)/baseline/faithfulness.
 JUDGED += $(if $(filter submission gate,$(MAKECMDGOALS)),$(GATE))
 JUDGED += $(shell [ $(RUN)/cnn/outlines.csv -nt $(RUN)/report/index.html ] && echo FORCE)
 $(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) $(wildcard baseline/templates/*) \
-		$(addprefix baseline/,explain.py reasons.py painting.py cases.py gallery.py inputs.py plots.py \
+		$(addprefix baseline/,attributions.py tree_shap.py reasons.py painting.py cases.py gallery.py inputs.py plots.py \
 		findings.py card.py page.py report.py) | $(ENV)
 	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)
 

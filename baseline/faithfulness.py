@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from baseline import explain, painting, scores
+from baseline import attributions, painting, scores
 from baseline.classifier import load, raw_scores
 from baseline.inputs import Inputs, ranking, read_inputs
 from baseline.scores import Estimate
@@ -53,7 +53,7 @@ def point(evidence: pd.Series, zones: Zones, mask: Mask) -> dict[str, float]:
     Parameters
     ----------
     evidence : Series
-        Evidence by place, in log-odds: a row of `explain.evidence`.
+        Evidence by place, in log-odds: a row of `attributions.evidence`.
     zones : Zones
     mask : (h, w) array of bool
         True pneumothorax, of the zones' shape.
@@ -107,7 +107,7 @@ def pointing(found: Inputs, jobs: int) -> tuple[pd.DataFrame, NDArray[np.object_
         & (predicted["label"] > 0.5)
         & (predicted["probability"] >= 0.5)
     ).to_numpy()
-    evidence = explain.evidence(found.explanation, found.right)[chosen]
+    evidence = attributions.evidence(found.explanation, found.right)[chosen]
     studies = found.dataset.loc[evidence.index]
     orders = [
         Order(study["path"], (int(study["rows"]), int(study["columns"])), study["mask"], row)
@@ -209,9 +209,9 @@ def stability(found: Inputs, boosters: list[lgb.Booster]) -> dict[str, Floats]:
     table, right = found.table[known], found.right[known]
     places, families = [], []
     for booster in command.progress(boosters, "comparing models", unit="models"):
-        one = explain.explain([booster], table, np.zeros(len(table), int))
-        places.append(explain.evidence(one, right))
-        families.append(explain.sums(one, "family"))
+        one = attributions.explain([booster], table, np.zeros(len(table), int))
+        places.append(attributions.evidence(one, right))
+        families.append(attributions.sums(one, "family"))
     return {"place": agreement(places), "family": agreement(families)}
 
 

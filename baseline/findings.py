@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from baseline import cases, explain
+from baseline import attributions, cases
 from baseline.inputs import Inputs
 from baseline.scores import Estimate
 from features import registry
@@ -112,7 +112,7 @@ def top_measures(inputs: Inputs) -> list[dict[str, Any]]:
     """The measures that move the verdict most, with what high values of each speak for."""
     explanation = inputs.explanation
     rows = []
-    for name, mean in explain.importance(explanation).head(TOP_MEASURES).items():
+    for name, mean in attributions.importance(explanation).head(TOP_MEASURES).items():
         values = explanation.values[:, explanation.names.index(str(name))]
         feature = inputs.table[str(name)].to_numpy()
         # A constant has no rank correlation.

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline import painting
-from baseline.explain import PLACES
+from baseline.attributions import PLACES
 from baseline.painting import Region
 from baseline.reasons import Case, Reason, family_in_words, label, sentences
 from features import images, registry, rle

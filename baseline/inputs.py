@@ -13,10 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from baseline import calibrate, explain
+from baseline import attributions, calibrate
+from baseline.attributions import Explanation
 from baseline.calibrate import Calibration
 from baseline.classifier import load
-from baseline.explain import Explanation
 from baseline.reasons import Case, percentiles
 from baseline.train import read_predictions
 from features import files
@@ -47,7 +47,7 @@ class Inputs:
     explanation : Explanation
         SHAP values of the same images in the same order.
     right : (n, m) array
-        Share of the right lung in each feature, from `explain.right_shares`.
+        Share of the right lung in each feature, from `attributions.right_shares`.
     """
 
     dataset: pd.DataFrame
@@ -84,13 +84,13 @@ def read_inputs(run: Path) -> Inputs:
         )
     table = table.loc[predicted["id"]]
     boosters = [load(run / "baseline" / f"fold{k}.txt") for k in range(oof["fold"].max() + 1)]
-    explanation = explain.explain(boosters, table, predicted["fold"].to_numpy())
+    explanation = attributions.explain(boosters, table, predicted["fold"].to_numpy())
     calibrations = read_calibrations(run, oof)
     _check_fresh(run, predicted, explanation, calibrations)
     truth_path = run / "truth.parquet"
     truth = files.read_table(truth_path) if truth_path.exists() else None
     training = table[(predicted["fold"] >= 0).to_numpy()]
-    right = explain.right_shares(explanation.names, table, training)
+    right = attributions.right_shares(explanation.names, table, training)
     return Inputs(dataset, table, predicted, metrics, truth, calibrations, explanation, right)
 
 
@@ -113,7 +113,7 @@ def read_judgement(run: Path, stage: str, predicted: pd.DataFrame) -> dict[str, 
         return None
     found: dict[str, Any] = files.read_json(path)
     # A file without that figure is an older version's; what is not a number is near to none.
-    if not abs(found.get("judged_auc", np.nan) - ranking(predicted)) <= explain.TOLERANCE:
+    if not abs(found.get("judged_auc", np.nan) - ranking(predicted)) <= attributions.TOLERANCE:
         raise UserError(f"{path}: it judged other predictions; run `make {stage}` again.")
     return found
 
@@ -140,7 +140,7 @@ def _check_fresh(
     gap = np.abs(explanation.scores - raw)
     calibrated = [calibrations[f](np.array(r)) for f, r in zip(predicted["fold"], raw, strict=True)]
     gap = np.maximum(gap, np.abs(np.array(calibrated) - predicted["probability"]))
-    if gap.max() > explain.TOLERANCE:
+    if gap.max() > attributions.TOLERANCE:
         raise UserError(
             f"{run / 'baseline'}: the prediction of {predicted['id'][int(gap.argmax())]} is not "
             "that of the saved models; run `make baseline` again."

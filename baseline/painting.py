@@ -52,7 +52,7 @@ def regions(zones: Zones, evidence: pd.Series) -> list[Region]:
     ----------
     zones : Zones
     evidence : Series
-        Evidence by zone, in log-odds: a row of `explain.evidence`.
+        Evidence by zone, in log-odds: a row of `attributions.evidence`.
     """
     maps = zones.labels
     code = np.zeros(maps[0].shape, np.int64)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import roc_curve
 
-from baseline.explain import Explanation, importance, shap_module
+from baseline.attributions import Explanation, importance, shap_module
 from baseline.reasons import label
 from features import registry
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from baseline.attributions import PLACES, parts
 from baseline.calibrate import Calibration
-from baseline.explain import PLACES, parts
 from features import registry
 from features.zones import ZONES
 
@@ -75,7 +75,7 @@ class Case:
     percentiles : (m,) array
         Where each feature lies among the training images, 0 to 100.
     right : (m,) array
-        Share of each feature that the right lung answers for, from `explain.right_shares`.
+        Share of each feature that the right lung answers for, from `attributions.right_shares`.
     calibration : Calibration
         Turns the raw score into the probability.
     """
@@ -97,7 +97,7 @@ class Case:
         return float(self.calibration(np.array(self.score - without)))
 
     def within(self, place: str) -> Floats:
-        """SHAP values as far as they belong to one of `explain.PLACES`, shape (m,)."""
+        """SHAP values as far as they belong to one of `attributions.PLACES`, shape (m,)."""
         return self.shap * parts(self.names, self.right, place)
 
 

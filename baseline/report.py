@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from baseline import card, cases, explain, findings, gallery, page, plots
+from baseline import attributions, card, cases, findings, gallery, page, plots
 from baseline.inputs import Inputs, make_cases, read_inputs, read_judgement
 from baseline.reasons import family_in_words
 from features import command, files, parallel, registry, rle
@@ -51,7 +51,7 @@ def read_outlines(run: Path, predicted: pd.DataFrame) -> tuple[pd.DataFrame | No
     table = pd.read_csv(path, dtype={"id": str, "mask": str}, keep_default_na=False)
     table = table.set_index("id")
     now = predicted.set_index("id")["probability"].reindex(table.index)
-    if (now - table["probability"]).abs().max() <= explain.TOLERANCE:
+    if (now - table["probability"]).abs().max() <= attributions.TOLERANCE:
         return table, "fresh"
     return table.assign(spoken=None), "stale"
 
@@ -142,8 +142,8 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     judged = judgements(settings.run, inputs)
     facts = card.facts(settings.run, inputs)
     held = {name for name, value in judged.items() if value is not None}
-    evidence = explain.evidence(inputs.explanation, inputs.right)
-    families = explain.sums(inputs.explanation, "family")
+    evidence = attributions.evidence(inputs.explanation, inputs.right)
+    families = attributions.sums(inputs.explanation, "family")
     return judged | {
         "facts": facts,
         "scores": findings.scoreboard(inputs.metrics),

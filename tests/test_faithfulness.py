@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from baseline import explain, faithfulness
+from baseline import attributions, faithfulness
 from features.lungs import LungFields
 from features.zones import NAMES, build
 
@@ -19,7 +19,7 @@ def zones():
 
 
 def evidence(**values: float) -> pd.Series:
-    return pd.Series({place: values.get(place, 0.0) for place in explain.PLACES})
+    return pd.Series({place: values.get(place, 0.0) for place in attributions.PLACES})
 
 
 def test_pointing_at_the_cell_that_holds_the_air(zones):
@@ -58,7 +58,7 @@ def learned():
 
 def test_deleting_what_matters_moves_the_score_more(learned):
     booster, table = learned
-    _, values = explain.values_of(booster, table)
+    _, values = attributions.values_of(booster, table)
     top, random = faithfulness.deletion(
         booster, table, values, table.median(), np.random.default_rng(0)
     )

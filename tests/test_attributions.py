@@ -4,11 +4,13 @@ import re
 from itertools import combinations
 from math import exp, factorial
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
+import shap
 
-from baseline import explain, reasons
+from baseline import attributions, reasons, tree_shap
 from baseline.calibrate import Calibration
 from baseline.classifier import Verdict, raw_scores
 from features.files import UserError
@@ -72,7 +74,7 @@ def brute_force(booster, row: np.ndarray) -> np.ndarray:
 def test_values_are_shapley_values_by_definition():
     booster = fit(rounds=4).booster_
     table = make(3, seed=9)[0]
-    base, values = explain.values_of(booster, table)
+    base, values = attributions.values_of(booster, table)
     # LightGBM compares in double precision what the table holds in single.
     for row, found in zip(table.to_numpy(float), values, strict=True):
         np.testing.assert_allclose(found, brute_force(booster, row), atol=1e-9)
@@ -81,16 +83,60 @@ def test_values_are_shapley_values_by_definition():
     assert base == pytest.approx(nothing, abs=1e-9)
 
 
+def trees_of(leaves: int, rounds: int = 40, images: int = 200) -> lgb.Booster:
+    """Trees whose paths ask the same features again and again: five features, many splits."""
+    table, labels = make(images, 2)
+    labels = np.random.default_rng(0).permutation(labels)
+    model = Verdict(rounds=rounds, feature_share=0.8, leaf_size=2, leaves=leaves, l2=0.1)
+    return model.fit(table, labels).booster_
+
+
+@pytest.mark.parametrize("leaves", [2, 5, 8, tree_shap.MOST_LEAVES, tree_shap.MOST_LEAVES + 4])
+@pytest.mark.parametrize("images", [1, tree_shap.FEWEST_IMAGES + 50])
+def test_values_are_those_of_the_shap_package(leaves, images):
+    booster, table = trees_of(leaves), make(images, seed=8)[0].astype(float)
+    if leaves > 2:
+        assert tree_shap.read_trees(booster).leaves.max() == leaves
+    # A value that lies exactly on a threshold goes left.
+    table.iloc[0] = tree_shap.read_trees(booster).threshold[0]
+    explainer = shap.TreeExplainer(booster)
+    expected = explainer.shap_values(table)
+    base, found = tree_shap.shap_values(booster, table.to_numpy())
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert base == pytest.approx(float(explainer.expected_value), abs=1e-12)
+    gap = np.abs(base + found.sum(axis=1) - raw_scores(booster, table)).max()
+    assert gap < attributions.TOLERANCE
+
+
+def test_a_tree_that_could_not_split_is_part_of_the_base():
+    table, labels = make(200, 2)
+    booster = Verdict(rounds=3, leaf_size=150).fit(table, labels).booster_
+    assert set(tree_shap.read_trees(booster).leaves) == {1}
+    base, found = tree_shap.shap_values(booster, table.to_numpy())
+    assert not found.any()
+    np.testing.assert_allclose(raw_scores(booster, table), base, atol=1e-12)
+
+
+def test_trees_that_are_not_understood_are_refused():
+    table, kinds = make(200, 2)[0], np.arange(200) % 3
+    data = lgb.Dataset(
+        table.assign(**{NAMES[4]: kinds}), kinds == 1, categorical_feature=[NAMES[4]]
+    )
+    booster = lgb.train({"verbosity": -1, "min_data_per_group": 1}, data, 5)
+    with pytest.raises(ValueError, match="only trees with numerical splits"):
+        tree_shap.read_trees(booster)
+
+
 def test_base_and_values_add_up_to_the_raw_score_of_the_models_that_judged():
     boosters = [fit(seed).booster_ for seed in range(3)]
     table = make(40, seed=7)[0]
     folds = np.arange(40) % 4 - 1
-    found = explain.explain(boosters, table, folds)
+    found = attributions.explain(boosters, table, folds)
     raw = np.stack([raw_scores(booster, table) for booster in boosters])
     expected = np.where(folds < 0, raw.mean(axis=0), raw[folds, np.arange(40)])
-    np.testing.assert_allclose(found.scores, expected, atol=explain.TOLERANCE)
+    np.testing.assert_allclose(found.scores, expected, atol=attributions.TOLERANCE)
     # A deployed image's values are the mean of the folds', feature by feature.
-    each = np.stack([explain.values_of(booster, table)[1] for booster in boosters])
+    each = np.stack([attributions.values_of(booster, table)[1] for booster in boosters])
     np.testing.assert_allclose(found.values[folds < 0], each.mean(axis=0)[folds < 0], atol=1e-12)
 
 
@@ -98,32 +144,32 @@ def test_columns_are_matched_by_name_and_a_missing_one_is_refused():
     booster, table = fit().booster_, make(5)[0]
     shuffled = table[list(NAMES[::-1])]
     np.testing.assert_array_equal(
-        explain.values_of(booster, table)[1], explain.values_of(booster, shuffled)[1]
+        attributions.values_of(booster, table)[1], attributions.values_of(booster, shuffled)[1]
     )
     with pytest.raises(UserError, match=r"glcm\.left_apex\.contrast_d1' is missing"):
-        explain.values_of(booster, table.drop(columns=NAMES[3]))
+        attributions.values_of(booster, table.drop(columns=NAMES[3]))
 
 
-def made_up(values: list[list[float]]) -> explain.Explanation:
+def made_up(values: list[list[float]]) -> attributions.Explanation:
     ids = np.array([f"i{k}" for k in range(len(values))], object)
-    return explain.Explanation(ids, NAMES, np.full(len(values), -1.0), np.array(values, float))
+    return attributions.Explanation(ids, NAMES, np.full(len(values), -1.0), np.array(values, float))
 
 
 def test_sums_are_those_counted_by_hand():
     found = made_up([[1, 2, 4, 8, 16]])
-    family = explain.sums(found, "family").loc["i0"]
+    family = attributions.sums(found, "family").loc["i0"]
     assert family.to_dict() == {"firstorder": 3, "asymmetry": 4, "glcm": 8, "shape": 16}
-    zone = explain.sums(found, "zone").loc["i0"]
+    zone = attributions.sums(found, "zone").loc["i0"]
     assert zone.to_dict() == {"right_rim": 1, "left_rim": 2, "rim": 4, "left_apex": 8, "image": 16}
 
 
 def test_a_comparison_goes_to_the_side_that_is_out_of_the_ordinary():
     training = pd.DataFrame([[-1.0, 1, 2, 0, 0], [1.0, -1, 2, 0, 0]], columns=list(NAMES))
     table = pd.DataFrame([[3.0, -1, 4, 0, 0], [0.0, 0, 0, 0, 0]], columns=list(NAMES))
-    right = explain.right_shares(NAMES, table, training)
+    right = attributions.right_shares(NAMES, table, training)
     # The median of both sides is 0: the right lies 3 from it, the left 1.
     np.testing.assert_allclose(right, [[1, 0, 0.75, 0, 0.5], [1, 0, 0.5, 0, 0.5]])
-    evidence = explain.evidence(made_up([[1, 2, 4, 8, 16]] * 2), right)
+    evidence = attributions.evidence(made_up([[1, 2, 4, 8, 16]] * 2), right)
     first = evidence.loc["i0"]
     assert first[first != 0].to_dict() == {
         "right_rim": 1 + 3, "left_rim": 2 + 1, "left_apex": 8, "image": 16,
@@ -132,16 +178,16 @@ def test_a_comparison_goes_to_the_side_that_is_out_of_the_ordinary():
 
 def test_evidence_and_sums_lose_nothing():
     table = make(30, seed=3)[0]
-    found = explain.explain([fit().booster_], table, np.zeros(30, int))
-    right = explain.right_shares(NAMES, table, make(50, seed=4)[0])
+    found = attributions.explain([fit().booster_], table, np.zeros(30, int))
+    right = attributions.right_shares(NAMES, table, make(50, seed=4)[0])
     moved = found.scores - found.base
-    for parts in (*(explain.sums(found, by) for by in ("family", "zone", "measure")),):
+    for parts in (*(attributions.sums(found, by) for by in ("family", "zone", "measure")),):
         np.testing.assert_allclose(parts.sum(axis=1), moved, atol=1e-12)
-    np.testing.assert_allclose(explain.evidence(found, right).sum(axis=1), moved, atol=1e-12)
+    np.testing.assert_allclose(attributions.evidence(found, right).sum(axis=1), moved, atol=1e-12)
 
 
 def test_importance_is_ordered_and_stable():
-    found = explain.importance(made_up([[1, -3, 0, 0, 2], [1, 3, 0, 0, -2]]))
+    found = attributions.importance(made_up([[1, -3, 0, 0, 2], [1, 3, 0, 0, -2]]))
     assert found.to_dict() == dict(zip([NAMES[k] for k in (1, 4, 0, 2, 3)], [3, 2, 1, 0, 0]))  # noqa: B905
     assert list(found) == [3, 2, 1, 0, 0]
 
