@@ -33,10 +33,13 @@ endif
 endif
 endif
 # Cases in the report; further options of a stage, e.g. CNN_OPTIONS='--epochs 50' or
-# FEATURES_OPTIONS='--families firstorder pleura'.
+# FEATURES_OPTIONS='--families firstorder pleura' or BASELINE_OPTIONS='--settings tuned.json'.
 CASES ?= 12
 FEATURES_OPTIONS ?=
+BASELINE_OPTIONS ?=
 CNN_OPTIONS ?=
+# Settings that `make tune` tries in all.
+TRIALS ?= 40
 
 ifneq ($(words x$(DATA)x$(RUN)x),1)
 $(error DATA and RUN: a space in a folder's name cannot be used with make; rename or link the folder)
@@ -48,7 +51,8 @@ SETTINGS := $(RUN)/.settings
 FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 
 # --- environment -----------------------------------------------------------------------------
-.PHONY: help env demo dataset features cells evidence baseline ablation scrutiny faithfulness report cnn gate submission \
+.PHONY: help env demo dataset features cells evidence baseline tune ablation scrutiny faithfulness report \
+	cnn gate submission \
 	test check format lock clean
 
 help: ## show this help
@@ -99,7 +103,7 @@ $(SETTINGS)/dataset: FORCE
 $(SETTINGS)/features: FORCE
 	$(call settings,$(FEATURES_OPTIONS))
 $(SETTINGS)/baseline: FORCE
-	$(call settings,SEED=$(SEED))
+	$(call settings,SEED=$(SEED)$(if $(BASELINE_OPTIONS), $(BASELINE_OPTIONS)))
 $(SETTINGS)/cnn: FORCE
 	$(call settings,PROFILE=$(PROFILE) SEED=$(SEED) $(CNN_OPTIONS))
 $(SETTINGS)/report: FORCE
@@ -143,8 +147,11 @@ BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibrati
 	$(FOLD_NUMBERS:%=fold%.txt))
 baseline: $(BASELINE) ## train the verdict: out-of-fold probabilities, calibration, AUC
 $(BASELINE) &: $(RUN)/features.parquet $(EVIDENCE) $(SETTINGS)/baseline \
-		$(addprefix baseline/,train.py classifier.py calibrate.py scores.py) | $(ENV)
-	$(PY) -m baseline.train --run $(RUN) --seed $(SEED)
+		$(addprefix baseline/,train.py tables.py classifier.py calibrate.py scores.py) | $(ENV)
+	$(PY) -m baseline.train --run $(RUN) --seed $(SEED) $(BASELINE_OPTIONS)
+
+tune: $(RUN)/features.parquet | $(ENV) ## search for better training settings (TRIALS=40); goes on where it stopped
+	$(PY) -m baseline.tune --run $(RUN) --trials $(TRIALS)
 
 ablation: $(RUN)/ablation.csv ## weigh the feature families: each alone, and all but each
 $(RUN)/ablation.csv: $(RUN)/features.parquet baseline/ablation.py baseline/classifier.py | $(ENV)

@@ -10,16 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from baseline import scores
-from baseline.classifier import Verdict
-from baseline.train import Settings as Training
-from baseline.train import teaching
+from baseline import scores, tables
+from baseline.train import out_of_fold
 from features import command, files, registry
 from features.dataset import strata
 from features.folds import assign
-from features.table import read as read_features
 
 
 @dataclass(frozen=True)
@@ -58,25 +54,11 @@ def variants(table: pd.DataFrame, families: tuple[str, ...] = ()) -> dict[str, l
     return {line: names for line, names in lines.items() if names}
 
 
-def out_of_fold(
-    table: pd.DataFrame, rows: pd.DataFrame, fold: NDArray[np.integer], seed: int
-) -> NDArray[np.float64]:
-    """Log-odds of every teaching image from the model that saw neither it nor its patient."""
-    raw = np.empty(len(rows))
-    known = rows["label"].notna().to_numpy()
-    target = rows["target"].to_numpy(float)
-    weights = np.where(known, 1.0, Training.weak_weight)
-    for k in range(fold.max() + 1):
-        part = fold != k
-        model = Verdict(seed=seed + k).fit(table[part], target[part], weights[part])
-        raw[~part] = model.decision_function(table[~part])
-    return raw
-
-
 def ablate(settings: Settings) -> pd.DataFrame:
     """One row a line: number of features, AUC of every split on the true and on the weak labels."""
-    rows = teaching(files.read_table(settings.run / "dataset.parquet"))
-    table = read_features(settings.run).loc[rows["id"]]
+    dataset, table = tables.read(settings.run)
+    rows = tables.teaching(dataset)
+    table = table.loc[rows["id"]]
     label, weak = rows["label"].to_numpy(float), rows["weak"].to_numpy(float)
     known, soft = ~np.isnan(label), np.isnan(label) & ~np.isnan(weak)
     patients = rows["patient"].to_numpy(object)

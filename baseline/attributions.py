@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline import tree_shap
+from baseline import tables, tree_shap
 from baseline.classifier import raw_scores
 from features import registry
 from features.zones import NAMES, SIDES, ZONES
@@ -104,6 +104,22 @@ def values_of(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, Floats]
     return base, values
 
 
+def explain_model(booster: lgb.Booster, table: pd.DataFrame, fold: int) -> Explanation:
+    """Explain images by the model of one fold, whatever their own.
+
+    Parameters
+    ----------
+    booster : Booster
+    table : DataFrame
+        Feature table of the run, indexed by image id.
+    fold : int
+        The fold that is held out from the booster.
+    """
+    base, values = values_of(booster, tables.for_model(table, table.index, fold))
+    names = tuple(booster.feature_name())
+    return Explanation(table.index.to_numpy(object), names, np.full(len(table), base), values)
+
+
 def explain(
     boosters: list[lgb.Booster], table: pd.DataFrame, folds: NDArray[np.integer]
 ) -> Explanation:
@@ -124,9 +140,9 @@ def explain(
     for fold, booster in enumerate(boosters):
         for rows, weight in ((folds == fold, 1.0), (folds < 0, 1 / len(boosters))):
             if rows.any():
-                own_base, own = values_of(booster, table[rows])
-                base[rows] += weight * own_base
-                values[rows] += weight * own
+                own = explain_model(booster, table[rows], fold)
+                base[rows] += weight * own.base
+                values[rows] += weight * own.values
     return Explanation(table.index.to_numpy(object), names, base, values)
 
 

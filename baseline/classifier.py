@@ -4,6 +4,7 @@ Labels may be soft (probabilities from another classifier), so the loss is the c
 probability. Every tree sees a small random part of the features, since so many say nearly the same.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -15,9 +16,37 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from features import folds
 from features.files import UserError
 
 Floats = NDArray[np.float64]
+
+
+# Parts of the training images on which early stopping counts the rounds.
+INNER_FOLDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """What decides how a verdict is trained; the defaults were searched once, see the README."""
+
+    rounds: int = 1500
+    """Number of boosted trees; with early stopping, the most."""
+    patience: int = 0
+    """Stop after so many rounds without gain on left-out patients of the training images; 0 for a
+    fixed number of rounds."""
+    learning_rate: float = 0.03
+    """Shrinkage of each tree."""
+    leaves: int = 8
+    """Most leaves of a tree."""
+    leaf_size: int = 20
+    """Fewest images in a leaf."""
+    feature_share: float = 0.03
+    """Share of the features that each tree may use."""
+    row_share: float = 0.7
+    """Share of the images that each tree sees."""
+    l2: float = 5.0
+    """L2 penalty on leaf values."""
 
 
 class Verdict(ClassifierMixin, BaseEstimator):
@@ -25,36 +54,26 @@ class Verdict(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    rounds : int
-        Number of boosted trees.
-    learning_rate : float
-        Shrinkage of each tree.
-    leaves : int
-        Most leaves of a tree.
-    leaf_size : int
-        Fewest images in a leaf.
-    feature_share : float
-        Share of the features that each tree may use.
-    row_share : float
-        Share of the images that each tree sees.
-    l2 : float
-        L2 penalty on leaf values.
+    rounds, patience, learning_rate, leaves, leaf_size, feature_share, row_share, l2
+        See `Parameters`.
     seed : int
         Seed of the sampling.
     """
 
     def __init__(
         self,
-        rounds: int = 1500,
-        learning_rate: float = 0.03,
-        leaves: int = 8,
-        leaf_size: int = 20,
-        feature_share: float = 0.03,
-        row_share: float = 0.7,
-        l2: float = 5.0,
+        rounds: int = Parameters.rounds,
+        patience: int = Parameters.patience,
+        learning_rate: float = Parameters.learning_rate,
+        leaves: int = Parameters.leaves,
+        leaf_size: int = Parameters.leaf_size,
+        feature_share: float = Parameters.feature_share,
+        row_share: float = Parameters.row_share,
+        l2: float = Parameters.l2,
         seed: int = 0,
     ) -> None:
         self.rounds = rounds
+        self.patience = patience
         self.learning_rate = learning_rate
         self.leaves = leaves
         self.leaf_size = leaf_size
@@ -63,7 +82,13 @@ class Verdict(ClassifierMixin, BaseEstimator):
         self.l2 = l2
         self.seed = seed
 
-    def fit(self, X: pd.DataFrame, y: Floats, sample_weight: Floats | None = None) -> Self:
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: Floats,
+        sample_weight: Floats | None = None,
+        groups: NDArray[np.object_] | None = None,
+    ) -> Self:
         """Fit to a feature table.
 
         Parameters
@@ -74,6 +99,8 @@ class Verdict(ClassifierMixin, BaseEstimator):
             Labels, hard or soft.
         sample_weight : (n,) array, optional
             Weight of each image.
+        groups : (n,) array of str, optional
+            Patient of each image, for early stopping; each image is its own if missing.
 
         Raises
         ------
@@ -91,7 +118,19 @@ class Verdict(ClassifierMixin, BaseEstimator):
                 "labels: all images are of one class; a classifier needs images with and without "
                 "pneumothorax in every training part, so add images or use fewer folds."
             )
-        parameters = {
+        self.rounds_ = self.rounds
+        if self.patience > 0:
+            patients = np.arange(len(labels)).astype(object) if groups is None else groups
+            self.rounds_ = self._count_rounds(X, labels, weights, patients)
+        data = lgb.Dataset(X, label=labels, weight=weights, free_raw_data=True)
+        self.booster_ = lgb.train(self._parameters(), data, num_boost_round=self.rounds_)
+        self.feature_names_in_ = np.array(X.columns, dtype=object)
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def _parameters(self) -> dict[str, object]:
+        """The same in LightGBM's words."""
+        return {
             "objective": "cross_entropy",
             "learning_rate": self.learning_rate,
             "num_leaves": self.leaves,
@@ -106,11 +145,24 @@ class Verdict(ClassifierMixin, BaseEstimator):
             "force_col_wise": True,
             "verbosity": -1,
         }
-        data = lgb.Dataset(X, label=labels, weight=weights, free_raw_data=True)
-        self.booster_ = lgb.train(parameters, data, num_boost_round=self.rounds)
-        self.feature_names_in_ = np.array(X.columns, dtype=object)
-        self.classes_ = np.array([0, 1])
-        return self
+
+    def _count_rounds(
+        self, X: pd.DataFrame, labels: Floats, weights: Floats, patients: NDArray[np.object_]
+    ) -> int:
+        """Rounds after which the mean loss on left-out patients of the training images is least.
+
+        All images then teach the model for so many rounds.
+        """
+        fold = folds.assign((labels > 0.5).astype(int), patients, INNER_FOLDS, self.seed)
+        parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(INNER_FOLDS)]
+        history = lgb.cv(
+            self._parameters(),
+            lgb.Dataset(X, label=labels, weight=weights),
+            num_boost_round=self.rounds,
+            folds=parts,
+            callbacks=[lgb.early_stopping(self.patience, verbose=False)],
+        )
+        return len(history["valid cross_entropy-mean"])
 
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Log-odds of a pneumothorax, shape (n,)."""

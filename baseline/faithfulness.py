@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from baseline import attributions, painting, scores
+from baseline import attributions, painting, scores, tables
 from baseline.classifier import load, raw_scores
 from baseline.inputs import Inputs, ranking, read_inputs
 from baseline.scores import Estimate
@@ -170,13 +170,13 @@ def deletions(found: Inputs, boosters: list[lgb.Booster], seed: int) -> tuple[Fl
     """`deletion` on all truly labelled images, each by the model that had not seen it."""
     predicted, names = found.predicted, list(found.explanation.names)
     folds, known = predicted["fold"].to_numpy(), _known(predicted)
-    table = found.table[names]
     rng = np.random.default_rng(seed)
     top = np.zeros((len(predicted), len(DELETED)))
     random = np.zeros_like(top)
     judged = np.unique(folds[known]).tolist()
     for fold in command.progress(judged, "deleting measures", unit="folds"):
         rows = known & (folds == fold)
+        table = tables.for_model(found.table, found.table.index, fold)[names]
         median = table[(folds >= 0) & (folds != fold)].median()
         top[rows], random[rows] = deletion(
             boosters[fold], table[rows], found.explanation.values[rows], median, rng
@@ -208,8 +208,9 @@ def stability(found: Inputs, boosters: list[lgb.Booster]) -> dict[str, Floats]:
     known = _known(found.predicted)
     table, right = found.table[known], found.right[known]
     places, families = [], []
-    for booster in command.progress(boosters, "comparing models", unit="models"):
-        one = attributions.explain([booster], table, np.zeros(len(table), int))
+    each = enumerate(command.progress(boosters, "comparing models", unit="models"))
+    for fold, booster in each:
+        one = attributions.explain_model(booster, table, fold)
         places.append(attributions.evidence(one, right))
         families.append(attributions.sums(one, "family"))
     return {"place": agreement(places), "family": agreement(families)}

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from baseline import attributions, calibrate
+from baseline import attributions, calibrate, tables
 from baseline.attributions import Explanation
 from baseline.calibrate import Calibration
 from baseline.classifier import load
@@ -153,11 +153,12 @@ def make_cases(inputs: Inputs, rows: list[int]) -> list[Case]:
     An image is compared with those that taught the models judging it.
     """
     names = inputs.explanation.names
-    features = inputs.table[list(names)].to_numpy()
     folds = inputs.predicted["fold"].to_numpy()
     ranks = np.empty((len(rows), len(names)))
     for fold in np.unique(folds[rows]):
         own = np.flatnonzero(folds[rows] == fold)
+        seen = tables.for_model(inputs.table, inputs.table.index, int(fold))
+        features = seen[list(names)].to_numpy()
         teachers = features[(folds >= 0) & (folds != fold)]
         ranks[own] = percentiles(teachers, features[np.array(rows)[own]])
     return [

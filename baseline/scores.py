@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 Floats = NDArray[np.float64]
 REPLICATES = 1000
@@ -39,10 +38,32 @@ def dice(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
 
 
 def auc(labels: Floats, scores: Floats) -> float:
-    """Area under the ROC curve; NaN where only one class is present."""
-    if len(np.unique(labels)) < 2:
+    """Area under the ROC curve: the share of pairs that are ordered rightly, ties counted by half.
+
+    NaN where only one class is present. A hundred times faster than scikit-learn's, since a
+    bootstrap asks for it a thousand times.
+    """
+    positive, negative = scores[labels > 0.5], np.sort(scores[labels <= 0.5])
+    if not len(positive) or not len(negative):
         return float("nan")
-    return float(roc_auc_score(labels, scores))
+    below = np.searchsorted(negative, positive, "left").sum()
+    upto = np.searchsorted(negative, positive, "right").sum()
+    return float(below + upto) / (2 * len(positive) * len(negative))
+
+
+def average_precision(labels: Floats, scores: Floats) -> float:
+    """Mean precision over the positives, each at its own threshold; NaN without positives.
+
+    As scikit-learn's, but fast enough for a bootstrap.
+    """
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(labels[order] > 0.5)
+    if not len(hits) or not hits[-1]:
+        return float("nan")
+    # Equal scores pass a threshold together.
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(hits) - 1)
+    gained = np.diff(hits[last], prepend=0)
+    return float((gained * hits[last] / (last + 1)).sum() / hits[-1])
 
 
 def bootstrap(
@@ -100,10 +121,8 @@ def verdict(
     """
     measures: dict[str, Callable[[Floats, Floats], float]] = {
         "auc": auc,
-        "average_precision": lambda y, p: (
-            float(average_precision_score(y, p)) if y.any() else float("nan")
-        ),
-        "brier": lambda y, p: float(brier_score_loss(y, p)),
+        "average_precision": average_precision,
+        "brier": lambda y, p: float(np.mean((p - y) ** 2)),
     }
 
     def estimate(measure: Callable[[Floats, Floats], float]) -> Estimate:

@@ -14,13 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from baseline import scores
-from baseline.ablation import out_of_fold
+from baseline import scores, tables
 from baseline.inputs import ranking
 from baseline.scores import Estimate
-from baseline.train import read_predictions, teaching
+from baseline.train import Training, out_of_fold, read_predictions, trained_with
 from features import command, files, rle
-from features.table import read as read_features
 
 Floats = NDArray[np.float64]
 
@@ -71,9 +69,16 @@ def shortcuts(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame
 
 
 def scoreboard(
-    table: pd.DataFrame, rows: pd.DataFrame, raw: Floats, seed: int
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    raw: Floats,
+    seed: int,
+    training: Training | None = None,
 ) -> list[dict[str, Any]]:
-    """AUC of the verdict, of each shortcut and of permuted labels, on the same folds."""
+    """AUC of the verdict, of each shortcut and of permuted labels, on the same folds.
+
+    All are trained with the same settings, the defaults if not given.
+    """
     fold = rows["fold"].to_numpy()
     known = rows["label"].notna().to_numpy()
     labels = rows["label"].to_numpy(float)[known]
@@ -87,11 +92,13 @@ def scoreboard(
     lines = [line("the verdict", raw)]
     tried = shortcuts(table, rows).items()
     for name, part in command.progress(tried, "training on shortcuts", unit="shortcuts"):
-        lines.append(line(f"{name} alone", out_of_fold(part, rows, fold, seed)))
-    return [*lines, {"name": PERMUTED, "auc": asdict(permuted(table, rows, seed))}]
+        lines.append(line(f"{name} alone", out_of_fold(part, rows, fold, seed, training)))
+    return [*lines, {"name": PERMUTED, "auc": asdict(permuted(table, rows, seed, training))}]
 
 
-def permuted(table: pd.DataFrame, rows: pd.DataFrame, seed: int) -> Estimate:
+def permuted(
+    table: pd.DataFrame, rows: pd.DataFrame, seed: int, training: Training | None = None
+) -> Estimate:
     """Mean AUC of verdicts taught permuted labels, with Student's 95% interval over permutations.
 
     One such model may lean either way by chance, since features go together; no bootstrap over
@@ -104,7 +111,7 @@ def permuted(table: pd.DataFrame, rows: pd.DataFrame, seed: int) -> Estimate:
     values = []
     for number in command.progress(range(PERMUTATIONS), "training on permuted labels"):
         shuffled = rows.assign(target=rng.permutation(target))
-        raw = out_of_fold(table, shuffled, fold, seed + 100 * number)
+        raw = out_of_fold(table, shuffled, fold, seed + 100 * number, training)
         values.append(scores.auc(labels, raw[known]))
     mean, error = float(np.mean(values)), float(stats.sem(values))
     reach = error * float(stats.t.ppf(0.975, PERMUTATIONS - 1))
@@ -223,16 +230,29 @@ def triage(labels: Floats, raw: Floats, fold: NDArray[np.integer], alpha: float 
     decisions = np.zeros(len(raw))
     for k in np.unique(fold):
         own, others = fold == k, fold != k
-        positive = np.sort(raw[others & (labels > 0.5)])
-        negative = np.sort(raw[others & (labels <= 0.5)])
-        score = raw[own]
-        # Share of the class at least as strange as this image, itself counted.
-        as_positive = (np.searchsorted(positive, score, "right") + 1) / (len(positive) + 1)
-        above = len(negative) - np.searchsorted(negative, score, "left")
-        as_negative = (above + 1) / (len(negative) + 1)
-        # Where both classes are excluded, the image is strange to both and is referred too.
-        decisions[own] = (as_negative <= alpha).astype(float) - (as_positive <= alpha)
+        decisions[own] = conformal(raw[own], labels[others], raw[others], alpha)
     return decisions
+
+
+def conformal(score: Floats, labels: Floats, raw: Floats, alpha: float) -> Floats:
+    """Rule out (-1), refer (0) or rule in (1) new images, by images whose truth is known.
+
+    Parameters
+    ----------
+    score : (n,) array
+        Log-odds of the new images.
+    labels, raw : (m,) arrays
+        Truth and out-of-fold log-odds of the known ones.
+    alpha : float
+        Stated error rate of each class.
+    """
+    positive, negative = np.sort(raw[labels > 0.5]), np.sort(raw[labels <= 0.5])
+    # Share of the class at least as strange as this image, itself counted.
+    as_positive = (np.searchsorted(positive, score, "right") + 1) / (len(positive) + 1)
+    above = len(negative) - np.searchsorted(negative, score, "left")
+    as_negative = (above + 1) / (len(negative) + 1)
+    # Where both classes are excluded, the image is strange to both and is referred too.
+    return (as_negative <= alpha).astype(float) - (as_positive <= alpha)
 
 
 def triage_rates(rows: pd.DataFrame) -> dict[str, Any]:
@@ -266,16 +286,18 @@ def areas(rows: pd.DataFrame) -> list[float]:
 
 def scrutinise(settings: Settings) -> dict[str, Any]:
     """All of it, as it stands in scrutiny.json."""
-    rows = teaching(files.read_table(settings.run / "dataset.parquet"))
-    table = read_features(settings.run).loc[rows["id"]]
+    dataset, table = tables.read(settings.run)
+    rows = tables.teaching(dataset)
+    table = table.loc[rows["id"]]
     predicted = read_predictions(settings.run / "baseline" / "oof.csv")
     oof = predicted.set_index("id")
     rows["raw"] = oof.loc[rows["id"], "raw"].to_numpy()
     known = rows[rows["label"].notna()].copy()
     known["area"] = areas(known)
+    raw, training = rows["raw"].to_numpy(float), trained_with(settings.run)
     return {
         "judged_auc": ranking(predicted),
-        "shortcuts": scoreboard(table, rows, rows["raw"].to_numpy(float), settings.seed),
+        "shortcuts": scoreboard(table, rows, raw, settings.seed, training),
         "subgroups": subgroups(known),
         "operating_points": operating_points(known),
         "triage": triage_rates(known),

@@ -5,49 +5,93 @@ weak label, is judged by the one fold model that saw neither it nor its patient.
 image that taught none is judged by the mean log-odds of all fold models.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from baseline import calibrate, scores
-from baseline.classifier import Verdict, load, raw_scores
+from baseline import calibrate, scores, tables
+from baseline.classifier import Parameters, Verdict, load, raw_scores
 from features import command, files, rle
 from features.files import UserError
-from features.table import read as read_features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Parameters):
+    """What decides how the fold models are trained."""
+
+    weak_weight: float = 0.5
+    """Weight of a weakly labelled image in training; a truly labelled one has 1."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Training):
     """Train the verdict of RUN/features.parquet into RUN/baseline/."""
 
     run: Path
     """Run folder."""
     seed: int = 0
     """Seed of the boosters."""
-    weak_weight: float = 0.5
-    """Weight of a weakly labelled image in training; a truly labelled one has 1."""
-    rounds: int = 1500
-    """Number of boosted trees in each fold's model."""
+    settings: Path | None = None
+    """JSON file of the settings below, e.g. RUN/tune/best.json; what it leaves out is as given
+    here."""
 
 
-def teaching(dataset: pd.DataFrame) -> pd.DataFrame:
-    """Rows that belong to a fold, with their `target`: the true label, or else the weak one.
+def hyperparameters(settings: Training) -> Training:
+    """The training settings alone, without the run and the seed."""
+    return Training(**{field.name: getattr(settings, field.name) for field in fields(Training)})
+
+
+def trained_with(run: Path) -> Training:
+    """The settings that a run's models were trained with; the seed is not among them."""
+    found = files.read_json(run / "baseline" / "settings.json")
+    # An older run has no word of the newer settings.
+    known = {field.name for field in fields(Training)} & set(found)
+    return Training(**{name: found[name] for name in known})
+
+
+def resolve(settings: Settings) -> Settings:
+    """Fill in what the settings file says.
 
     Raises
     ------
     UserError
-        If the truly labelled images are of one class only.
+        If the file is missing, holds something else, or says what an option says too.
     """
-    rows = dataset[dataset["fold"] >= 0].copy()
-    rows["target"] = rows["label"].fillna(rows["weak"])
-    if rows["label"].nunique() < 2:
-        raise UserError(
-            "dataset.parquet: the labelled images are all of one class; training and scoring need "
-            "images with and without pneumothorax."
-        )
-    return rows
+    if settings.settings is None:
+        return settings
+    path, found = settings.settings, files.read_json(settings.settings)
+    known = {field.name: field.type for field in fields(Training)}
+    if not isinstance(found, dict) or not set(found) <= set(known):
+        odd = min(set(found) - set(known)) if isinstance(found, dict) else found
+        raise UserError(f"{path}: {odd!r} is no setting; known are {', '.join(known)}.")
+    for name, value in found.items():
+        default = getattr(Training, name)
+        if isinstance(value, bool) or not isinstance(value, (int, type(default))):
+            raise UserError(f"{path}: {name} = {value!r}; it is a number such as {default}.")
+        if getattr(settings, name) not in (default, value):
+            raise UserError(f"{path}: {name} is set here and by an option; set it once.")
+    return replace(settings, **found)
+
+
+def fit_one(table: pd.DataFrame, rows: pd.DataFrame, settings: Training, seed: int) -> Verdict:
+    """Fit one model.
+
+    Parameters
+    ----------
+    table : (n, m) DataFrame
+        Features, in the rows' order.
+    rows : (n, ...) DataFrame
+        label, target and patient of the images that teach it.
+    settings : Training
+    seed : int
+    """
+    chosen = asdict(hyperparameters(settings))
+    weights = np.where(rows["label"].notna(), 1.0, chosen.pop("weak_weight"))
+    target, patients = rows["target"].to_numpy(float), rows["patient"].to_numpy(object)
+    return Verdict(**chosen, seed=seed).fit(table, target, weights, patients)
 
 
 def fit_folds(table: pd.DataFrame, rows: pd.DataFrame, settings: Settings) -> list[Verdict]:
@@ -57,10 +101,39 @@ def fit_folds(table: pd.DataFrame, rows: pd.DataFrame, settings: Settings) -> li
         range(rows["fold"].max() + 1), "training the verdict", unit="folds"
     ):
         part = rows[rows["fold"] != fold]
-        weights = np.where(part["label"].notna(), 1.0, settings.weak_weight)
-        model = Verdict(rounds=settings.rounds, seed=settings.seed + fold)
-        models.append(model.fit(table.loc[part["id"]], part["target"].to_numpy(), weights))
+        seen = tables.for_model(table, part["id"], fold)
+        models.append(fit_one(seen, part, settings, settings.seed + fold))
     return models
+
+
+def out_of_fold(
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    fold: NDArray[np.integer],
+    seed: int,
+    settings: Training | None = None,
+) -> NDArray[np.float64]:
+    """Log-odds of every teaching image from the model that saw neither it nor its patient.
+
+    Parameters
+    ----------
+    table : (n, m) DataFrame
+        Features, in the rows' order.
+    rows : (n, ...) DataFrame
+        id, label, target and patient.
+    fold : (n,) array of int
+        Any split by patient.
+    seed : int
+        Seed of the first fold's booster.
+    settings : Training, optional
+        The defaults if missing.
+    """
+    raw = np.empty(len(rows))
+    for k in range(fold.max() + 1):
+        part = fold != k
+        model = fit_one(table[part], rows[part], settings or Training(), seed + k)
+        raw[~part] = model.decision_function(table[~part])
+    return raw
 
 
 def predictions(run: Path, dataset: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +149,12 @@ def predictions(run: Path, dataset: pd.DataFrame, table: pd.DataFrame) -> pd.Dat
     boosters = [load(run / "baseline" / f"fold{fold}.txt") for fold in folds]
     columns = ["id", "patient", "split", "fold", "label", "weak"]
     out = dataset.loc[dataset["id"].isin(table.index), columns].reset_index(drop=True)
-    raw = np.stack([raw_scores(booster, table.loc[out["id"]]) for booster in boosters])
+    raw = np.stack(
+        [
+            raw_scores(booster, tables.for_model(table, out["id"], fold))
+            for fold, booster in enumerate(boosters)
+        ]
+    )
     fold = out["fold"].to_numpy()
     own = fold >= 0
     out["raw"] = raw.mean(axis=0)
@@ -157,15 +235,16 @@ def _scores(rows: pd.DataFrame, labels: pd.Series) -> dict[str, object]:
 def main(settings: Settings) -> None:
     """Write the boosters, calibration.json, oof.csv, test.csv and metrics.json."""
     out = settings.run / "baseline"
-    dataset = files.read_table(settings.run / "dataset.parquet")
-    table = read_features(settings.run)
-    rows = teaching(dataset)
+    settings = resolve(settings)
+    dataset, table = tables.read(settings.run)
+    rows = tables.teaching(dataset)
     for fold, model in enumerate(fit_folds(table, rows, settings)):
         files.write_text(out / f"fold{fold}.txt", model.booster_.model_to_string())
     predicted = predictions(settings.run, dataset, table)
     truth_path = settings.run / "truth.parquet"
     truth = files.read_table(truth_path) if truth_path.exists() else None
-    files.write_json(out / "settings.json", {**asdict(settings), "run": settings.run.name})
+    written = {"run": settings.run.name, "seed": settings.seed}
+    files.write_json(out / "settings.json", written | asdict(hyperparameters(settings)))
     files.write_csv(out / "oof.csv", predicted[predicted["kind"] == "oof"])
     files.write_csv(out / "test.csv", predicted[predicted["split"] == "test"])
     metrics = evaluate(predicted, truth)

@@ -32,7 +32,7 @@ def run(tmp_path):
             "split": "train",
             "label": label,
             "weak": np.nan,
-            "fold": 0,
+            "fold": [k // 4 % 2 for k in range(200)],
         }
     )
     files.write_table(tmp_path / "dataset.parquet", dataset)

@@ -6,11 +6,12 @@ import pytest
 from scipy.special import expit
 from sklearn.base import clone
 
-from baseline import calibrate, scores, train
+from baseline import calibrate, scores, tables, train
 from baseline.classifier import Verdict, load, raw_scores
 from features import files
 from features.files import UserError
 
+CONSTANT = "shape.left_whole.area"
 NAMES = ["firstorder.right_rim.mean", "firstorder.left_rim.mean", "shape.image.width"]
 
 
@@ -136,7 +137,7 @@ def test_out_of_fold_predictions_come_from_the_fold_that_did_not_see_them(run):
 
 def test_permuted_labels_give_no_auc(run):
     """Were there a leak from an image into its own score, random labels would score above 0.5."""
-    rows = train.teaching(pd.read_parquet(run / "dataset.parquet"))
+    rows = tables.teaching(pd.read_parquet(run / "dataset.parquet"))
     rows = rows[rows["label"].notna()]
     table = pd.read_parquet(run / "features.parquet").set_index("id")
     aucs = []
@@ -157,4 +158,115 @@ def test_one_class_is_refused_before_training(run):
     files.write_table(run / "dataset.parquet", dataset)
     with pytest.raises(UserError, match="all of one class"):
         train.main(train.Settings(run))
+    assert not (run / "baseline").exists()
+
+
+def change(run, name, edit):
+    """Edit a table of the run in place."""
+    table = pd.read_parquet(run / name)
+    files.write_table(run / name, edit(table))
+
+
+def put(column, row, value):
+    def edit(table):
+        table.loc[row, column] = value
+        return table
+
+    return edit
+
+
+BAD_DATASETS = {
+    r"i3 has the label nan": put("label", 3, np.nan),
+    r"i3 has the label 2\.0": put("label", 3, 2.0),
+    r"i95 has the label 1\.5": put("weak", 95, 1.5),
+    r"patient p0 is in 2 folds": put("patient", 1, "p0"),
+    r"i1 is there twice": put("id", 0, "i1"),
+    r"3 folds of 2 patients": lambda t: t.assign(patient=[f"p{n % 2}" for n in range(len(t))]),
+    r"1 folds of 105 patients": lambda t: t.assign(fold=t["fold"].clip(upper=0)),
+    r"fold 1 is empty": lambda t: t.assign(fold=t["fold"].replace(1, 2)),
+    r"without fold 2 all images are of one class": lambda t: t.assign(
+        label=t["label"].where(t["fold"] == 2, t["label"] * 0), weak=t["weak"] * 0
+    ),
+}
+BAD_FEATURES = {
+    rf"{NAMES[1]} of i5 is nan": put(NAMES[1], 5, np.nan),
+    rf"{NAMES[2]} of i7 is -inf": put(NAMES[2], 7, -np.inf),
+    r"i4 is there twice": put("id", 5, "i4"),
+    r"i9 is missing \(1 such images\)": lambda t: t.drop(index=9),
+    rf"{NAMES[0]} holds no numbers": lambda t: t.assign(**{NAMES[0]: "x"}),
+    r"'texture\.apex\.old' is unknown to this version": lambda t: t.rename(
+        columns={NAMES[0]: "texture.apex.old"}
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("dataset.parquet", key) for key in BAD_DATASETS]
+    + [("features.parquet", key) for key in BAD_FEATURES],
+)
+def test_bad_input_is_told_before_training(run, name, message):
+    change(run, name, (BAD_DATASETS | BAD_FEATURES)[message])
+    with pytest.raises(UserError, match=message):
+        train.main(train.Settings(run))
+    assert not (run / "baseline").exists()
+
+
+def test_a_constant_feature_is_told_of_and_changes_nothing(run, capsys):
+    table = tables.read(run)[1]
+    assert capsys.readouterr().err == ""
+    change(run, "features.parquet", lambda t: t.assign(**{CONSTANT: np.float32(7)}))
+    dataset, wider = tables.read(run)
+    told = capsys.readouterr().err
+    assert "1 of 4 features are the same for all images that teach and are ignored" in told
+    assert f": {CONSTANT}\n" in told
+    rows = tables.teaching(dataset)
+    settings = train.Training(rounds=20, feature_share=1.0)
+    raw = [
+        train.fit_one(t.loc[rows["id"]], rows, settings, 0).decision_function(t)
+        for t in (table, wider)
+    ]
+    np.testing.assert_array_equal(*raw)
+
+
+def test_early_stopping_counts_rounds_by_left_out_patients(run):
+    dataset, table = tables.read(run)
+    rows = tables.teaching(dataset)
+    seen = table.loc[rows["id"]]
+    settings = train.Training(rounds=400, patience=10, learning_rate=0.2, leaf_size=5)
+    model = train.fit_one(seen, rows, settings, 0)
+    assert 1 <= model.rounds_ == model.booster_.num_trees() < 400
+    # With labels that nothing explains there is nothing to learn: fewer rounds than with true ones.
+    noise = rows.assign(target=np.random.default_rng(0).permutation(rows["target"]))
+    assert train.fit_one(seen, noise, settings, 0).rounds_ < model.rounds_
+
+
+def test_settings_from_a_file(run, tmp_path):
+    path = tmp_path / "chosen.json"
+    files.write_json(
+        path, {"rounds": 12, "leaves": 3, "feature_share": 1.0, "leaf_size": 2, "l2": 1}
+    )
+    train.main(train.Settings(run, settings=path, seed=4))
+    written = files.read_json(run / "baseline" / "settings.json")
+    assert written["rounds"] == 12 and written["l2"] == 1 and written["seed"] == 4
+    booster = load(run / "baseline" / "fold0.txt")
+    assert booster.num_trees() == 12
+    assert max(tree["num_leaves"] for tree in booster.dump_model()["tree_info"]) == 3
+    assert train.resolve(train.Settings(run, settings=path, learning_rate=0.5)).rounds == 12
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"depth": 3}, "'depth' is no setting; known are .*leaf_size"),
+        ([1], r"\[1\] is no setting"),
+        ({"rounds": "many"}, "rounds = 'many'; it is a number such as 1500"),
+        ({"rounds": 12.5}, "rounds = 12.5; it is a number such as 1500"),
+        ({"rounds": 12}, "rounds is set here and by an option; set it once"),
+    ],
+)
+def test_a_wrong_settings_file_is_refused(run, tmp_path, content, message):
+    files.write_json(tmp_path / "chosen.json", content)
+    with pytest.raises(UserError, match=message):
+        train.main(train.Settings(run, settings=tmp_path / "chosen.json", rounds=99))
     assert not (run / "baseline").exists()

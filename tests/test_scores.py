@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from baseline import scores
 
@@ -37,6 +38,16 @@ def test_auc_counts_ordered_pairs():
     # Pairs (positive, negative): 0.9 beats both; 0.3 loses to 0.4 and ties with 0.3.
     assert scores.auc(labels, values) == pytest.approx(2.5 / 4)
     assert np.isnan(scores.auc(np.ones(3), np.arange(3.0)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_auc_and_average_precision_are_those_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    labels, values = rng.permutation([0.0] * 20 + [1.0] * 9), rng.integers(0, 8, 29) / 8
+    assert scores.auc(labels, values) == pytest.approx(roc_auc_score(labels, values), abs=1e-12)
+    expected = average_precision_score(labels, values)
+    assert scores.average_precision(labels, values) == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(scores.average_precision(labels * 0, values))
 
 
 def test_bootstrap_interval_of_a_mean_agrees_with_theory():
