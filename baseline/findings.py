@@ -114,7 +114,7 @@ def top_measures(inputs: Inputs) -> list[dict[str, Any]]:
     rows = []
     for name, mean in attributions.importance(explanation).head(TOP_MEASURES).items():
         values = explanation.values[:, explanation.names.index(str(name))]
-        feature = inputs.table[str(name)].to_numpy()
+        feature = inputs.own[str(name)].to_numpy()
         # A constant has no rank correlation.
         constant = np.ptp(values) == 0 or np.ptp(feature) == 0
         rank = 0.0 if constant else float(spearmanr(feature, values).statistic)

@@ -35,7 +35,9 @@ class Inputs:
     dataset : DataFrame
         Rows of dataset.parquet, indexed by image id.
     table : DataFrame
-        Features of all predicted images, indexed by image id.
+        Features of all predicted images, indexed by image id, for `tables.for_model`.
+    own : DataFrame
+        The same as the models see them that judge each.
     predicted : DataFrame
         Predictions of the same images in the same order, out of fold and deployed.
     metrics : dict
@@ -52,6 +54,7 @@ class Inputs:
 
     dataset: pd.DataFrame
     table: pd.DataFrame
+    own: pd.DataFrame
     predicted: pd.DataFrame
     metrics: dict[str, Any]
     truth: pd.DataFrame | None
@@ -84,14 +87,17 @@ def read_inputs(run: Path) -> Inputs:
         )
     table = table.loc[predicted["id"]]
     boosters = [load(run / "baseline" / f"fold{k}.txt") for k in range(oof["fold"].max() + 1)]
+    if any(name.startswith("evidence.") for name in boosters[0].feature_name()):
+        table = tables.with_evidence(run, table)
     explanation = attributions.explain(boosters, table, predicted["fold"].to_numpy())
     calibrations = read_calibrations(run, oof)
     _check_fresh(run, predicted, explanation, calibrations)
     truth_path = run / "truth.parquet"
     truth = files.read_table(truth_path) if truth_path.exists() else None
-    training = table[(predicted["fold"] >= 0).to_numpy()]
-    right = attributions.right_shares(explanation.names, table, training)
-    return Inputs(dataset, table, predicted, metrics, truth, calibrations, explanation, right)
+    own = tables.own(table, predicted["fold"].to_numpy())
+    training = own[(predicted["fold"] >= 0).to_numpy()]
+    right = attributions.right_shares(explanation.names, own, training)
+    return Inputs(dataset, table, own, predicted, metrics, truth, calibrations, explanation, right)
 
 
 def ranking(predicted: pd.DataFrame) -> float:

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from baseline.train import teaching
+from baseline.tables import teaching
 from features import cells as lung_cells
 from features import files
 from features.table import read as read_features

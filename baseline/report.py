@@ -124,7 +124,7 @@ def figures(inputs: Inputs) -> dict[str, str]:
         truth = (test["mask"] != rle.EMPTY).to_numpy(float)
         if 0 < truth.sum() < len(truth):
             curves["test"] = (truth, test["probability"].to_numpy())
-    values = inputs.table[list(inputs.explanation.names)].to_numpy()
+    values = inputs.own[list(inputs.explanation.names)].to_numpy()
     return {
         "roc": plots.roc(curves),
         "reliability": plots.reliability(labels, probabilities),

@@ -1,6 +1,10 @@
 """What the models are taught from and judged on: rows and features, checked before any training.
 
 Every model, whether it learns, judges or is explained, gets its features from `for_model`.
+
+The evidence map belongs to the folds of the dataset: each model has its own (see
+`baseline.evidence`). Whoever splits the images otherwise, as `baseline.ablation` does, must do
+without.
 """
 
 import sys
@@ -11,12 +15,50 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from features import files
+from features import evidence, files
 from features.files import UserError
 from features.table import read as read_features
 
+# Stands between the name of a learned column and the fold of the model it is for.
+AT = "@"
 # Names of constant features that are told one by one.
 TOLD = 3
+
+
+def with_evidence(run: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Add what the evidence map says of each image, once for each model of the verdict.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder with evidence/columns.parquet.
+    table : (n, m) DataFrame
+        Features, indexed by image id.
+
+    Returns
+    -------
+    (n, m + folds k) DataFrame
+        Columns are named "evidence.zone.measure@fold"; only `for_model` and `own` read them.
+
+    Raises
+    ------
+    UserError
+        If the evidence is missing, or is of other images or of another version.
+    """
+    path = run / "evidence" / "columns.parquet"
+    found = files.read_table(path)
+    names = list(evidence.names())
+    again = "; delete the file and run make again."
+    if list(found.columns) != ["judge", "id", *names]:
+        raise UserError(f"{path}: its columns are those of another version{again}")
+    parts = [table]
+    for fold, rows in found.groupby("judge"):
+        part = rows.set_index("id")[names].reindex(table.index)
+        if part.isna().to_numpy().any():
+            missing = part.index[part.isna().any(axis=1)][0]
+            raise UserError(f"{path}: {missing} is missing for the model of fold {fold}{again}")
+        parts.append(part.add_suffix(f"{AT}{fold}"))
+    return pd.concat(parts, axis=1)
 
 
 def for_model(table: pd.DataFrame, ids: pd.Series | pd.Index, fold: int) -> pd.DataFrame:
@@ -25,19 +67,33 @@ def for_model(table: pd.DataFrame, ids: pd.Series | pd.Index, fold: int) -> pd.D
     Parameters
     ----------
     table : DataFrame
-        Feature table of the run, indexed by image id.
+        Feature table of the run, indexed by image id, with or without evidence.
     ids : (n,) Series or Index of str
         Images, also of the fold that the model has not seen.
     fold : int
-        The fold that is held out from the model; -1 for what is told of images that no model has
-        seen, which are judged by all.
+        The fold that is held out from the model; -1 for the mean over all models.
 
     Returns
     -------
     (n, m) DataFrame
         Indexed by image id.
     """
-    return table.loc[ids]
+    rows = table.loc[ids]
+    learned = [name for name in rows.columns if AT in name]
+    if not learned:
+        return rows
+    folds = sorted({name.split(AT)[1] for name in learned}) if fold < 0 else [str(fold)]
+    names = [name.split(AT)[0] for name in learned if name.endswith(f"{AT}{folds[0]}")]
+    views = [rows[[f"{name}{AT}{one}" for name in names]].to_numpy() for one in folds]
+    seen = pd.DataFrame(np.mean(views, axis=0, dtype=np.float32), rows.index, names)
+    return pd.concat((rows.drop(columns=learned), seen), axis=1)
+
+
+def own(table: pd.DataFrame, folds: NDArray[np.integer]) -> pd.DataFrame:
+    """Each image as the model sees it that judges it; -1 for the mean over all models."""
+    ids = table.index
+    parts = [for_model(table, ids[folds == fold], int(fold)) for fold in np.unique(folds)]
+    return pd.concat(parts).loc[ids]
 
 
 def teaching(dataset: pd.DataFrame) -> pd.DataFrame:

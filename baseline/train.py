@@ -34,6 +34,8 @@ class Settings(Training):
     """Run folder."""
     seed: int = 0
     """Seed of the boosters."""
+    evidence: bool = True
+    """Give each model what the evidence map says; needs RUN/evidence/ (`make evidence`)."""
     settings: Path | None = None
     """JSON file of the settings below, e.g. RUN/tune/best.json; what it leaves out is as given
     here."""
@@ -238,12 +240,14 @@ def main(settings: Settings) -> None:
     settings = resolve(settings)
     dataset, table = tables.read(settings.run)
     rows = tables.teaching(dataset)
+    if settings.evidence:
+        table = tables.with_evidence(settings.run, table)
     for fold, model in enumerate(fit_folds(table, rows, settings)):
         files.write_text(out / f"fold{fold}.txt", model.booster_.model_to_string())
     predicted = predictions(settings.run, dataset, table)
     truth_path = settings.run / "truth.parquet"
     truth = files.read_table(truth_path) if truth_path.exists() else None
-    written = {"run": settings.run.name, "seed": settings.seed}
+    written = {"run": settings.run.name, "seed": settings.seed, "evidence": settings.evidence}
     files.write_json(out / "settings.json", written | asdict(hyperparameters(settings)))
     files.write_csv(out / "oof.csv", predicted[predicted["kind"] == "oof"])
     files.write_csv(out / "test.csv", predicted[predicted["split"] == "test"])

@@ -62,5 +62,5 @@ def make_run(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         # Fifty resamples will do: the intervals are not what is tested here.
         patch.setattr(scores, "bootstrap", partial(scores.bootstrap, replicates=50))
-        train.main(train.Settings(run=run, rounds=15))
+        train.main(train.Settings(run=run, rounds=15, evidence=False))
     return run

@@ -112,7 +112,7 @@ def run(tmp_path):
 
 
 def test_out_of_fold_predictions_come_from_the_fold_that_did_not_see_them(run):
-    train.main(train.Settings(run, rounds=20))
+    train.main(train.Settings(run, rounds=20, evidence=False))
     oof = pd.read_csv(run / "baseline" / "oof.csv")
     test = pd.read_csv(run / "baseline" / "test.csv")
     assert len(oof) == 105 and len(test) == 30
@@ -246,7 +246,7 @@ def test_settings_from_a_file(run, tmp_path):
     files.write_json(
         path, {"rounds": 12, "leaves": 3, "feature_share": 1.0, "leaf_size": 2, "l2": 1}
     )
-    train.main(train.Settings(run, settings=path, seed=4))
+    train.main(train.Settings(run, settings=path, seed=4, evidence=False))
     written = files.read_json(run / "baseline" / "settings.json")
     assert written["rounds"] == 12 and written["l2"] == 1 and written["seed"] == 4
     booster = load(run / "baseline" / "fold0.txt")
