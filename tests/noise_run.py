@@ -23,12 +23,12 @@ FEATURES = (
 
 
 def make_run(folder: Path) -> Path:
-    """A trained run of 120 labelled and 6 test images: noise for pixels, rims that decide."""
+    """A trained run of 100 labelled and 6 test images: noise for pixels, rims that decide."""
     rng = np.random.default_rng(0)
-    n, labelled = 126, 120
+    n, labelled = 106, 100
     table = pd.DataFrame(rng.normal(size=(n, len(FEATURES))), columns=list(FEATURES))
     table[FEATURES[2]] = (table[FEATURES[0]] - table[FEATURES[1]]).abs()
-    positive = (table[FEATURES[2]] + 0.4 * rng.normal(size=n) > 1.0).to_numpy()
+    positive = (table[FEATURES[2]] + 0.4 * rng.normal(size=n) > 1.6).to_numpy()
     ids = [f"i{k:03d}<b>" for k in range(n)]
     for k in range(n):
         noise = rng.integers(0, 256, (64, 64), dtype=np.uint8)
