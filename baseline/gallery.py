@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from baseline import painting
 from baseline.attributions import PLACES
-from baseline.painting import Region
+from baseline.heat import Heat, paint
+from baseline.painting import Contour, Region
 from baseline.reasons import Case, Reason, family_in_words, label, sentences
 from features import images, registry, rle
 from features.prepared import prepare, working_size
@@ -64,6 +65,8 @@ class Picture:
         Painted parts of the lungs.
     truth, unet : str
         Outlines of the true mask and of the U-Net's, "" for none.
+    heat : list of Contour
+        The evidence map; empty where there is none or it is cold all over.
     """
 
     uri: str
@@ -72,6 +75,7 @@ class Picture:
     regions: list[Region]
     truth: str
     unet: str
+    heat: list[Contour]
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,10 @@ class Order:
         SHAP values, percentiles and calibration.
     mask, unet : str
         Run-length codes of the true mask and of the U-Net's; "-1" where there is none.
+    heat : Heat or None
+        The evidence map, None where the run has none.
+    spot : Reason or None
+        The sentence on its hottest spot.
     """
 
     id: str
@@ -96,11 +104,16 @@ class Order:
     case: Case
     mask: str = rle.EMPTY
     unet: str = rle.EMPTY
+    heat: Heat | None = None
+    spot: Reason | None = None
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawn case; `scale` is the largest absolute evidence that is painted."""
+    """A drawn case; `scale` is the largest absolute evidence that is painted.
+
+    `mapped` says whether there is an evidence map, be it cold.
+    """
 
     id: str
     anchor: str
@@ -111,6 +124,7 @@ class Drawn:
     by_family: list[Bar]
     top_place: str
     scale: float
+    mapped: bool
 
 
 def anchor(name: str) -> str:
@@ -138,12 +152,13 @@ def draw(order: Order) -> Drawn:
         id=order.id,
         anchor=anchor(order.id),
         picture=painted,
-        reasons=sentences(case),
+        reasons=[*sentences(case), *([order.spot] if order.spot else [])],
         by_measure=_measure_bars(case),
         by_place=waterfall(case.base, places, PLACES_SHOWN, "places"),
         by_family=waterfall(case.base, kinds, len(kinds), "families"),
         top_place=registry.zone_in_words(str(evidence.idxmax())) if evidence.max() > 0 else "",
         scale=max((abs(region.evidence) for region in painted.regions), default=0.0),
+        mapped=order.heat is not None,
     )
 
 
@@ -164,6 +179,7 @@ def picture(order: Order, evidence: pd.Series) -> Picture:
         regions=painting.regions(prepared.zones, evidence),
         truth=outlined(order.mask),
         unet=outlined(order.unet),
+        heat=[] if order.heat is None else painting.contours(paint(order.heat, (rows, columns))),
     )
 
 

@@ -4,6 +4,7 @@ Predictions are read as `baseline.train` wrote them and computed once more from 
 that a report never explains a score that another model gave.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,16 @@ class Inputs:
     explanation: Explanation
     right: Floats
 
+    @property
+    def has_evidence(self) -> bool:
+        """Whether the models listen to an evidence map."""
+        return asks_for_evidence(self.explanation.names)
+
+
+def asks_for_evidence(names: Sequence[str]) -> bool:
+    """Whether a model of these features listens to an evidence map."""
+    return any(name.startswith("evidence.") for name in names)
+
 
 def read_inputs(run: Path) -> Inputs:
     """Read a run folder and explain all its predictions.
@@ -87,7 +98,7 @@ def read_inputs(run: Path) -> Inputs:
         )
     table = table.loc[predicted["id"]]
     boosters = [load(run / "baseline" / f"fold{k}.txt") for k in range(oof["fold"].max() + 1)]
-    if any(name.startswith("evidence.") for name in boosters[0].feature_name()):
+    if asks_for_evidence(boosters[0].feature_name()):
         table = tables.with_evidence(run, table)
     explanation = attributions.explain(boosters, table, predicted["fold"].to_numpy())
     calibrations = read_calibrations(run, oof)

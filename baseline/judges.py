@@ -19,9 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from baseline import classifier
 from baseline.tables import teaching
 from features import cells as lung_cells
 from features import files
+from features.cells import Cells
 from features.table import read as read_features
 from features.zones import SIDES
 
@@ -93,6 +95,40 @@ def by_lung(table: pd.DataFrame) -> pd.DataFrame:
     shared = table[image].to_numpy()
     parts = [np.hstack((own, own - other, shared)) for own, other in (sides, sides[::-1])]
     return pd.DataFrame(np.vstack(parts), columns=columns)
+
+
+def load(run: Path, fold: int) -> Judge:
+    """Read the judge that saw none of a fold's images.
+
+    Raises
+    ------
+    UserError
+        If it is missing or is no LightGBM model.
+    """
+    folder = run / "evidence"
+    return Judge(*(classifier.load(folder / f"{what}{fold}.txt") for what in ("lungs", "cells")))
+
+
+def hear(judge: Judge, view: pd.DataFrame, cells: Cells) -> tuple[Floats, Floats]:
+    """What a judge says of one image.
+
+    Parameters
+    ----------
+    judge : Judge
+    view : (2, k) DataFrame
+        Of `by_lung`.
+    cells : Cells
+
+    Returns
+    -------
+    lungs : (2,) array in [0, 1]
+        Probability that the right and the left lung has collapsed.
+    probability : (n,) array in [0, 1]
+        Probability of air in each cell.
+    """
+    lungs = judge.lung(view)[0]
+    # Cells are kept in half precision, so judges are asked in it too.
+    return lungs, judge.place(cells.values.astype(np.float16)) * lungs[cells.sides]
 
 
 def fit_lungs(

@@ -22,6 +22,8 @@ Mask = NDArray[np.bool_]
 # Outlines may leave the pixel grid by this many pixels of the 512-pixel image, before their points
 # are rounded to whole pixels.
 ROUNDING = 0.5
+# Probabilities at which the evidence map is outlined.
+HEAT_LEVELS = (0.05, 0.1, 0.2, 0.4)
 # Fewer points than this enclose nothing.
 FEWEST_POINTS = 3
 
@@ -84,6 +86,20 @@ def outline(mask: Mask) -> str:
             (y, x), steps = points[0], np.diff(points, axis=0)
             path.append(f"M{x} {y}l" + " ".join(f"{dx} {dy}" for dy, dx in steps) + "z")
     return "".join(path).replace(" -", "-")
+
+
+@dataclass(frozen=True)
+class Contour:
+    """Where an evidence map reaches a level: an outline in SVG's path language."""
+
+    level: float
+    path: str
+
+
+def contours(values: NDArray[np.float32]) -> list[Contour]:
+    """Outlines of an evidence map at each of `HEAT_LEVELS` that it reaches, the lowest first."""
+    found = [Contour(level, outline(values >= level)) for level in HEAT_LEVELS]
+    return [contour for contour in found if contour.path]
 
 
 def shrink(mask: Mask, shape: tuple[int, int]) -> Mask:

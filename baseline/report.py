@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from baseline import attributions, card, cases, findings, gallery, page, plots
+from baseline import attributions, card, cases, findings, gallery, page, plots, spots
+from baseline.heat import Heat
 from baseline.inputs import Inputs, make_cases, read_inputs, read_judgement
-from baseline.reasons import family_in_words
+from baseline.reasons import Reason, family_in_words
 from features import command, files, parallel, registry, rle
 from features.files import UserError
 
@@ -77,7 +78,11 @@ def areas(inputs: Inputs, masks: dict[str, str]) -> dict[str, float]:
 
 
 def draw_cases(
-    inputs: Inputs, rows: pd.DataFrame, outlines: pd.DataFrame | None, jobs: int
+    inputs: Inputs,
+    rows: pd.DataFrame,
+    outlines: pd.DataFrame | None,
+    maps: dict[str, tuple[Heat, Reason | None]],
+    jobs: int,
 ) -> list[dict[str, Any]]:
     """Draw chosen cases: each becomes what templates/case.html shows of it."""
     masks = true_masks(inputs)
@@ -94,13 +99,14 @@ def draw_cases(
             unet = outlines.loc[name].to_dict()
         size = (int(study["rows"]), int(study["columns"]))
         drawn_mask = rle.EMPTY if unet is None else unet["mask"]
-        orders.append(gallery.Order(name, study["path"], size, case, masks[name], drawn_mask))
+        drawn = masks[name], drawn_mask, *maps.get(name, (None, None))
+        orders.append(gallery.Order(name, study["path"], size, case, *drawn))
         facts: dict[str, Any] = {str(key): value for key, value in record.items()}
         facts |= {"number": number, "area": share[name], "tags": tags(study), "unet": unet}
         chosen.append(facts | {"outcome": cases.outcome(facts["probability"], facts["truth"])})
     few = len(orders) < FEWEST_PARALLEL
-    drawn = parallel.stream(gallery.draw, orders, "drawing cases", 1 if few else jobs)
-    return [record | {"drawn": one} for record, one in zip(chosen, drawn, strict=True)]
+    found = parallel.stream(gallery.draw, orders, "drawing cases", 1 if few else jobs)
+    return [record | {"drawn": one} for record, one in zip(chosen, found, strict=True)]
 
 
 def tags(study: pd.Series) -> str:
@@ -138,7 +144,11 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     oof = inputs.predicted["kind"] == "oof"
     candidates = cases.candidates(inputs.predicted[oof], inputs.predicted[~oof], inputs.truth)
     chosen = cases.choose(candidates, settings.cases)
-    drawn = draw_cases(inputs, chosen, outlines, settings.jobs)
+    maps: dict[str, tuple[Heat, Reason | None]] = {}
+    if inputs.has_evidence:
+        folds = zip(chosen["id"], chosen["fold"].astype(int), strict=True)
+        maps = spots.read(settings.run, {str(name): fold for name, fold in folds})
+    drawn = draw_cases(inputs, chosen, outlines, maps, settings.jobs)
     judged = judgements(settings.run, inputs)
     facts = card.facts(settings.run, inputs)
     held = {name for name, value in judged.items() if value is not None}

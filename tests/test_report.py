@@ -347,7 +347,7 @@ def test_outlines_of_the_unet_are_drawn_and_the_gate_is_quoted_only_while_it_hol
         table, found = outlined(run, shift)
         assert found == state
         rows = pd.DataFrame(shown["cases"][:1])[["id", "probability", "truth", "kind", "fold"]]
-        drawn = report.draw_cases(inputs.read_inputs(run), rows, table, 1)
+        drawn = report.draw_cases(inputs.read_inputs(run), rows, table, {}, 1)
         # The X-ray of 64 pixels is drawn at 512.
         (points,) = polygons(drawn[0]["drawn"].picture.unet)
         np.testing.assert_allclose(points.min(axis=0), [160, 80], atol=1)
@@ -428,7 +428,7 @@ def test_measures_are_listed_with_their_registered_sentences(page):
 def test_several_processes_draw_the_same_cases(run, shown, monkeypatch):
     rows = pd.DataFrame(shown["cases"][:2])[["id", "probability", "truth", "kind", "fold"]]
     monkeypatch.setattr(report, "FEWEST_PARALLEL", 2)
-    both = report.draw_cases(inputs.read_inputs(run), rows, None, 2)
+    both = report.draw_cases(inputs.read_inputs(run), rows, None, {}, 2)
     assert [case["drawn"] for case in both] == [case["drawn"] for case in shown["cases"][:2]]
 
 

@@ -1,0 +1,135 @@
+"""The hottest spot of an evidence map, and which textures make it suspicious: SHAP on one cell.
+
+The verdict's own reasons may name the evidence map; here is what the map itself goes by. Like
+everything else, it is asked of the judge that saw neither the image nor its patient.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from baseline import attributions, heat, judges
+from baseline.heat import Heat
+from baseline.judges import Judge
+from baseline.reasons import Reason, percent, place, signed
+from features import cells as lung_cells
+from features.cells import MEASURES, Cells
+from features.zones import NAMES
+
+# Textures that are named.
+NAMED = 2
+
+
+@dataclass(frozen=True)
+class Spot:
+    """The cell of an image in which air is most likely.
+
+    Parameters
+    ----------
+    zone : str
+        The finest zone that it lies in.
+    probability : float
+        Probability that the air of a pneumothorax lies there.
+    shap : (m,) array
+        Contributions of the cell's measures, in log-odds of "here, if this lung has collapsed".
+    ranks : (m,) array in [0, 1]
+        Share of the image's other cells whose value is lower.
+    """
+
+    zone: str
+    probability: float
+    shap: NDArray[np.float64]
+    ranks: NDArray[np.float64]
+
+
+def find(asked: list[Judge], cells: Cells, probability: NDArray[np.floating]) -> Spot | None:
+    """Find the hottest cell and what makes it so.
+
+    Parameters
+    ----------
+    asked : list of Judge
+        Those that judge the image; the mean over them is explained.
+    cells : Cells
+    probability : (n,) array
+        Of each cell, as the same judges say.
+
+    Returns
+    -------
+    Spot or None
+        None for an image without cells.
+    """
+    if not len(probability):
+        return None
+    hottest = int(np.argmax(probability))
+    values = cells.values[hottest : hottest + 1]
+    shap = np.mean(
+        [
+            attributions.values_of(
+                judge.cells, pd.DataFrame(values, columns=judge.cells.feature_name())
+            )[1][0]
+            for judge in asked
+        ],
+        axis=0,
+    )
+    ranks = (cells.values < values).sum(axis=0) / max(len(probability) - 1, 1)
+    return Spot(NAMES[cells.zones[hottest]], float(probability[hottest]), shap, ranks)
+
+
+def sentence(spot: Spot) -> Reason:
+    """What the spot is suspicious for, in words."""
+    named = [int(k) for k in np.argsort(-spot.shap, kind="stable")[:NAMED] if spot.shap[k] > 0]
+    told = [
+        f"{MEASURES[k].text} ({_standing(float(spot.ranks[k]))}, {signed(float(spot.shap[k]))})"
+        for k in named
+    ]
+    text = (
+        f"The evidence map is hottest in {place(spot.zone)}: the probability that air lies there "
+        f"is {percent(spot.probability)}."
+    )
+    if told:
+        text += f" What speaks for that spot most: {'; and '.join(told)}."
+    return Reason(text, f"evidence.{spot.zone}.most", float(spot.shap.sum()))
+
+
+def _standing(rank: float) -> str:
+    word, share = ("higher", rank) if rank >= 0.5 else ("lower", 1 - rank)
+    return f"{word} than in {100 * share:.0f}% of the image's cells"
+
+
+def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[Heat, Reason | None]]:
+    """Maps of some images of a run, and the sentence on the hottest spot of each.
+
+    Parameters
+    ----------
+    run : Path
+    folds : dict of str to int
+        The images, and the fold whose judge each has; -1 for all.
+
+    Raises
+    ------
+    UserError
+        If the evidence or the cells are missing.
+    """
+    index, values = lung_cells.read(run)
+    heats = heat.read(run)
+    count = 1 + max(int(path.stem[5:]) for path in (run / "evidence").glob("cells*.txt"))
+    bench = [judges.load(run, fold) for fold in range(count)]
+    places = index.groupby("id", observed=True, sort=False).indices
+    found: dict[str, tuple[Heat, Reason | None]] = {}
+    for name, fold in folds.items():
+        one = heats.get(name, heat.NONE)
+        at = places.get(name, np.zeros(0, np.intp))
+        rows = index.iloc[at]
+        cells = Cells(
+            rows["row"].to_numpy(),
+            rows["column"].to_numpy(),
+            rows["side"].to_numpy(),
+            rows["zone"].to_numpy(),
+            np.asarray(values[at], np.float32),
+        )
+        spot = find(bench if fold < 0 else [bench[fold]], cells, one.probability)
+        found[name] = one, None if spot is None else sentence(spot)
+    return found
