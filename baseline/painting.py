@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 # are rounded to whole pixels.
 ROUNDING = 0.5
 # Probabilities at which the evidence map is outlined.
-HEAT_LEVELS = (0.05, 0.1, 0.2, 0.4)
+HEAT_LEVELS = (0.1, 0.2, 0.3, 0.5)
 # Fewer points than this enclose nothing.
 FEWEST_POINTS = 3
 

@@ -19,8 +19,9 @@ from features import cells as lung_cells
 from features.cells import MEASURES, Cells
 from features.zones import NAMES
 
-# Textures that are named.
+# Textures that are named, and the measures that are none, since they only say where a cell lies.
 NAMED = 2
+PLACES = [number for number, m in enumerate(MEASURES) if m.name.startswith("place.")]
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,19 @@ def find(asked: list[Judge], cells: Cells, probability: NDArray[np.floating]) ->
 
 def sentence(spot: Spot) -> Reason:
     """What the spot is suspicious for, in words."""
-    named = [int(k) for k in np.argsort(-spot.shap, kind="stable")[:NAMED] if spot.shap[k] > 0]
+    textures = [int(k) for k in np.argsort(-spot.shap, kind="stable") if k not in PLACES]
+    named = [k for k in textures[:NAMED] if spot.shap[k] > 0]
     told = [
         f"{MEASURES[k].text} ({_standing(float(spot.ranks[k]))}, {signed(float(spot.shap[k]))})"
         for k in named
     ]
     text = (
         f"The evidence map is hottest in {place(spot.zone)}: the probability that air lies there "
-        f"is {percent(spot.probability)}."
+        f"is {percent(spot.probability)}. Where it lies adds "
+        f"{signed(float(spot.shap[PLACES].sum()))} to that."
     )
     if told:
-        text += f" What speaks for that spot most: {'; and '.join(told)}."
+        text += f" The textures that speak for it most are {'; and '.join(told)}."
     return Reason(text, f"evidence.{spot.zone}.most", float(spot.shap.sum()))
 
 

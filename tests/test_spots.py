@@ -74,9 +74,9 @@ def test_an_image_without_cells_has_no_spot(judges, cells):
 
 def test_contours_enclose_what_reaches_their_level():
     values = np.zeros((20, 20), np.float32)
-    values[4:12, 4:12] = 0.15
-    values[6:8, 6:8] = 0.3
+    values[4:12, 4:12] = 0.22
+    values[6:8, 6:8] = 0.35
     found = painting.contours(values)
-    assert [contour.level for contour in found] == [0.05, 0.1, 0.2]
+    assert [contour.level for contour in found] == [0.1, 0.2, 0.3]
     assert found[0].path == painting.outline(values > 0)
     assert not painting.contours(np.zeros((5, 5), np.float32))
