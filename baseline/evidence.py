@@ -5,17 +5,28 @@ the verdict learns from a judge that saw the fold it is scored on: the verdict o
 images of fold m, a judge that saw neither k nor m, and for all others the judge of fold k.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from baseline import judges
+from baseline import judges, scores
 from baseline.judges import Judge
+from baseline.scores import Estimate
 from features import command, evidence, files, parallel
+from features.zones import SIDES
+
+# Resamples of patients for the cells' AUC: there are a thousand cells an image to be ranked.
+CELL_REPLICATES = 200
+SCORES = {
+    "lung": "collapsed lungs told from others, AUC",
+    "cell": "cells of air told from all others, AUC",
+    "side": "where one lung has collapsed, it is suspected more than the other in",
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +82,58 @@ def hear(
     return judge, table, drawn.assign(judge=without[0])
 
 
+def score(
+    material: judges.Material, columns: pd.DataFrame, drawn: pd.DataFrame
+) -> dict[str, Estimate]:
+    """How well the judges find lungs and places they have not seen, where masks tell.
+
+    Parameters
+    ----------
+    material : Material
+    columns, drawn : DataFrame
+        As written to columns.parquet and map.parquet.
+
+    Returns
+    -------
+    dict of str to Estimate
+        "lung": AUC of telling collapsed lungs from others; "side": share of images with one
+        collapsed lung in which it looks worse than the other; "cell": AUC of telling cells that are
+        mostly air from all others. 95% intervals by bootstrap over patients.
+    """
+    fold = material.rows["fold"].to_numpy()
+    truth = judges.collapsed(material)
+    asked = np.flatnonzero((fold >= 0) & ~np.isnan(truth[:, 0]))
+    patients = material.rows["patient"].to_numpy(object)[asked]
+    own = columns.set_index(["id", "judge"])[[f"evidence.{side}_whole.lung" for side in SIDES]]
+    keys = pd.MultiIndex.from_arrays((material.rows["id"].to_numpy()[asked], fold[asked]))
+    odds, sick = own.loc[keys].to_numpy(float), truth[asked]
+    one = sick.sum(axis=1) == 1
+    right = (odds.argmax(axis=1) == sick.argmax(axis=1)).astype(float)
+    probability = dict(iter(drawn.groupby("id", observed=True)["probability"]))
+    share = material.index["share"].to_numpy(float)
+    cells = [material.cells_of(image) for image in asked]
+    found = [probability[material.rows["id"].iloc[image]].to_numpy(float) for image in asked]
+    air = [(share[place] > 0.5).astype(float) for place in cells]
+
+    def cell_auc(rows: NDArray[np.intp]) -> float:
+        return scores.auc(
+            np.concatenate([air[row] for row in rows]), np.concatenate([found[row] for row in rows])
+        )
+
+    estimates = {
+        "lung": scores.bootstrap(
+            lambda rows: scores.auc(sick[rows].ravel(), odds[rows].ravel()), patients
+        ),
+        "cell": scores.bootstrap(cell_auc, patients, CELL_REPLICATES),
+    }
+    if one.any():
+        estimates["side"] = scores.mean(right[one], patients[one])
+    # Where no mask fills half a cell there is nothing to tell apart.
+    return {name: one for name, one in estimates.items() if np.isfinite(one.value)}
+
+
 def main(settings: Settings) -> None:
-    """Write columns.parquet, map.parquet and the judges of single folds."""
+    """Write columns.parquet, map.parquet, metrics.json and the judges of single folds."""
     out = settings.run / "evidence"
     folds = range(files.read_table(settings.run / "dataset.parquet")["fold"].max() + 1)
     sittings = [*((k,) for k in folds), *combinations(folds, 2)]
@@ -87,9 +148,14 @@ def main(settings: Settings) -> None:
             maps.append(drawn)
             files.write_text(out / f"lungs{first}.txt", judge.lungs.model_to_string())
             files.write_text(out / f"cells{first}.txt", judge.cells.model_to_string())
-    files.write_table(out / "map.parquet", pd.concat(maps, ignore_index=True))
-    files.write_table(out / "columns.parquet", pd.concat(tables, ignore_index=True))
-    print(f"{len(sittings)} judges: {out / 'columns.parquet'}")
+    columns, drawn = (pd.concat(parts, ignore_index=True) for parts in (tables, maps))
+    metrics = score(judges.read_material(settings.run), columns, drawn)
+    files.write_json(out / "metrics.json", {name: asdict(one) for name, one in metrics.items()})
+    files.write_table(out / "map.parquet", drawn)
+    files.write_table(out / "columns.parquet", columns)
+    print(f"{len(sittings)} judges; out of fold, where masks tell:")
+    for name, estimate in metrics.items():
+        print(f"  {SCORES[name]} {estimate}")
 
 
 if __name__ == "__main__":

@@ -105,6 +105,10 @@ def test_the_map_points_at_the_air_and_every_verdict_gets_every_image(tmp_path):
     assert columns.groupby("judge")["id"].nunique().to_dict() == {0: 90, 1: 90, 2: 90}
     assert len(columns) == 270
     assert np.isfinite(columns[list(zones_of.names())].to_numpy()).all()
+    metrics = files.read_json(tmp_path / "evidence" / "metrics.json")
+    assert metrics["lung"]["value"] > 0.95
+    assert metrics["side"]["value"] > 0.9
+    assert metrics["cell"]["value"] > 0.95
 
 
 def test_no_judge_has_seen_what_it_describes(tmp_path):
