@@ -64,7 +64,7 @@ class Picture:
     regions : list of Region
         Painted parts of the lungs.
     truth, unet : str
-        Outlines of the true mask and of the U-Net's, "" for none.
+        Outlines of the true mask and of the drawn one, "" for none.
     heat : list of Contour
         The evidence map; empty where there is none or it is cold all over.
     """
@@ -91,7 +91,7 @@ class Order:
     case : Case
         SHAP values, percentiles and calibration.
     mask, unet : str
-        Run-length codes of the true mask and of the U-Net's; "-1" where there is none.
+        Run-length codes of the true mask and of the drawn one; "-1" where there is none.
     heat : Heat or None
         The evidence map, None where the run has none.
     spot : Reason or None

@@ -22,6 +22,8 @@ from features.files import UserError
 FEWEST_PARALLEL = 24
 # Failures of each kind that are shown in their own section.
 WORST = 3
+# Who drew a mask, by the map that it was cut from.
+DRAWN_BY = {"unet": "U-Net", "evidence": "evidence map", "joint": "U-Net and evidence map"}
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,13 @@ class Settings:
 
 
 def read_outlines(run: Path, predicted: pd.DataFrame) -> tuple[pd.DataFrame | None, str]:
-    """The U-Net's masks as cnn.evaluate left them in cnn/outlines.csv, by image id.
+    """The drawn masks as cnn.evaluate left them in cnn/outlines.csv, by image id.
 
     Returns
     -------
     outlines : DataFrame or None
-        Columns spoken (1, 0, or None where the verdict has changed since), level, dice and mask.
+        Columns spoken (1, 0, or None where the verdict has changed since), by (who drew it, in
+        words), level, dice and mask.
     state : {"", "fresh", "stale"}
         "" where the run has none.
     """
@@ -50,7 +53,7 @@ def read_outlines(run: Path, predicted: pd.DataFrame) -> tuple[pd.DataFrame | No
     if not path.exists():
         return None, ""
     table = pd.read_csv(path, dtype={"id": str, "mask": str}, keep_default_na=False)
-    table = table.set_index("id")
+    table = table.set_index("id").assign(by=lambda rows: rows["source"].map(DRAWN_BY))
     now = predicted.set_index("id")["probability"].reindex(table.index)
     if (now - table["probability"]).abs().max() <= attributions.TOLERANCE:
         return table, "fresh"

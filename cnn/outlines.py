@@ -10,6 +10,8 @@ probability
 spoken
     1 if the default policy's rule speaks the mask, else 0. The rule was chosen on all labelled
     images, as for the submission, so this describes and does not score.
+source
+    The map that the mask was cut from: "unet", "evidence" or "joint".
 level
     Probability at which the map was cut: the rule's, or, where the default policy is to speak
     none, the level at which the masks are best by themselves.
@@ -65,6 +67,7 @@ def write(run: Path, rows: pd.DataFrame, rule: Rule, best_level: float) -> None:
                 "id": row["id"],
                 "probability": row["probability"],
                 "spoken": int(gate.speaks(rule, one)[0]),
+                "source": gate.source(rule.policy),
                 "level": LEVELS[level] / 255,
                 "dice": dice[level],
                 "mask": rle.encode(masks.cut(levels, level)),

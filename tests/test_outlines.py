@@ -15,7 +15,10 @@ SIZE = 8
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Maps of two images: a bright square of 2x2 in a dim one of 4x4, and one that is dark."""
+    """Maps of two images: a bright square of 2x2 in a dim one of 4x4, and one that is dark.
+
+    The evidence map knows nothing.
+    """
     bright = np.zeros((SIZE, SIZE), np.uint8)
     bright[2:6, 2:6] = 110
     bright[3:5, 3:5] = 240
@@ -24,6 +27,10 @@ def run(tmp_path: Path) -> Path:
     np.savez_compressed(folder / "part-0000.npz", maps=np.stack((bright, np.zeros_like(bright))))
     index = pd.DataFrame({"id": ["NA", "b"], "part": 0, "row": [0, 1]})
     index.to_csv(folder / "index.csv", index=False)
+    (tmp_path / "evidence").mkdir()
+    cell = {"judge": 0, "row": 0, "column": 0, "probability": np.float32(0)}
+    evidence = pd.DataFrame([{"id": name, **cell} for name in ("NA", "b")])
+    evidence.to_parquet(tmp_path / "evidence" / "map.parquet")
     return tmp_path
 
 
@@ -49,6 +56,7 @@ def test_the_mask_is_cut_at_the_rules_level(run):
     found = written(run, Rule("unet", mask_level=low, top_level=low))
     assert list(found["id"]) == ["NA", "b"] and list(found["probability"]) == [0.7, 0.9]
     assert rle.decode(found["mask"][0], (SIZE, SIZE)).sum() == 16
+    assert list(found["source"]) == ["unet"] * 2
     assert list(found["dice"]) == [1.0, 1.0] and list(found["spoken"]) == [1, 0]
     high = list(LEVELS).index(230)
     found = written(run, Rule("unet", mask_level=high, top_level=high))

@@ -327,6 +327,7 @@ def outlined(run: Path, shift: float) -> tuple[pd.DataFrame | None, str]:
     table = oof[["id"]].assign(
         probability=oof["probability"] + shift,
         spoken=1,
+        source="joint",
         level=0.4,
         dice=0.25,
         mask=rle.encode(square),
@@ -341,7 +342,7 @@ def outlined(run: Path, shift: float) -> tuple[pd.DataFrame | None, str]:
 def test_outlines_of_the_unet_are_drawn_and_the_gate_is_quoted_only_while_it_holds(
     run, page, shown
 ):
-    assert "There is no U-Net in this run" in page.text
+    assert "The gate has drawn no masks" in page.text
     assert report.read_outlines(run, inputs.read_inputs(run).predicted) == (None, "")
     for shift, state, spoken in ((0.0, "fresh", 1), (0.01, "stale", 0)):
         table, found = outlined(run, shift)
@@ -354,7 +355,7 @@ def test_outlines_of_the_unet_are_drawn_and_the_gate_is_quoted_only_while_it_hol
         np.testing.assert_allclose(points.max(axis=0), [320, 240], atol=1)
         values = shown | {"cases": drawn, "outlines": found}
         text = Page(pages.render("report.html", values)).text
-        assert text.count("the gate speaks the U-Net’s mask") == spoken
+        assert text.count("the gate speaks the mask by U-Net and evidence map") == spoken
         assert ("make gate report" in text) == (state == "stale")
 
 
