@@ -392,7 +392,9 @@ def test_the_facts_are_those_of_the_run(run):
 
 def test_one_study_has_a_page_of_its_own(shown):
     unknown = shown["cases"][0] | {"truth": None, "outcome": None, "kind": "deployed"}
-    text = pages.render("study.html", {"case": unknown, "scale": shown["scale"], "folds": 2})
+    text = pages.render(
+        "study.html", {"case": unknown, "notes": [], "scale": shown["scale"], "folds": 2}
+    )
     one = Page(text)
     assert "truth unknown" in one.text and "judged by all 2 fold models" in one.text
     assert len(one.every("image")) == 1 and len(one.every("use")) == 2

@@ -1,0 +1,222 @@
+"""A trained run judges X-rays, its own or not, each by models that saw neither it nor its patient.
+
+An image is measured anew from its file. One that taught the run's models is recognised by its id
+and judged by its own fold's model; any other by the mean of all fold models.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from baseline import attributions, tables
+from baseline.calibrate import Calibration
+from baseline.classifier import load, raw_scores
+from baseline.inputs import read_calibrations, read_judgement
+from baseline.reasons import Case, percentiles
+from baseline.scrutiny import conformal
+from baseline.train import read_predictions
+from features import files, images, registry
+from features.files import UserError
+from features.prepared import prepare
+from features.study import Study
+from features.table import read as read_features
+
+# Measures of the same file are the same up to single precision.
+SAME = 1e-4
+DECISIONS = {-1: "rule out", 0: "refer to a reader", 1: "rule in"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained run, as far as it judges other images.
+
+    Parameters
+    ----------
+    boosters : list of Booster
+        One a fold.
+    dataset : DataFrame
+        Rows of dataset.parquet, indexed by image id.
+    oof : DataFrame
+        Out-of-fold predictions.
+    table : DataFrame
+        Features of the images that taught the models, indexed by image id.
+    calibrations : dict of int to Calibration
+        By fold; -1 for an image of no fold.
+    alpha : float or None
+        Stated error rate of triage; None where the run was not scrutinised.
+    """
+
+    boosters: list[lgb.Booster]
+    dataset: pd.DataFrame
+    oof: pd.DataFrame
+    table: pd.DataFrame
+    calibrations: dict[int, Calibration]
+    alpha: float | None
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Features that the models ask for."""
+        return list(self.boosters[0].feature_name())
+
+    @cached_property
+    def folds(self) -> dict[str, int]:
+        """Fold of each image that taught."""
+        return dict(zip(self.oof["id"], self.oof["fold"], strict=True))
+
+    def teachers(self, fold: int) -> pd.DataFrame:
+        """Features of the images that taught the models judging an image of a fold."""
+        ids = self.oof.loc[self.oof["fold"] != fold, "id"]
+        return tables.for_model(self.table, ids, fold)[self.names]
+
+
+def read_trained(run: Path) -> Trained:
+    """Read a run.
+
+    Raises
+    ------
+    UserError
+        If it holds no trained verdict, or one of other features than it now has.
+    """
+    if not run.is_dir():
+        raise UserError(f"{run}: no such run folder; give one in which `make baseline` was run.")
+    oof = read_predictions(run / "baseline" / "oof.csv")
+    folds = range(int(oof["fold"].max()) + 1)
+    boosters = [load(run / "baseline" / f"fold{k}.txt") for k in folds]
+    table = read_features(run)
+    missing = oof["id"][~oof["id"].isin(table.index)]
+    if len(missing):
+        raise UserError(
+            f"{run / 'features.parquet'}: {missing.iloc[0]} is missing, which taught the verdict; "
+            "run `make baseline` again."
+        )
+    for fold, booster in enumerate(boosters):
+        own = oof[oof["fold"] == fold]
+        raw = raw_scores(booster, tables.for_model(table, own["id"], fold))
+        if np.abs(raw - own["raw"].to_numpy()).max(initial=0.0) > attributions.TOLERANCE:
+            raise UserError(
+                f"{run / 'baseline'}: the predictions of fold {fold} are not those of its model on "
+                "the features; run `make baseline` again."
+            )
+    found = read_judgement(run, "scrutiny", oof)
+    return Trained(
+        boosters=boosters,
+        dataset=files.read_table(run / "dataset.parquet").set_index("id"),
+        oof=oof,
+        table=table.loc[oof["id"]],
+        calibrations=read_calibrations(run, oof),
+        alpha=None if found is None else float(found["triage"]["alpha"]),
+    )
+
+
+def families(names: list[str]) -> tuple[str, ...]:
+    """Families to measure for these features; a comparison needs what it compares.
+
+    Raises
+    ------
+    UserError
+        If a feature is unknown to this version.
+    """
+    found = set()
+    for name in names:
+        try:
+            feature = registry.describe(name)
+        except (KeyError, ValueError):
+            raise UserError(
+                f"the run's models ask for {name!r}, which this version does not measure; make "
+                "the run again."
+            ) from None
+        found.add(feature.family)
+        if feature.family == "asymmetry":
+            found.add(feature.measure.partition("_")[0])
+    return tuple(family for family in registry.FAMILIES if family in found)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A judged X-ray.
+
+    Parameters
+    ----------
+    study : Study
+    fold : int
+        Fold whose model judged it, -1 for the mean of all.
+    case : Case
+        SHAP values, percentiles and calibration.
+    triage : str or None
+        What conformal triage says.
+    mask : str or None
+        Run-length code of the true mask; None where the truth is unknown.
+    notes : tuple of str
+        Who judged it, and what else a reader must know.
+    """
+
+    study: Study
+    fold: int
+    case: Case
+    triage: str | None
+    mask: str | None
+    notes: tuple[str, ...]
+
+
+def judge(path: Path, trained: Trained) -> Judged:
+    """Measure an X-ray and judge it.
+
+    Raises
+    ------
+    UnreadableImage
+        If the file is missing or is no X-ray.
+    """
+    study, pixels = images.read(path)
+    measured = registry.measure(prepare(pixels), study, families(trained.names))
+    table = pd.DataFrame(measured, index=[study.id]).astype(np.float32)
+    fold = trained.folds.get(study.id, -1)
+    found = attributions.explain(trained.boosters, table, np.array([fold]))
+    row, teachers = table[trained.names], trained.teachers(fold)
+    case = Case(
+        names=found.names,
+        shap=found.values[0],
+        base=float(found.base[0]),
+        percentiles=percentiles(teachers.to_numpy(), row.to_numpy())[0],
+        right=attributions.right_shares(found.names, table, teachers)[0],
+        calibration=trained.calibrations[fold],
+    )
+    notes = [_who(trained, fold)]
+    # A file may bear the name of an image of the run and be another.
+    same = fold >= 0 and _same(row, trained.table.loc[[study.id], trained.names])
+    if fold >= 0 and not same:
+        notes.append(
+            "Its measures are not those of the run's image of this name, so it may be another "
+            "image; rename the file to have it judged as a new one."
+        )
+    mask = trained.dataset["mask"].get(study.id) if same else None
+    triage = None if trained.alpha is None else _triage(trained, fold, case.score)
+    return Judged(study, fold, case, triage, mask if isinstance(mask, str) else None, tuple(notes))
+
+
+def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    return bool(np.allclose(one.to_numpy(), other.to_numpy(), rtol=SAME, atol=SAME))
+
+
+def _who(trained: Trained, fold: int) -> str:
+    if fold >= 0:
+        return (
+            f"It belongs to the run's training set, so it is judged by the model of fold {fold}, "
+            "which saw neither it nor its patient."
+        )
+    return (
+        f"It is no training image of the run, so it is judged by the mean of all "
+        f"{len(trained.boosters)} fold models."
+    )
+
+
+def _triage(trained: Trained, fold: int, score: float) -> str:
+    """Rule out, refer or rule in, by the truly labelled images of the other folds."""
+    known = trained.oof[trained.oof["label"].notna() & (trained.oof["fold"] != fold)]
+    labels, raw = known["label"].to_numpy(float), known["raw"].to_numpy(float)
+    assert trained.alpha is not None
+    decision = int(conformal(np.array([score]), labels, raw, trained.alpha)[0])
+    return f"{DECISIONS[decision]} (stated error rate {trained.alpha:.0%} of each class)"
