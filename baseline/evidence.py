@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from baseline import judges, scores
 from baseline.judges import Judge
 from baseline.scores import Estimate
+from baseline.tables import AT
 from features import command, evidence, files, parallel
+from features.cells import Cells
 from features.zones import SIDES
 
 # Resamples of patients for the cells' AUC: there are a thousand cells an image to be ranked.
@@ -130,6 +132,31 @@ def score(
         estimates["side"] = scores.mean(right[one], patients[one])
     # Where no mask fills half a cell there is nothing to tell apart.
     return {name: one for name, one in estimates.items() if np.isfinite(one.value)}
+
+
+def of_image(sitting: list[Judge], row: pd.DataFrame, cells: Cells) -> pd.DataFrame:
+    """What the judges of single folds say of one image, as `tables.with_evidence` has it.
+
+    Parameters
+    ----------
+    sitting : list of Judge
+        One a fold.
+    row : (1, m) DataFrame
+        Its features, all that the judges were taught from and in their order.
+    cells : Cells
+        Its cells.
+
+    Returns
+    -------
+    (1, folds k) DataFrame
+    """
+    parts = []
+    for fold, judge in enumerate(sitting):
+        lungs, air = judges.hear(judge, judges.by_lung(row), cells)
+        names = [f"{name}{AT}{fold}" for name in evidence.names()]
+        found = evidence.summarise(lungs, air, cells.zones)
+        parts.append(pd.DataFrame([found], row.index, names))
+    return pd.concat(parts, axis=1)
 
 
 def main(settings: Settings) -> None:

@@ -48,7 +48,7 @@ def show(judged: Judged, console: Console) -> None:
         console.print(f"Triage: {judged.triage}")
     for note in judged.notes:
         console.print(note, style="dim")
-    for reason in sentences(case):
+    for reason in (*sentences(case), *([judged.spot] if judged.spot else [])):
         console.print(f"- {reason.text}", markup=False)
     shown = Table("measure", "where", "percentile", "log-odds")
     for column in shown.columns[2:]:
@@ -65,7 +65,8 @@ def write_page(judged: Judged, path: Path, folds: int, target: Path) -> None:
     """Write the page of one X-ray."""
     study, case = judged.study, judged.case
     size, mask = (study.rows, study.columns), judged.mask or rle.EMPTY
-    drawn = gallery.draw(gallery.Order(study.id, str(path), size, case, mask))
+    order = gallery.Order(study.id, str(path), size, case, mask, heat=judged.heat, spot=judged.spot)
+    drawn = gallery.draw(order)
     truth = None if judged.mask is None else float(mask != rle.EMPTY)
     probability = case.probability()
     shown: dict[str, Any] = {

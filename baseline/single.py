@@ -12,16 +12,18 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from baseline import attributions, tables
+from baseline import attributions, evidence, judges, spots, tables
 from baseline.calibrate import Calibration
 from baseline.classifier import load, raw_scores
-from baseline.inputs import read_calibrations, read_judgement
-from baseline.reasons import Case, percentiles
+from baseline.heat import Heat
+from baseline.inputs import asks_for_evidence, read_calibrations, read_judgement
+from baseline.judges import Judge
+from baseline.reasons import Case, Reason, percentiles
 from baseline.scrutiny import conformal
 from baseline.train import read_predictions
-from features import files, images, registry
+from features import cells, files, images, registry
 from features.files import UserError
-from features.prepared import prepare
+from features.prepared import Prepared, prepare
 from features.study import Study
 from features.table import read as read_features
 
@@ -43,7 +45,11 @@ class Trained:
     oof : DataFrame
         Out-of-fold predictions.
     table : DataFrame
-        Features of the images that taught the models, indexed by image id.
+        Features of the images that taught the models, indexed by image id, for `tables.for_model`.
+    measured : list of str
+        Those that are measured on an image, not learned.
+    sitting : list of Judge
+        The evidence map's judges, one a fold; none where the verdict does without.
     calibrations : dict of int to Calibration
         By fold; -1 for an image of no fold.
     alpha : float or None
@@ -54,6 +60,8 @@ class Trained:
     dataset: pd.DataFrame
     oof: pd.DataFrame
     table: pd.DataFrame
+    measured: list[str]
+    sitting: list[Judge]
     calibrations: dict[int, Calibration]
     alpha: float | None
 
@@ -93,6 +101,10 @@ def read_trained(run: Path) -> Trained:
             f"{run / 'features.parquet'}: {missing.iloc[0]} is missing, which taught the verdict; "
             "run `make baseline` again."
         )
+    measured, sitting = list(table.columns), []
+    if asks_for_evidence(boosters[0].feature_name()):
+        table = tables.with_evidence(run, table)
+        sitting = [judges.load(run, fold) for fold in folds]
     for fold, booster in enumerate(boosters):
         own = oof[oof["fold"] == fold]
         raw = raw_scores(booster, tables.for_model(table, own["id"], fold))
@@ -107,6 +119,8 @@ def read_trained(run: Path) -> Trained:
         dataset=files.read_table(run / "dataset.parquet").set_index("id"),
         oof=oof,
         table=table.loc[oof["id"]],
+        measured=measured,
+        sitting=sitting,
         calibrations=read_calibrations(run, oof),
         alpha=None if found is None else float(found["triage"]["alpha"]),
     )
@@ -126,7 +140,7 @@ def families(names: list[str]) -> tuple[str, ...]:
             feature = registry.describe(name)
         except (KeyError, ValueError):
             raise UserError(
-                f"the run's models ask for {name!r}, which this version does not measure; make "
+                f"the run holds the feature {name!r}, which this version does not measure; make "
                 "the run again."
             ) from None
         found.add(feature.family)
@@ -152,6 +166,10 @@ class Judged:
         Run-length code of the true mask; None where the truth is unknown.
     notes : tuple of str
         Who judged it, and what else a reader must know.
+    heat : Heat or None
+        Its evidence map; None where the run's models do without.
+    spot : Reason or None
+        The sentence on the map's hottest spot.
     """
 
     study: Study
@@ -160,6 +178,8 @@ class Judged:
     triage: str | None
     mask: str | None
     notes: tuple[str, ...]
+    heat: Heat | None = None
+    spot: Reason | None = None
 
 
 def judge(path: Path, trained: Trained) -> Judged:
@@ -171,22 +191,24 @@ def judge(path: Path, trained: Trained) -> Judged:
         If the file is missing or is no X-ray.
     """
     study, pixels = images.read(path)
-    measured = registry.measure(prepare(pixels), study, families(trained.names))
-    table = pd.DataFrame(measured, index=[study.id]).astype(np.float32)
+    image = prepare(pixels)
+    found_cells = cells.measure(image) if trained.sitting else None
+    table = _measure(image, study, found_cells, trained)
     fold = trained.folds.get(study.id, -1)
     found = attributions.explain(trained.boosters, table, np.array([fold]))
-    row, teachers = table[trained.names], trained.teachers(fold)
+    row = tables.for_model(table, table.index, fold)[trained.names]
+    teachers = trained.teachers(fold)
     case = Case(
         names=found.names,
         shap=found.values[0],
         base=float(found.base[0]),
         percentiles=percentiles(teachers.to_numpy(), row.to_numpy())[0],
-        right=attributions.right_shares(found.names, table, teachers)[0],
+        right=attributions.right_shares(found.names, row, teachers)[0],
         calibration=trained.calibrations[fold],
     )
     notes = [_who(trained, fold)]
     # A file may bear the name of an image of the run and be another.
-    same = fold >= 0 and _same(row, trained.table.loc[[study.id], trained.names])
+    same = fold >= 0 and _same(table, trained.table.loc[[study.id]], trained.measured)
     if fold >= 0 and not same:
         notes.append(
             "Its measures are not those of the run's image of this name, so it may be another "
@@ -194,11 +216,37 @@ def judge(path: Path, trained: Trained) -> Judged:
         )
     mask = trained.dataset["mask"].get(study.id) if same else None
     triage = None if trained.alpha is None else _triage(trained, fold, case.score)
-    return Judged(study, fold, case, triage, mask if isinstance(mask, str) else None, tuple(notes))
+    known = mask if isinstance(mask, str) else None
+    hot = (None, None) if found_cells is None else _map(trained, fold, table, found_cells)
+    return Judged(study, fold, case, triage, known, tuple(notes), *hot)
 
 
-def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    return bool(np.allclose(one.to_numpy(), other.to_numpy(), rtol=SAME, atol=SAME))
+def _map(
+    trained: Trained, fold: int, table: pd.DataFrame, found: cells.Cells
+) -> tuple[Heat, Reason | None]:
+    """The evidence map by the judges that may judge an image of this fold, and its hottest spot."""
+    asked = trained.sitting if fold < 0 else [trained.sitting[fold]]
+    view = judges.by_lung(table[trained.measured])
+    air = np.mean([judges.hear(one, view, found)[1] for one in asked], axis=0)
+    spot = spots.find(asked, found, air)
+    heat = Heat(found.rows, found.columns, air.astype(np.float32))
+    return heat, None if spot is None else spots.sentence(spot)
+
+
+def _measure(
+    image: Prepared, study: Study, found_cells: cells.Cells | None, trained: Trained
+) -> pd.DataFrame:
+    """One row of features, and of evidence for each model, as in the run's own table."""
+    found = registry.measure(image, study, families(trained.measured))
+    table = pd.DataFrame(found, index=[study.id])[trained.measured].astype(np.float32)
+    if found_cells is None:
+        return table
+    learned = evidence.of_image(trained.sitting, table, found_cells)
+    return pd.concat((table, learned), axis=1)
+
+
+def _same(one: pd.DataFrame, other: pd.DataFrame, names: list[str]) -> bool:
+    return np.allclose(one[names].to_numpy(), other[names].to_numpy(), rtol=SAME, atol=SAME)
 
 
 def _who(trained: Trained, fold: int) -> str:

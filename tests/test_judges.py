@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from baseline import evidence, judges
+from features import cells as lung_cells
 from features import evidence as zones_of
 from features import files
 from features.cells import MEASURES
+from features.table import read as read_features
 from features.zones import NAMES
 
 PAIR = ("firstorder.right_rim.mean", "firstorder.left_rim.mean")
@@ -109,6 +111,19 @@ def test_the_map_points_at_the_air_and_every_verdict_gets_every_image(tmp_path):
     assert metrics["lung"]["value"] > 0.95
     assert metrics["side"]["value"] > 0.9
     assert metrics["cell"]["value"] > 0.95
+    # Asked of one image by itself, its fold's judge says the same.
+    index, values = lung_cells.read(tmp_path)
+    own = (index["id"] == "i07").to_numpy()
+    parts = [index[name].to_numpy()[own] for name in ("row", "column", "side", "zone")]
+    cells = lung_cells.Cells(*parts, values[own].astype(np.float32))
+    sitting = [judges.load(tmp_path, fold) for fold in range(3)]
+    row = read_features(tmp_path).loc[["i07"]]
+    found = evidence.of_image(sitting, row, cells)
+    k = dataset.loc["i07", "fold"]
+    expected = columns[(columns["judge"] == k) & (columns["id"] == "i07")]
+    names = list(zones_of.names())
+    found = found[[f"{name}@{k}" for name in names]]
+    np.testing.assert_array_equal(found.to_numpy(), expected[names].to_numpy())
 
 
 def test_no_judge_has_seen_what_it_describes(tmp_path):

@@ -14,6 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from baseline import single, train
+
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = (
     "features.dataset",
@@ -140,6 +142,20 @@ def test_no_image_was_judged_by_a_model_that_saw_its_patient(undisturbed):
     assert inside.groupby("patient")["fold"].nunique().max() == 1
     assert (dataset.loc[dataset["split"] == "test", "fold"] == -1).all()
     assert not set(inside["patient"]) & set(dataset.loc[dataset["split"] == "test", "patient"])
+
+
+def test_an_image_explained_by_itself_gets_the_prediction_of_the_run(undisturbed):
+    """From its file alone, evidence map included: the same log-odds, by the same models."""
+    run, _, _ = undisturbed
+    trained = single.read_trained(run)
+    assert trained.sitting
+    for name, kind in (("oof", "oof"), ("test", "deployed")):
+        predicted = train.read_predictions(run / "baseline" / f"{name}.csv").iloc[0]
+        assert predicted["kind"] == kind
+        found = single.judge(Path(trained.dataset.loc[predicted["id"], "path"]), trained)
+        assert found.fold == predicted["fold"]
+        assert found.case.score == pytest.approx(predicted["raw"], abs=1e-6)
+        assert found.case.probability() == pytest.approx(predicted["probability"], abs=1e-6)
 
 
 def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_it(
