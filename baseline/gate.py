@@ -31,7 +31,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, Ridge
 
 from features.files import UserError
 
@@ -220,6 +219,8 @@ def _means(gain: Floats, scores: Floats, cutoffs: list[float | None]) -> list[fl
 
 def _fuse(evidence: Evidence) -> tuple[float, ...]:
     """Intercept and weights of the fused log-odds, fitted by penalised logistic regression."""
+    from sklearn.linear_model import LogisticRegression  # slow to import, and not needed to speak
+
     values = signals(evidence)
     centre, spread = values.mean(axis=0), values.std(axis=0) + 1e-9
     model = LogisticRegression(C=1.0).fit((values - centre) / spread, evidence.positive)
@@ -229,6 +230,8 @@ def _fuse(evidence: Evidence) -> tuple[float, ...]:
 
 def _expected(evidence: Evidence, weights: tuple[float, ...]) -> Rule:
     """The rule that follows from the metric: nothing but the level of the mask is chosen."""
+    from sklearn.linear_model import Ridge
+
     positive = evidence.positive == 1
     values = signals(evidence)[positive]
     best, best_mean = Rule("empty"), float((evidence.positive == 0).mean())

@@ -14,12 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from baseline import attributions, calibrate, tables
+from baseline import attributions, calibrate, predictions, tables
 from baseline.attributions import Explanation
 from baseline.calibrate import Calibration
 from baseline.classifier import load
 from baseline.reasons import Case, percentiles
-from baseline.train import read_predictions
 from features import files
 from features.files import UserError
 from features.table import read as read_features
@@ -83,8 +82,8 @@ def read_inputs(run: Path) -> Inputs:
         If a file is missing, or the predictions are not those of the saved models.
     """
     dataset = files.read_table(run / "dataset.parquet").set_index("id")
-    oof = read_predictions(run / "baseline" / "oof.csv")
-    test = read_predictions(run / "baseline" / "test.csv")
+    oof = predictions.read(run / "baseline" / "oof.csv")
+    test = predictions.read(run / "baseline" / "test.csv")
     metrics = files.read_json(run / "baseline" / "metrics.json")
     if "out_of_fold" not in metrics:
         raise UserError(f"{run / 'baseline' / 'metrics.json'}: no scores; run `make baseline`.")

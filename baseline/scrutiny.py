@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from baseline import scores, tables
+from baseline import predictions, scores, tables
 from baseline.inputs import ranking
 from baseline.scores import Estimate
-from baseline.train import Training, out_of_fold, read_predictions, trained_with
+from baseline.train import Training, out_of_fold, trained_with
 from features import command, files, rle
 
 Floats = NDArray[np.float64]
@@ -289,7 +289,7 @@ def scrutinise(settings: Settings) -> dict[str, Any]:
     dataset, table = tables.read(settings.run)
     rows = tables.teaching(dataset)
     table = table.loc[rows["id"]]
-    predicted = read_predictions(settings.run / "baseline" / "oof.csv")
+    predicted = predictions.read(settings.run / "baseline" / "oof.csv")
     oof = predicted.set_index("id")
     rows["raw"] = oof.loc[rows["id"], "raw"].to_numpy()
     known = rows[rows["label"].notna()].copy()

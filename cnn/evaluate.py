@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import logit
 
-from baseline import gate, scores
-from baseline.train import read_predictions
+from baseline import gate, predictions, scores
 from cnn import masks, outlines
 from cnn.sources import SOURCES, stream
 from features import command, files, rle
@@ -71,7 +70,7 @@ def read_sized(run: Path, name: str) -> pd.DataFrame:
     UserError
         If the baseline or the dataset is missing.
     """
-    predicted = read_predictions(run / "baseline" / f"{name}.csv")
+    predicted = predictions.read(run / "baseline" / f"{name}.csv")
     dataset = files.read_table(run / "dataset.parquet")[["id", "rows", "columns", "mask"]]
     return predicted.merge(dataset, on="id", validate="one_to_one")
 

@@ -7,7 +7,6 @@ killed goes on with the part it was at. `index.csv` is written last and says tha
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from cnn import checkpoint
 from cnn.batches import FEW, chunks, fingerprint, padded
 from cnn.compilation import keep_compiled
 from cnn.inputs import read_planes
+from cnn.maps import part_path
 from cnn.unet import UNetConfig, apply, outline
 from features import command, parallel
 from features.files import UserError, atomic, read_table, write_csv
@@ -144,10 +144,6 @@ def scored_images(run: Path) -> pd.DataFrame:
     return table[(table["fold"] >= 0) | (table["split"] == "test")].reset_index(drop=True)
 
 
-def _part_path(folder: Path, part: int) -> Path:
-    return folder / f"part-{part:04d}.npz"
-
-
 def _key(networks: Networks, rows: pd.DataFrame) -> str:
     """What a part's maps depend on: the networks, the images, and which network judges which."""
     return networks.digest + fingerprint(rows["id"], rows["path"], rows["fold"])
@@ -172,7 +168,7 @@ def main(settings: Settings) -> None:
     missing = {
         number: rows
         for number, rows in parts.items()
-        if not _is_done(_part_path(folder, number), _key(networks, table[rows]))
+        if not _is_done(part_path(folder, number), _key(networks, table[rows]))
     }
     if missing:
         (folder / "index.csv").unlink(missing_ok=True)
@@ -182,7 +178,7 @@ def main(settings: Settings) -> None:
     for number, rows in missing.items():
         images = np.stack([next(squares) for _ in range(rows.stop - rows.start)])
         maps = predict_part(networks, images, table["fold"][rows].to_numpy(np.int64))
-        with atomic(_part_path(folder, number)) as temporary:
+        with atomic(part_path(folder, number)) as temporary:
             np.savez_compressed(
                 temporary,
                 maps=maps,
@@ -196,55 +192,6 @@ def main(settings: Settings) -> None:
         folder / "index.csv",
         pd.DataFrame({"id": table["id"], "part": places // PART, "row": places % PART}),
     )
-
-
-def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
-    """Yield the map of each image, one part in memory at a time.
-
-    Parameters
-    ----------
-    run : Path
-        The run folder.
-    ids : iterable of str
-        Image ids; fastest in the order of the dataset.
-
-    Yields
-    ------
-    (size, size) array of float32 in [0, 1]
-        Probability of each pixel of the network's square (see `cnn.geometry.from_square`).
-
-    Raises
-    ------
-    UserError
-        If the maps are not complete, or an id has none.
-    """
-    folder = run / "cnn" / "maps"
-    if not (folder / "index.csv").exists():
-        raise UserError(
-            f"{folder / 'index.csv'}: no such file; predict first (python -m cnn.predict --run "
-            f"{run})."
-        )
-    index = pd.read_csv(folder / "index.csv", dtype={"id": str}, keep_default_na=False).set_index(
-        "id"
-    )
-    places = dict(zip(index.index, zip(index["part"], index["row"], strict=True), strict=True))
-    held, maps = -1, np.zeros((0, 0, 0), np.uint8)
-    for name in ids:
-        if name not in places:
-            raise UserError(
-                f"{folder / 'index.csv'}: image {name!r} has no map; only images of a fold and "
-                "test images get one."
-            )
-        part, row = places[name]
-        if part != held:
-            if not _part_path(folder, part).exists():
-                raise UserError(
-                    f"{_part_path(folder, part)}: no such file; delete {folder / 'index.csv'} and "
-                    "run make again."
-                )
-            with np.load(_part_path(folder, part), allow_pickle=False) as content:
-                held, maps = part, content["maps"]
-        yield maps[row].astype(np.float32) / 255
 
 
 if __name__ == "__main__":

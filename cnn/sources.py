@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from baseline import heat
 from cnn import masks
-from cnn.predict import stream_maps
+from cnn.maps import stream_maps
 
 SOURCES = {
     "unet": "U-Net's masks",

@@ -19,6 +19,7 @@ from PIL import Image
 
 from cnn import batches, checkpoint, devices, geometry, inputs, predict, train
 from cnn.augment import AugmentConfig
+from cnn.maps import stream_maps
 from cnn.unet import UNetConfig
 from features import rle
 from features.files import UserError
@@ -470,7 +471,7 @@ def test_each_image_is_judged_by_networks_that_have_not_seen_it(run, tiny, monke
     assert list(index["id"]) == [f"i{n}" for n in range(13)]  # not the unlabelled one
     assert index["part"].max() == 2
     networks = predict.load_networks(run, 3)
-    maps = np.stack(list(predict.stream_maps(run, ["i0", "i10", "i12"])))
+    maps = np.stack(list(stream_maps(run, ["i0", "i10", "i12"])))
 
     def judged(name: str, fold: int) -> np.ndarray:
         image = inputs.read_planes(run.parent / f"{name}.png", 32)
@@ -482,16 +483,16 @@ def test_each_image_is_judged_by_networks_that_have_not_seen_it(run, tiny, monke
     mean = np.mean([judged("i12", fold) for fold in range(3)], axis=0)
     assert_allclose(maps[2], mean, atol=0.003)
     with pytest.raises(UserError, match="image 'i13' has no map"):
-        np.stack(list(predict.stream_maps(run, ["i13"])))
+        np.stack(list(stream_maps(run, ["i13"])))
 
 
 def test_maps_of_other_weights_are_made_again(run, tiny):
     train.main(train.Settings(run, "demo"))
     predict.main(predict.Settings(run))
-    before = np.stack(list(predict.stream_maps(run, ["i0"])))
+    before = np.stack(list(stream_maps(run, ["i0"])))
     train.main(train.Settings(run, "demo", seed=1, overwrite=True))
     predict.main(predict.Settings(run))
-    assert not np.array_equal(np.stack(list(predict.stream_maps(run, ["i0"]))), before)
+    assert not np.array_equal(np.stack(list(stream_maps(run, ["i0"]))), before)
 
 
 def test_a_flipped_average_is_the_same_for_the_mirrored_image():
@@ -507,7 +508,7 @@ def test_missing_weights_and_maps_are_said(run, tiny):
     with pytest.raises(UserError, match=r"weights\.safetensors: no such file; train first"):
         predict.main(predict.Settings(run))
     with pytest.raises(UserError, match=r"index\.csv: no such file; predict first"):
-        np.stack(list(predict.stream_maps(run, ["i0"])))
+        np.stack(list(stream_maps(run, ["i0"])))
 
 
 def test_real_x_rays_become_squares(shared_data):

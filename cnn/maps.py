@@ -1,0 +1,67 @@
+"""Probability maps as `cnn.predict` writes them, read back part by part.
+
+Apart from the networks, so that who only reads maps need not wait for JAX.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.files import UserError
+
+
+def part_path(folder: Path, part: int) -> Path:
+    """The file of a part of the maps in `folder`."""
+    return folder / f"part-{part:04d}.npz"
+
+
+def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
+    """Yield the map of each image, one part in memory at a time.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+    ids : iterable of str
+        Image ids; fastest in the order of the dataset.
+
+    Yields
+    ------
+    (size, size) array of float32 in [0, 1]
+        Probability of each pixel of the network's square (see `cnn.geometry.from_square`).
+
+    Raises
+    ------
+    UserError
+        If the maps are not complete, or an id has none.
+    """
+    folder = run / "cnn" / "maps"
+    if not (folder / "index.csv").exists():
+        raise UserError(
+            f"{folder / 'index.csv'}: no such file; predict first (python -m cnn.predict --run "
+            f"{run})."
+        )
+    index = pd.read_csv(folder / "index.csv", dtype={"id": str}, keep_default_na=False).set_index(
+        "id"
+    )
+    places = dict(zip(index.index, zip(index["part"], index["row"], strict=True), strict=True))
+    held, maps = -1, np.zeros((0, 0, 0), np.uint8)
+    for name in ids:
+        if name not in places:
+            raise UserError(
+                f"{folder / 'index.csv'}: image {name!r} has no map; only images of a fold and "
+                "test images get one."
+            )
+        part, row = places[name]
+        if part != held:
+            if not part_path(folder, part).exists():
+                raise UserError(
+                    f"{part_path(folder, part)}: no such file; delete {folder / 'index.csv'} and "
+                    "run make again."
+                )
+            with np.load(part_path(folder, part), allow_pickle=False) as content:
+                held, maps = part, content["maps"]
+        yield maps[row].astype(np.float32) / 255
