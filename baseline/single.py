@@ -20,7 +20,7 @@ from baseline.inputs import asks_for_evidence, read_calibrations, read_judgement
 from baseline.judges import Judge
 from baseline.reasons import Case, Reason, percentiles
 from baseline.scrutiny import conformal
-from baseline.train import read_predictions
+from  import read_predictions
 from features import cells, files, images, registry
 from features.files import UserError
 from features.prepared import Prepared, prepare
