@@ -18,9 +18,9 @@ from baseline.classifier import load, raw_scores
 from baseline.heat import Heat
 from baseline.inputs import asks_for_evidence, read_calibrations, read_judgement
 from baseline.judges import Judge
+from baseline.predictions import read as read_predictions
 from baseline.reasons import Case, Reason, percentiles
 from baseline.scrutiny import conformal
-from  import read_predictions
 from features import cells, files, images, registry
 from features.files import UserError
 from features.prepared import Prepared, prepare
