@@ -10,7 +10,7 @@ import pytest
 from noise_run import make_run
 from rich.console import Console
 
-from baseline import explain, inputs, scores, single, train
+from baseline import explain, inputs, predictions, scores, single, train
 from baseline.classifier import load, raw_scores
 from baseline.reasons import percent
 from features import files, images, registry
@@ -96,7 +96,7 @@ def test_terminal_and_page(world, tmp_path, capsys):
 def test_triage_is_told_where_the_run_was_scrutinised(world, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(world / "run", run)
-    oof = train.read_predictions(run / "baseline" / "oof.csv")
+    oof = predictions.read(run / "baseline" / "oof.csv")
     written = {"judged_auc": inputs.ranking(oof), "triage": {"alpha": 0.2}}
     files.write_json(run / "baseline" / "scrutiny.json", written)
     trained = single.read_trained(run)

@@ -150,7 +150,7 @@ def test_an_image_explained_by_itself_gets_the_prediction_of_the_run(undisturbed
     trained = single.read_trained(run)
     assert trained.sitting
     for name, kind in (("oof", "oof"), ("test", "deployed")):
-        predicted = train.read_predictions(run / "baseline" / f"{name}.csv").iloc[0]
+        predicted = predictions.read(run / "baseline" / f"{name}.csv").iloc[0]
         assert predicted["kind"] == kind
         found = single.judge(Path(trained.dataset.loc[predicted["id"], "path"]), trained)
         assert found.fold == predicted["fold"]
