@@ -112,6 +112,8 @@ class Settings:
     """Seed of weights, order and augmentation."""
     epochs: int | None = None
     """Epochs a fold, instead of the profile's."""
+    steps: int | None = None
+    """Batches an epoch, instead of the profile's."""
     overwrite: bool = False
     """Delete weights of other settings or data and train anew, instead of refusing."""
 
@@ -355,10 +357,11 @@ def unfinished(
 def main(settings: Settings) -> None:
     """Train every fold that is not finished, then write the settings: the mark that all are."""
     config = PROFILES[settings.profile]
-    if settings.epochs is not None:
-        if settings.epochs < 1:
-            raise UserError(f"--epochs is {settings.epochs}, but must be at least 1.")
-        config = replace(config, epochs=settings.epochs)
+    for name in ("epochs", "steps"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}, but must be at least 1.")
+        config = config if value is None else replace(config, **{name: value})
     if not 0 <= settings.seed < 2**31:
         raise UserError(f"--seed is {settings.seed}, but must be from 0 to {2**31 - 1}.")
     folder = settings.run / "cnn"

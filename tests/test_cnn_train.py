@@ -295,7 +295,11 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
-    [({"epochs": 0}, "--epochs is 0, but must be at least 1"), ({"seed": -1}, "--seed is -1, but")],
+    [
+        ({"epochs": 0}, "--epochs is 0, but must be at least 1"),
+        ({"steps": 0}, "--steps is 0, but must be at least 1"),
+        ({"seed": -1}, "--seed is -1, but"),
+    ],
 )
 def test_impossible_settings_are_refused(run, settings, sentence):
     with pytest.raises(UserError, match=sentence):
