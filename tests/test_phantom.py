@@ -31,7 +31,7 @@ def pairs() -> list[tuple[Phantom, Phantom]]:
             phantom(seed, pneumothorax=True, size=SIZE),
             phantom(seed, pneumothorax=False, size=SIZE),
         )
-        for seed in range(12)
+        for seed in range(8)
     ]
 
 
@@ -39,9 +39,15 @@ def pairs() -> list[tuple[Phantom, Phantom]]:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A small written dataset."""
     out = tmp_path_factory.mktemp("phantoms") / "set"
-    chosen = Settings(out=out, train=12, test=6, seed=5, positives=0.5, size=128)
+    chosen = Settings(out=out, train=6, test=4, seed=5, positives=0.5, size=128)
     write_dataset(chosen, jobs=1)
     return chosen
+
+
+@pytest.fixture(scope="module")
+def drawn(dataset: Settings) -> dict[str, Phantom]:
+    """The images of that dataset by id, drawn again."""
+    return {order.image_id: module._drawn(dataset, order) for order in module._orders(dataset)}
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -125,8 +131,8 @@ def test_pneumothorax_is_darker_and_less_textured_than_the_same_place_without(
         details = [value - ndimage.gaussian_filter(value, 1.5) for value in values]
         darker += 1 if values[0][inner].mean() < values[1][inner].mean() else -1
         smoother += 1 if details[0][inner].std() < details[1][inner].std() else -1
-    assert darker >= 8
-    assert smoother >= 4
+    assert darker >= 6
+    assert smoother >= 3
 
 
 def test_pneumothorax_is_darker_than_its_mirror_image() -> None:
@@ -212,13 +218,13 @@ def test_vessels_thin_out_and_join_their_parents() -> None:
         assert np.hypot(*(daughter[:, 0] - ends).T).max() < 1.0
 
 
-def test_every_dicom_of_the_dataset_reads_back(dataset: Settings) -> None:
-    for order in module._orders(dataset):
-        path = dataset.out / "stage_2_images" / f"{order.image_id}.dcm"
-        truth = module._drawn(dataset, order)
-        study, pixels = images.read(path)
+def test_every_dicom_of_the_dataset_reads_back(
+    dataset: Settings, drawn: dict[str, Phantom]
+) -> None:
+    for image_id, truth in drawn.items():
+        study, pixels = images.read(dataset.out / "stage_2_images" / f"{image_id}.dcm")
         assert (study.id, study.view, study.sex, study.age) == (
-            order.image_id, truth.view, truth.sex, truth.age,
+            image_id, truth.view, truth.sex, truth.age,
         )  # fmt: skip
         assert study.spacing_mm == pytest.approx(truth.spacing_mm, abs=1e-5)
         assert np.abs(pixels * 255 - truth.pixels).mean() < 3  # JPEG is lossy
@@ -238,17 +244,16 @@ def test_dicoms_are_tagged_as_the_challenge_tags_them(dataset: Settings) -> None
     assert len(set(uids)) == len(uids)
 
 
-def test_the_tables_hold_the_exact_masks(dataset: Settings) -> None:
+def test_the_tables_hold_the_exact_masks(dataset: Settings, drawn: dict[str, Phantom]) -> None:
     train = pd.read_csv(dataset.out / "stage_2_train.csv")
     truth = pd.read_csv(dataset.out / "stage_2_test_truth.csv")
     codes = pd.concat([train, truth]).groupby("ImageId")["EncodedPixels"].apply(list)
     shape = (dataset.size, dataset.size)
-    for order in module._orders(dataset):
-        mask = module._drawn(dataset, order).mask
-        joined = np.logical_or.reduce([rle.decode(code, shape) for code in codes[order.image_id]])
-        assert np.array_equal(joined, mask)
+    for image_id, truth_of in drawn.items():
+        joined = np.logical_or.reduce([rle.decode(code, shape) for code in codes[image_id]])
+        assert np.array_equal(joined, truth_of.mask)
     ill = codes.str[0] != "-1"
-    assert [ill[table["ImageId"].unique()].sum() for table in (train, truth)] == [6, 3]
+    assert [ill[table["ImageId"].unique()].sum() for table in (train, truth)] == [3, 2]
 
 
 def test_the_tables_agree_with_one_another(dataset: Settings) -> None:
