@@ -2,14 +2,14 @@
 
 A patient may stand a little turned, nearer, further or off centre, a detector may be harder or
 softer, and (for this disease) left and right are alike. Image and mask go through the same
-geometry in one resampling; intensity, noise and blanked rectangles touch the image alone.
+geometry in one resampling; intensity changes touch the image alone.
 """
 
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
 
 @dataclass(frozen=True)
@@ -30,47 +30,36 @@ class AugmentConfig:
     """Largest change of contrast about the image's mean, as a share of it."""
     brightness: float = 0.05
     """Largest change of brightness, in units of the full intensity range."""
-    noise: float = 0.0
-    """Largest standard deviation of added noise, in the same units."""
-    occlusion: float = 0.0
-    """Probability that a rectangle of the image is blanked out."""
-    occluded: float = 0.3
-    """Largest side of such a rectangle, as a share of the image's."""
 
 
 def augment(
     key: Key[Array, ""],
-    images: Float[Array, "n s s p"],
+    images: Float[Array, "n s s"],
     masks: Float[Array, "n s s"],
     config: AugmentConfig,
-) -> tuple[Float[Array, "n s s p"], Float[Array, "n s s"]]:
+) -> tuple[Float[Array, "n s s"], Float[Array, "n s s"]]:
     """Draw one variant of each image with its mask.
 
     Parameters
     ----------
     key : jax random key
         The same key gives the same variants.
-    images : (n, s, s, p) float array in [0, 1]
-        Square X-rays: plane 0 is their grey, the others say where a pixel lies.
-    masks : (n, s, s) float array in [0, 1]
-        For each pixel the share that is lesion.
+    images, masks : (n, s, s) float arrays in [0, 1]
+        Square X-rays, and for each pixel the share that is lesion.
     config : AugmentConfig
         The ranges to draw from, uniformly.
 
     Returns
     -------
-    images, masks : as given
-        What a variant brings in from outside repeats the image's edge, and is healthy.
+    images, masks : (n, s, s) float arrays in [0, 1]
+        What a variant brings in from outside the image is 0: dark and healthy.
     """
-    n, side = images.shape[:2]
-    geometry_key, intensity_key, noise_key, occlusion_key = jax.random.split(key, 4)
+    n, side, _ = images.shape
+    geometry_key, intensity_key = jax.random.split(key)
     matrices, offsets = random_affine(geometry_key, n, side, config)
-    both = jnp.concatenate([images, masks[..., None]], axis=-1)  # (n, s, s, p + 1)
-    both, inside = jax.vmap(resample)(both, matrices, offsets)
-    grey = random_intensity(intensity_key, both[..., 0], config)
-    grey = occlude(occlusion_key, add_noise(noise_key, grey, config), config)
-    images = jnp.concatenate([grey[..., None], both[..., 1:-1]], axis=-1)
-    return images, both[..., -1] * inside
+    both = jnp.stack([images, masks], axis=-1)  # (n, s, s, 2)
+    both = jax.vmap(resample)(both, matrices, offsets)
+    return random_intensity(intensity_key, both[..., 0], config), both[..., 1]
 
 
 def random_affine(
@@ -94,32 +83,26 @@ def random_affine(
 
 def resample(
     image: Float[Array, "h w c"], matrix: Float[Array, "2 2"], offset: Float[Array, "2"]
-) -> tuple[Float[Array, "h w c"], Bool[Array, "h w"]]:
-    """Look up `image` bilinearly at matrix @ (row, column) + offset for each target pixel.
-
-    Returns
-    -------
-    resampled : (h, w, c) array
-        Outside the image its edge is repeated.
-    inside : (h, w) array of bool
-        Which target pixels come from inside.
-    """
+) -> Float[Array, "h w c"]:
+    """Look up `image` bilinearly at matrix @ (row, column) + offset for each target pixel."""
     h, w, c = image.shape
     grid = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij"))  # (2, h, w)
     source = jnp.einsum("ij,jhw->ihw", matrix, grid.astype(image.dtype)) + offset[:, None, None]
-    row, column = jnp.clip(source[0], 0, h - 1), jnp.clip(source[1], 0, w - 1)
-    top = jnp.minimum(jnp.floor(row), h - 2).astype(jnp.int32)
-    left = jnp.minimum(jnp.floor(column), w - 2).astype(jnp.int32)
+    # One frame of zeros around the image stands for everything outside it.
+    framed = jnp.pad(image, ((1, 1), (1, 1), (0, 0))).reshape(-1, c)  # ((h+2)(w+2), c)
+    row = jnp.clip(source[0] + 1, 0, h + 1)
+    column = jnp.clip(source[1] + 1, 0, w + 1)
+    top = jnp.minimum(jnp.floor(row), h).astype(jnp.int32)
+    left = jnp.minimum(jnp.floor(column), w).astype(jnp.int32)
     down, right = (row - top)[..., None], (column - left)[..., None]
-    pixels, corner = image.reshape(-1, c), top * w + left
+    corner = top * (w + 2) + left
 
     def at(step: int) -> Float[Array, "h w c"]:
-        return jnp.take(pixels, corner + step, axis=0, mode="clip")
+        return jnp.take(framed, corner + step, axis=0, mode="clip")
 
     upper = at(0) * (1 - right) + at(1) * right
-    lower = at(w) * (1 - right) + at(w + 1) * right
-    inside = (jnp.abs(source[0] - row) <= 0.5) & (jnp.abs(source[1] - column) <= 0.5)
-    return upper * (1 - down) + lower * down, inside
+    lower = at(w + 2) * (1 - right) + at(w + 3) * right
+    return upper * (1 - down) + lower * down
 
 
 def random_intensity(
@@ -135,32 +118,3 @@ def random_intensity(
     mean = curved.mean((1, 2), keepdims=True)
     stretched = mean + (curved - mean) * (1 + config.contrast * contrast)
     return jnp.clip(stretched + config.brightness * brightness, 0.0, 1.0)
-
-
-def add_noise(
-    key: Key[Array, ""], images: Float[Array, "n s s"], config: AugmentConfig
-) -> Float[Array, "n s s"]:
-    """Add normal noise, of a strength drawn for each image, within [0, 1]."""
-    strength_key, noise_key = jax.random.split(key)
-    strength = config.noise * jax.random.uniform(strength_key, (images.shape[0], 1, 1))
-    return jnp.clip(images + strength * jax.random.normal(noise_key, images.shape), 0.0, 1.0)
-
-
-def occlude(
-    key: Key[Array, ""], images: Float[Array, "n s s"], config: AugmentConfig
-) -> Float[Array, "n s s"]:
-    """Blank out one rectangle of some images with the image's mean.
-
-    What is hidden is still in the mask: the network has to guess it from the surroundings.
-    """
-    n, side, _ = images.shape
-    whether, *draws = jax.random.uniform(key, (5, n))
-    whether = whether < config.occlusion
-
-    def within(place: Float[Array, " n"], size: Float[Array, " n"]) -> Bool[Array, "n s"]:
-        centre, half = place * side, config.occluded * size * side / 2
-        return jnp.abs(jnp.arange(side) + 0.5 - centre[:, None]) < half[:, None]
-
-    rows, columns = within(draws[0], draws[1]), within(draws[2], draws[3])
-    blank = whether[:, None, None] & rows[:, :, None] & columns[:, None, :]
-    return jnp.where(blank, images.mean((1, 2), keepdims=True), images)

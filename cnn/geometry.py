@@ -7,10 +7,13 @@ in the image, its value comes back to that position.
 """
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from features import images, rle
 
 
 def to_square(pixels: NDArray[np.floating], size: int) -> NDArray[np.float32]:
@@ -55,6 +58,35 @@ def from_square(square: NDArray[np.floating], rows: int, columns: int) -> NDArra
     weights = _weights(square.shape[0], side)
     across = weights[left : left + columns] @ np.asarray(square, np.float32).T  # (columns, size)
     return np.ascontiguousarray(weights[top : top + rows] @ across.T)
+
+
+def read_square(path: Path | str, size: int) -> NDArray[np.uint8]:
+    """Read one X-ray as the network sees it: (size, size), 0 for air to 255."""
+    _, pixels = images.read(path)
+    return _to_bytes(to_square(pixels, size))
+
+
+def read_pair(item: tuple[str, str, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Read one X-ray with its annotation.
+
+    Parameters
+    ----------
+    item : (path, code, size)
+        The image file, its run-length code in the image's own pixels, the side of the square.
+
+    Returns
+    -------
+    image, mask : (size, size) arrays of uint8
+        The mask's values are shares of a pixel covered by lesion, 255 for all of it.
+    """
+    path, code, size = item
+    _, pixels = images.read(path)
+    mask = rle.decode(code, (pixels.shape[0], pixels.shape[1]))
+    return _to_bytes(to_square(pixels, size)), _to_bytes(to_square(mask.astype(np.float32), size))
+
+
+def _to_bytes(unit: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
 
 
 def _frame(rows: int, columns: int) -> tuple[int, int, int]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from cnn import checkpoint
 from cnn.batches import FEW, chunks, fingerprint, padded
 from cnn.compilation import keep_compiled
-from cnn.inputs import read_planes
+from cnn.geometry import read_square
 from cnn.maps import part_path
 from cnn.unet import UNetConfig, apply, outline
 from features import command, parallel
@@ -97,13 +97,13 @@ def load_networks(run: Path, folds: int, flip: bool | None = None) -> Networks:
 
 @partial(jax.jit, static_argnames=("config", "flip"))
 def probabilities(
-    params: PyTree, images: UInt8[Array, "n h w p"], config: UNetConfig, flip: bool
+    params: PyTree, images: UInt8[Array, "n h w"], config: UNetConfig, flip: bool
 ) -> Float[Array, "n h w"]:
     """Probability of each pixel to be lesion, from bytes."""
     x = images / 255.0
-    p = jax.nn.sigmoid(apply(params, x, config)[0])
+    p = jax.nn.sigmoid(apply(params, x, config))
     if flip:
-        mirrored = jax.nn.sigmoid(apply(params, x[:, :, ::-1], config)[0])
+        mirrored = jax.nn.sigmoid(apply(params, x[:, :, ::-1], config))
         p = (p + mirrored[:, :, ::-1]) / 2
     return p
 
@@ -116,8 +116,7 @@ def predict_part(
     Parameters
     ----------
     networks : Networks
-    images : (n, size, size, PLANES) array of uint8
-        As `cnn.inputs.planes` gives them.
+    images : (n, size, size) array of uint8
     folds : (n,) array of int
         The fold of each image; -1 for the mean of all networks.
 
@@ -126,7 +125,7 @@ def predict_part(
     (n, size, size) array of uint8
         Probabilities times 255, rounded.
     """
-    maps = np.zeros(images.shape[:3], np.uint8)
+    maps = np.zeros(images.shape, np.uint8)
     for fold in np.unique(folds):
         judges = networks.params if fold < 0 else networks.params[fold : fold + 1]
         rows = np.flatnonzero(folds == fold)
@@ -173,7 +172,7 @@ def main(settings: Settings) -> None:
     if missing:
         (folder / "index.csv").unlink(missing_ok=True)
     paths = [path for rows in missing.values() for path in table["path"][rows]]
-    read = partial(read_planes, size=networks.config.size)
+    read = partial(read_square, size=networks.config.size)
     squares = parallel.stream(read, paths, "maps", jobs=-1 if len(paths) > FEW else 1)
     for number, rows in missing.items():
         images = np.stack([next(squares) for _ in range(rows.stop - rows.start)])

@@ -1,14 +1,14 @@
 """Train one U-Net a fold: ``python -m cnn.train --run RUN --profile demo|lite|full``.
 
-Fold k's network learns from the images outside fold k, by their masks or by weak labels, for a
-fixed number of epochs, and the moving average of its weights at the end is what counts: no epoch is
-chosen by the fold that is scored, so out-of-fold figures stay honest. After each epoch everything
-needed to go on is saved; every random number is a function of seed, fold, epoch and step. So a run
-that is killed and started again ends with the same weights, bit for bit, as one that was not.
+Fold k's network learns from the labelled images outside fold k for a fixed number of epochs, and
+the moving average of its weights at the end is what counts: no epoch is chosen by the fold that is
+scored, so out-of-fold figures stay honest. After each epoch everything needed to go on is saved;
+every random number is a function of seed, fold, epoch and step. So a run that is killed and started
+again ends with the same weights, bit for bit, as one that was not.
 
 The loop over batches is Python's, each step one compiled call: inside `lax.scan` XLA's CPU compiler
-gives up its fast convolutions, and an accelerator is kept busy either way, since calls return
-before they are done. Several devices share each batch.
+gives up its fast convolutions, and an accelerator is kept busy either
+way, since calls return before they are done.
 """
 
 import json
@@ -23,16 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pandas as pd
-from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
-from numpy.typing import NDArray
+from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from cnn import checkpoint
 from cnn.augment import AugmentConfig, augment
-from cnn.batches import TrainingSet, chunks, epoch_counts, padded, training_order, training_set
+from cnn.batches import Labelled, chunks, labelled, padded, training_order
 from cnn.compilation import keep_compiled
-from cnn.devices import all_devices, copied, shared_out
-from cnn.losses import LossConfig, cross_entropy, hard_dice, image_loss, mask_loss, soft_dice
+from cnn.losses import LossConfig, combine, cross_entropy, hard_dice, segmentation_loss, soft_dice
 from cnn.unet import UNetConfig, apply, initial_params
 from features import command
 from features.files import UserError, write_csv, write_json
@@ -45,21 +42,15 @@ class TrainConfig:
     unet: UNetConfig = field(default_factory=UNetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    epochs: int = 12
+    epochs: int = 18
     """Epochs a fold."""
-    steps: int = 100
+    steps: int = 50
     """Batches an epoch."""
-    known: int = 4
-    """Images a batch whose mask is known."""
-    weak: int = 4
-    """Images a batch of which only a weak label is known; without any, they have known masks."""
-    positive_shares: tuple[float, float] = (1.0, 0.5)
-    """Share of images with a lesion among those of known mask, whatever their share in the data:
-    in the first epoch and in the last; in between it slides."""
-    ramp: float = 0.5
-    """Share of all steps in which the weight of `losses.image_loss` rises from 0. A network that
-    cannot yet tell where a lesion may be learns from healthy pixels to predict none at all."""
-    learning_rate: float = 3e-3
+    batch: int = 4
+    """Images a batch."""
+    positive_share: float = 0.6
+    """Share of images with a lesion in an epoch, whatever their share in the data."""
+    learning_rate: float = 2e-3
     """Peak of the learning rate, reached after the warm-up; from there a cosine falls to 0."""
     warmup: float = 0.1
     """Share of all steps in which the learning rate rises."""
@@ -69,32 +60,29 @@ class TrainConfig:
     """Largest norm of a gradient; longer ones are shortened to it."""
     ema: float = 0.99
     """Decay of the moving average of the weights, a step."""
-    flip: bool = True
+    flip: bool = False
     """Whether predictions average an image and its mirror image."""
-
-    @property
-    def batch(self) -> int:
-        """Images a batch."""
-        return self.known + self.weak
 
 
 PROFILES = {
     "demo": TrainConfig(
-        unet=UNetConfig(size=128, stem=4, widths=(32, 64, 128)),
+        unet=UNetConfig(size=128, widths=(32, 64, 128), window=5),
         epochs=8,
         steps=25,
-        flip=False,
+        batch=8,
+        learning_rate=3e-3,
     ),
     "lite": TrainConfig(),
     "full": TrainConfig(
-        unet=UNetConfig(size=512, stem=4, widths=(32, 64, 128, 256, 256), window=17),
+        unet=UNetConfig(size=512, widths=(32, 64, 128, 256, 256), window=17),
         augment=AugmentConfig(rotation=12.0, scale=0.15, shift=0.08, gamma=0.3, contrast=0.2),
         epochs=60,
         steps=600,
-        known=8,
-        weak=8,
+        batch=16,
+        positive_share=0.5,
         learning_rate=1e-3,
         ema=0.999,
+        flip=True,
     ),
 }
 
@@ -106,7 +94,7 @@ class Settings:
     run: Path
     """Run folder; dataset.parquet in it is read, cnn/ written."""
     profile: Literal["demo", "lite", "full"] = "lite"
-    """demo: 128 pixels, a minute; lite: 256 pixels, about half an hour on 2 cores, whatever the
+    """demo: 128 pixels, a minute; lite: 256 pixels, a quarter of an hour on 2 cores, whatever the
     number of images; full: 512 pixels, 36,000 steps a fold, for an accelerator."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
@@ -146,49 +134,29 @@ def initial_state(config: TrainConfig, seed: int, fold: int) -> TrainState:
     return TrainState(params, ema, make_optimiser(config).init(params), jnp.zeros((), jnp.int32))
 
 
-class Batch(NamedTuple):
-    """Some images with what is known of them, see `batches.TrainingSet`."""
-
-    images: UInt8[Array, "n h w p"]
-    masks: UInt8[Array, "n h w"]
-    target: Float[Array, " n"]
-    drawn: Bool[Array, " n"]
-
-
-def gather(data: TrainingSet, rows: NDArray[np.integer]) -> Batch:
-    """Take rows of the training set."""
-    return Batch(data.images[rows], data.masks[rows], data.target[rows], data.drawn[rows])
-
-
 def loss_fn(
     params: PyTree,
-    images: Float[Array, "n h w p"],
+    images: Float[Array, "n h w"],
     masks: Float[Array, "n h w"],
-    batch: Batch,
-    share: Float[Array, ""],
     config: TrainConfig,
 ) -> Float[Array, ""]:
-    """Loss of a batch of which `images` and `masks` are the augmented variants.
-
-    `share`, in [0, 1], is how much the images count as a whole, beside their pixels.
-    """
-    logits, pooled = apply(params, images, config.unet)
-    loss = mask_loss(logits, masks, batch.drawn, config.loss)
-    return loss + share * image_loss(logits, pooled, batch.target, batch.drawn, config.loss)
+    """Loss of a batch as the network sees it, augmented."""
+    return segmentation_loss(apply(params, images, config.unet), masks, config.loss)
 
 
 @partial(jax.jit, static_argnames="config", donate_argnames="state")
 def train_step(
     state: TrainState,
-    batch: Batch,
+    images: UInt8[Array, "n h w"],
+    masks: UInt8[Array, "n h w"],
     key: Key[Array, ""],
     config: TrainConfig,
 ) -> tuple[TrainState, Float[Array, ""]]:
     """Learn from one batch; `key` is the epoch's, the step's own is derived from it."""
-    images, masks = batch.images / 255.0, batch.masks / 255.0
-    x, y = augment(jax.random.fold_in(key, state.step), images, masks, config.augment)
-    share = jnp.minimum(state.step / max(1.0, config.ramp * config.epochs * config.steps), 1.0)
-    loss, gradient = jax.value_and_grad(loss_fn)(state.params, x, y, batch, share, config)
+    x, y = augment(
+        jax.random.fold_in(key, state.step), images / 255.0, masks / 255.0, config.augment
+    )
+    loss, gradient = jax.value_and_grad(loss_fn)(state.params, x, y, config)
     update, optimiser = make_optimiser(config).update(gradient, state.optimiser, state.params)
     params = optax.apply_updates(state.params, update)
     # The average starts short, or the random initial weights would linger in it.
@@ -199,69 +167,62 @@ def train_step(
 
 @partial(jax.jit, static_argnames="config")
 def eval_step(
-    params: PyTree, batch: Batch, config: TrainConfig
+    params: PyTree,
+    images: UInt8[Array, "n h w"],
+    masks: UInt8[Array, "n h w"],
+    config: TrainConfig,
 ) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
     """Cross-entropy, soft Dice and Dice at 0.5 of each image, unaugmented."""
-    logits, _ = apply(params, batch.images / 255.0, config.unet)
-    true, p = batch.masks / 255.0, jax.nn.sigmoid(logits)
+    logits, true = apply(params, images / 255.0, config.unet), masks / 255.0
+    p = jax.nn.sigmoid(logits)
     return cross_entropy(logits, true), soft_dice(p, true, config.loss.smooth), hard_dice(p, true)
 
 
 def validate(
-    params: PyTree, data: TrainingSet, fold: int, config: TrainConfig, mesh: Mesh
+    params: PyTree, data: Labelled, fold: int, config: TrainConfig
 ) -> dict[str, float | None]:
-    """Score weights on a fold's known masks: cross-entropy, and mean Dice where there is a lesion.
-
-    Returns
-    -------
-    dict
-        val_bce (nats a pixel), val_soft_dice, and val_dice at 0.5; None where nothing can be said.
-    """
-    chosen = np.flatnonzero((data.folds == fold) & data.drawn)
-    lesion = data.positive[chosen]
+    """Score weights on the images of a fold: loss, and mean Dice at 0.5 of those with a lesion."""
+    chosen = np.flatnonzero(data.folds == fold)
+    positive = data.positive[chosen]
     scores = []
     for part in chunks(len(chosen), config.batch):
-        batch = gather(data, padded(chosen[part], config.batch))
-        found = eval_step(params, shared_out(batch, mesh), config)
-        scores.append(np.stack(found)[:, : part.stop - part.start])
-    bce, soft, hard = np.concatenate(scores, axis=1) if scores else np.zeros((3, 0))
+        rows = padded(chosen[part], config.batch)
+        batch = eval_step(params, data.images[rows], data.masks[rows], config)
+        scores.append(np.stack(batch)[:, : part.stop - part.start])
+    if not scores:
+        return {"val_loss": None, "val_dice": None}
+    bce, soft, hard = np.concatenate(scores, axis=1)
+    loss = float(combine(jnp.asarray(bce), jnp.asarray(soft), jnp.asarray(positive), config.loss))
     return {
-        "val_bce": float(bce.mean()) if bce.size else None,
-        "val_soft_dice": float(soft[lesion].mean()) if lesion.any() else None,
-        "val_dice": float(hard[lesion].mean()) if lesion.any() else None,
+        "val_loss": loss,
+        "val_dice": float(hard[positive].mean()) if positive.any() else None,
     }
-
-
-def counts(data: TrainingSet, fold: int, config: TrainConfig) -> list[tuple[int, int, int]]:
-    """How many images of each kind the epochs meet, see `batches.epoch_counts`."""
-    shares = np.linspace(*config.positive_shares, config.epochs).tolist()
-    known, weak = config.known * config.steps, config.weak * config.steps
-    return epoch_counts(data, fold, known, weak, shares)
 
 
 def train_epoch(
     state: TrainState,
-    data: TrainingSet,
+    data: Labelled,
     fold: int,
     epoch: int,
     config: TrainConfig,
     seed: int,
-    mesh: Mesh,
     ticks: Iterator[int],
 ) -> tuple[TrainState, float]:
     """Go through an epoch's batches; `ticks` is advanced once a batch. Returns the mean loss."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), fold), epoch)
-    order = training_order(data, fold, epoch, counts(data, fold, config), config.steps, seed)
+    order = training_order(
+        data, fold, config.steps, config.batch, config.positive_share, (seed, fold, epoch)
+    )
     losses = []
     for rows in order:
-        state, loss = train_step(state, shared_out(gather(data, rows), mesh), key, config)
+        state, loss = train_step(state, data.images[rows], data.masks[rows], key, config)
         losses.append(loss)
         next(ticks, None)
     return state, float(np.mean(jax.device_get(losses)))
 
 
 def train_fold(
-    folder: Path, data: TrainingSet, fold: int, config: TrainConfig, identity: dict[str, Any]
+    folder: Path, data: Labelled, fold: int, config: TrainConfig, identity: dict[str, Any]
 ) -> None:
     """Train a fold's network, going on from its last checkpoint, and write its final weights.
 
@@ -269,8 +230,8 @@ def train_fold(
     ----------
     folder : Path
         Where checkpoint, `curves.csv` and `weights.safetensors` go.
-    data : TrainingSet
-        All images that teach.
+    data : Labelled
+        All labelled images.
     fold : int
         The fold not to learn from.
     config : TrainConfig
@@ -289,17 +250,14 @@ def train_fold(
     if saved.exists():
         arrays, info = checkpoint.load(saved)
         state, history = checkpoint.restore(state, arrays, saved), info["history"]
-    mesh = all_devices(config.batch)
-    state = copied(state, mesh)
     left = range(len(history), config.epochs)
     ticks = command.progress(
         range(len(left) * config.steps), f"U-Net, fold {fold}", unit=f"batches of {config.batch}"
     )
     for epoch in left:
-        state, loss = train_epoch(state, data, fold, epoch, config, seed, mesh, ticks)
+        state, loss = train_epoch(state, data, fold, epoch, config, seed, ticks)
         _check_loss(loss, history, folder, epoch)
-        found = validate(state.ema, data, fold, config, mesh)
-        history.append({"epoch": epoch + 1, "loss": loss} | found)
+        history.append({"epoch": epoch + 1, "loss": loss} | validate(state.ema, data, fold, config))
         write_csv(folder / "curves.csv", pd.DataFrame(history))
         checkpoint.save(saved, state, identity | {"history": history})
     for _ in ticks:  # lets the bar come to its end
@@ -309,7 +267,7 @@ def train_fold(
 
 
 def _check_loss(loss: float, history: list[dict[str, Any]], folder: Path, epoch: int) -> None:
-    limit = 5 * history[0]["loss"] if history else np.inf
+    limit = 3 * history[0]["loss"] if history else np.inf
     if not np.isfinite(loss) or loss > limit:
         kept = f"the checkpoint after epoch {epoch} is kept" if epoch else "nothing was saved"
         raise UserError(
@@ -318,14 +276,14 @@ def _check_loss(loss: float, history: list[dict[str, Any]], folder: Path, epoch:
         )
 
 
-def identify(config: TrainConfig, seed: int, fold: int, data: TrainingSet) -> dict[str, Any]:
+def identify(config: TrainConfig, seed: int, fold: int, data: Labelled) -> dict[str, Any]:
     """What weights belong to: settings, seed, fold and training set, as JSON content."""
     content = {"config": asdict(config), "seed": seed, "fold": fold, "data": data.digest}
     return json.loads(json.dumps(content))  # tuples become lists, as when read back
 
 
 def unfinished(
-    folder: Path, data: TrainingSet, config: TrainConfig, seed: int, overwrite: bool = False
+    folder: Path, data: Labelled, config: TrainConfig, seed: int, overwrite: bool = False
 ) -> list[int]:
     """List the folds without final weights.
 
@@ -366,11 +324,10 @@ def main(settings: Settings) -> None:
         raise UserError(f"--seed is {settings.seed}, but must be from 0 to {2**31 - 1}.")
     folder = settings.run / "cnn"
     keep_compiled(folder)
-    all_devices(config.batch)  # complaints come before any work, here and below
-    data = training_set(settings.run, config.unet.size)
+    data = labelled(settings.run, config.unet.size)
     missing = unfinished(folder, data, config, settings.seed, settings.overwrite)
-    for fold in missing:
-        counts(data, fold, config)
+    for fold in missing:  # the complaint about a fold without positives comes before any training
+        training_order(data, fold, 1, 1, config.positive_share, (settings.seed,))
     for fold in missing:
         identity = identify(config, settings.seed, fold, data)
         train_fold(folder / f"fold{fold}", data, fold, config, identity)

@@ -1,13 +1,12 @@
 """A U-Net that spends its arithmetic where a CPU and a GPU both like it: on few, wide grids.
 
-The image enters through a space-to-depth stem (each 8x8 block of pixels becomes one position with
-64 channels a plane) and leaves through the matching pixel-shuffle head, so no convolution ever runs
-at full resolution, yet every pixel gets a logit of its own. Beside the raw intensities the stem
-sees them normalised by their neighbourhood, since the disease shows in faint texture. In between
-stands the usual U (Ronneberger et al., MICCAI 2015) of pre-activation residual blocks (He et al.,
-ECCV 2016), normalised by groups of channels (Wu and He, ECCV 2018), so that the outcome for an
-image never depends on its batch. The highest logits, pooled, speak for the whole image: so images
-whose mask is not known can teach too.
+The image enters through a space-to-depth stem (each 4x4 block of pixels becomes one position with
+16 channels) and leaves through the matching pixel-shuffle head, so no convolution ever runs at
+full resolution, yet every pixel gets a logit of its own. Beside the raw intensities the stem sees
+them normalised by their neighbourhood, since the disease shows in faint texture. In between stands
+the usual U (Ronneberger et al., MICCAI 2015) of pre-activation residual blocks (He et al., ECCV
+2016), normalised by groups of channels (Wu and He, ECCV 2018), so that the outcome for an image
+never depends on its batch.
 """
 
 from dataclasses import dataclass
@@ -27,9 +26,7 @@ class UNetConfig:
 
     size: int = 256
     """Side of the square input image in pixels."""
-    planes: int = 3
-    """Planes of the input: grey first, then guides that say where a pixel lies."""
-    stem: int = 8
+    stem: int = 4
     """Side of the pixel blocks which the stem folds into channels."""
     widths: tuple[int, ...] = (32, 64, 128, 256)
     """Channels of each level, from the finest grid to the coarsest; each level halves the grid."""
@@ -37,11 +34,9 @@ class UNetConfig:
     """Residual blocks (two 3x3 convolutions each) per level, on the way down and on the way up."""
     groups: int = 8
     """Channel groups of each normalisation; every width must be a multiple of it."""
-    window: int = 5
+    window: int = 9
     """Side of the neighbourhood, in blocks of the stem, against which local contrast is taken."""
-    top: float = 0.01
-    """Share of the stem's blocks, those of the highest logits, that speak for the whole image."""
-    prior: float = 0.05
+    prior: float = 0.02
     """Share of lesion pixels which the untrained network predicts everywhere."""
 
     def __post_init__(self) -> None:
@@ -96,15 +91,8 @@ def local_contrast(x: Float[Array, "n h w c"], window: int) -> Float[Array, "n h
         Side of the neighbourhood in positions; odd, so that it is centred.
     """
 
-    def inside(side: int) -> np.ndarray:
-        place, half = np.arange(side), window // 2
-        return (np.minimum(place + half, side - 1) - np.maximum(place - half, 0) + 1) / window
-
-    # Known beforehand: XLA takes seconds to fold such a constant from a pooling of ones.
-    share = np.float32(np.outer(inside(x.shape[1]), inside(x.shape[2])))[..., None]
-
     def around(values: Float[Array, "n h w 1"]) -> Float[Array, "n h w 1"]:
-        return nnx.avg_pool(values, (window, window), padding="SAME") / share
+        return nnx.avg_pool(values, (window, window), padding="SAME", count_include_pad=False)
 
     mean = around(x.mean(-1, keepdims=True))
     variance = around(jnp.square(x).mean(-1, keepdims=True)) - jnp.square(mean)
@@ -144,8 +132,7 @@ class UNet(nnx.Module):
         def blocks(width: int) -> nnx.List:
             return nnx.List([Block(width, groups, rngs) for _ in range(config.blocks)])
 
-        inputs = (config.planes + 1) * config.stem**2  # the grey twice
-        self.stem = nnx.Conv(inputs, widths[0], (3, 3), rngs=rngs)
+        self.stem = nnx.Conv(2 * config.stem**2, widths[0], (3, 3), rngs=rngs)
         self.down = nnx.List([blocks(width) for width in widths])
         # A 2x2 convolution with stride 2, and its mirror image: 1x1 convolution, pixel shuffle.
         pairs = list(pairwise(widths))
@@ -157,32 +144,22 @@ class UNet(nnx.Module):
         self.up = nnx.List([blocks(width) for width in widths[:-1]])
         self.norm = nnx.GroupNorm(widths[0], num_groups=groups, rngs=rngs)
         self.head = nnx.Linear(widths[0], config.stem**2, rngs=rngs)
-        # The pooled logit's own scale and offset: an image may be positive for sure while no
-        # single place of its lesion is.
-        self.image_scale = nnx.Param(jnp.ones(()))
-        self.image_bias = nnx.Param(jnp.zeros(()))
 
-    def __call__(
-        self, images: Float[Array, "n h w p"]
-    ) -> tuple[Float[Array, "n h w"], Float[Array, " n"]]:
-        """Give each pixel, and each image, its logit.
+    def __call__(self, images: Float[Array, "n h w"]) -> Float[Array, "n h w"]:
+        """Give each pixel its logit.
 
         Parameters
         ----------
-        images : (n, h, w, p) float array in [0, 1]
-            X-rays as `cnn.inputs` prepares them; h and w are multiples of stem * 2 ** (levels - 1).
+        images : (n, h, w) float array in [0, 1]
+            X-rays, air dark; h and w are multiples of stem * 2 ** (levels - 1).
 
         Returns
         -------
-        logits : (n, h, w) float array
+        (n, h, w) float array
             Logits of "this pixel belongs to a pneumothorax".
-        pooled : (n,) float array
-            Logits of "this image has one", from the highest of the above.
         """
-        grey = space_to_depth(images[..., :1], self.config.stem)
-        guides = space_to_depth(images[..., 1:], self.config.stem)
-        contrast = local_contrast(grey, self.config.window)
-        x = jnp.concatenate([(grey - 0.5) / 0.25, contrast, (guides - 0.5) / 0.5], axis=-1)
+        x = space_to_depth(images[..., None], self.config.stem)
+        x = jnp.concatenate([(x - 0.5) / 0.25, local_contrast(x, self.config.window)], axis=-1)
         x = self.stem(x)  # (n, h/stem, w/stem, widths[0])
         skips = []
         for level, level_blocks in enumerate(self.down):
@@ -197,17 +174,13 @@ class UNet(nnx.Module):
             for block in self.up[level]:
                 x = block(x)
         x = self.head(jax.nn.relu(self.norm(x)))  # (n, h/stem, w/stem, stem²)
-        places = x.mean(-1).reshape(len(x), -1)  # one logit a block
-        count = max(1, round(self.config.top * places.shape[1]))
-        highest = jax.lax.top_k(places, count)[0].mean(-1)
-        pooled = self.image_scale * highest + self.image_bias
-        return depth_to_space(x, self.config.stem)[..., 0], pooled
+        return depth_to_space(x, self.config.stem)[..., 0]
 
 
 def apply(
-    params: PyTree, images: Float[Array, "n h w p"], config: UNetConfig
-) -> tuple[Float[Array, "n h w"], Float[Array, " n"]]:
-    """Logits by the network whose weights are `params` (a nested dict); see `UNet.__call__`."""
+    params: PyTree, images: Float[Array, "n h w"], config: UNetConfig
+) -> Float[Array, "n h w"]:
+    """Logits of the network whose weights are `params` (a nested dict); see `UNet.__call__`."""
     graph, state = nnx.split(_outline(config))
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graph, state)(images)
@@ -240,7 +213,7 @@ def initial_params(config: UNetConfig, generator: np.random.Generator) -> PyTree
             spread = np.sqrt(2 / np.prod(leaf.shape[:-1]))
             values = generator.standard_normal(leaf.shape, np.float32) * np.float32(spread)
         else:
-            values = np.full(leaf.shape, float(path[-1].key.endswith("scale")), np.float32)
+            values = np.full(leaf.shape, float(path[-1].key == "scale"), np.float32)
         return jnp.asarray(values)
 
     params = jax.tree_util.tree_map_with_path(draw, outline(config))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from cnn import batches, checkpoint, devices, geometry, inputs, predict, train
+from cnn import batches, checkpoint, geometry, predict, train
 from cnn.augment import AugmentConfig
 from cnn.maps import stream_maps
 from cnn.unet import UNetConfig
@@ -26,13 +26,11 @@ from features.files import UserError
 
 SIDE = 64
 TINY = train.TrainConfig(
-    unet=UNetConfig(size=32, stem=4, widths=(8, 16), groups=4),
+    unet=UNetConfig(size=32, widths=(8, 16), groups=4),
     augment=AugmentConfig(rotation=0.0, scale=0.0),
     epochs=3,
     steps=20,
-    known=3,
-    weak=1,
-    flip=False,
+    batch=4,
     learning_rate=1e-2,
     ema=0.8,
 )
@@ -57,9 +55,8 @@ def run(tmp_path: Path) -> Path:
         split = "train" if number < 9 else "unlabelled" if number == 13 else "test"
         fold = number // 3 if number < 9 else 1 if number < 11 else -1
         code = rle.encode(mask) if number < 9 else None
-        weak = 0.25 if number in (9, 10) else np.nan
-        rows.append((f"i{number}", str(path), split, code, fold, SIDE, SIDE, weak))
-    columns = ["id", "path", "split", "mask", "fold", "rows", "columns", "weak"]
+        rows.append((f"i{number}", str(path), split, code, fold, SIDE, SIDE))
+    columns = ["id", "path", "split", "mask", "fold", "rows", "columns"]
     folder = tmp_path / "run"
     folder.mkdir()
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "dataset.parquet")
@@ -131,127 +128,59 @@ def test_resampling_keeps_constants(rows, columns, size):
     assert_allclose(geometry.from_square(square, rows, columns), 0.7, atol=1e-6)
 
 
-# --- inputs --------------------------------------------------------------------------------------
-
-
-def oblongs(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """Two lungs, 20 rows by 8 columns each, in place of those found in a 64 x 64 image."""
-    right, left = np.zeros((2, 64, 64), bool)
-    right[20:40, 12:20] = left[20:40, 40:48] = True
-    monkeypatch.setattr(inputs.prepared, "working_size", lambda pixels: pixels)
-    fields = inputs.lungs.LungFields(right, left, 1.0)
-    monkeypatch.setattr(inputs.lungs, "segment", lambda pixels: fields)
-    return right | left
-
-
-def test_planes_by_hand(monkeypatch):
-    inside = oblongs(monkeypatch)
-    pixels = np.full((64, 64), 0.9, np.float32)
-    pixels[inside] = np.resize([0.2, 0.3, 0.4, 0.5, 0.6], inside.sum())  # quartiles 0.3, 0.4, 0.5
-    found = inputs.planes(pixels, 64).astype(float)
-    units = (found / 255 - 0.5) * [8, 16, 1]  # lung units; pixels; share of the range
-    assert_allclose(units[inside][:, 0], (pixels[inside] - 0.4) / 0.2, atol=0.02)
-    assert_allclose(units[0, 0, 0], 2.5, atol=0.02)
-    assert_allclose(units[30, 10:16, 1], [-2, -1, 1, 2, 3, 4], atol=0.05)
-    assert_allclose(units[0, 0, 1], -8, atol=0.05)  # further out than the guide goes
-    assert_allclose(found[20, :, 2], 255 * 0.2 / 1.4, atol=0.6)
-    assert_allclose(found[39, :, 2], 255 * 1.2 / 1.4, atol=0.6)
-
-
-def test_exposure_changes_no_plane(monkeypatch):
-    oblongs(monkeypatch)
-    pixels = np.random.default_rng(0).random((64, 64), np.float32)
-    assert_allclose(
-        inputs.planes(0.3 * pixels + 0.2, 64).astype(int), inputs.planes(pixels, 64), atol=1
-    )
-
-
-def test_a_blank_image_has_planes_too():
-    assert_array_equal(inputs.planes(np.zeros((64, 64), np.float32), 32)[..., 0], 128)
-
-
 # --- batches -------------------------------------------------------------------------------------
 
 
-def test_images_that_teach(run):
-    data = batches.training_set(run, 32)
-    assert data.ids == tuple(f"i{n}" for n in range(11))
-    assert_array_equal(data.folds, [0, 0, 0, 1, 1, 1, 2, 2, 2, 1, 1])
-    assert_array_equal(data.drawn, np.arange(11) < 9)
-    assert_array_equal(data.target, np.float32([1, 0, 0] * 3 + [0.25, 0.25]))
-    assert_array_equal(data.positive, data.target == 1)
-    assert_array_equal(data.images[0], inputs.read_planes(run.parent / "i0.png", 32))
+def test_labelled_images_and_their_masks(run):
+    data = batches.labelled(run, 32)
+    assert data.ids == tuple(f"i{n}" for n in range(9))
+    assert_array_equal(data.folds, np.repeat([0, 1, 2], 3))
+    assert_array_equal(data.positive, np.arange(9) % 3 == 0)
+    with Image.open(run.parent / "i0.png") as image:
+        pixels = np.asarray(image, float)
+    assert_allclose(data.images[0], pixels.reshape(32, 2, 32, 2).mean((1, 3)), atol=0.51)
     assert_array_equal(np.unique(data.masks[0]), [0, 255])
     assert_array_equal(np.argwhere(data.masks[0]).min(0), [4, 10])
     assert_array_equal(np.argwhere(data.masks[0]).max(0), [19, 24])
-    assert not data.masks[9:].any()
-
-
-def test_the_truth_of_a_test_image_is_not_met(run):
-    change(run, mask=[rle.EMPTY] * 8 + ["0 64"] * 6)
-    data = batches.training_set(run, 32)
-    assert_array_equal(data.positive, np.arange(11) == 8)
-    assert not data.masks[9:].any()
 
 
 def test_images_are_decoded_once(run):
-    first = batches.training_set(run, 32)
+    first = batches.labelled(run, 32)
     for path in run.parent.glob("*.png"):
         path.unlink()
-    again = batches.training_set(run, 32)
+    again = batches.labelled(run, 32)
     assert_array_equal(first.images, again.images)
     assert first.digest == again.digest
 
 
 def test_decoded_images_of_other_annotations_are_not_used(run):
-    before = batches.training_set(run, 32)
+    before = batches.labelled(run, 32)
     masks = [rle.EMPTY] * 8 + ["0 64"] + [None] * 5
     change(run, mask=masks)
-    after = batches.training_set(run, 32)
-    assert_array_equal(after.positive, np.arange(11) == 8)
+    after = batches.labelled(run, 32)
+    assert_array_equal(after.positive, np.arange(9) == 8)
     assert after.masks[8].any()
     assert not after.masks[0].any()
     assert before.digest != after.digest
-    change(run, weak=0.5)
-    assert batches.training_set(run, 32).digest != after.digest
 
 
-@pytest.mark.parametrize("fold", [0, 1, 2])
-def test_no_epoch_meets_its_fold_whatever_the_label(run, fold):
-    data = batches.training_set(run, 32)
-    counts = batches.epoch_counts(data, fold, 15, 5, [1.0, 0.6])
-    assert counts == ([(20, 0, 0), (12, 8, 0)] if fold == 1 else [(15, 0, 5), (9, 6, 5)])
-    for epoch in range(2):
-        order = batches.training_order(data, fold, epoch, counts, 5, 7)
-        assert order.shape == (5, 4)
-        assert not (data.folds[order] == fold).any()
-        assert data.positive[order].sum() == counts[epoch][0]
-        # Weakly labelled images are the last of each batch.
-        assert_array_equal(
-            data.drawn[order], np.broadcast_to(np.arange(4) < (4 if fold == 1 else 3), (5, 4))
-        )
-        assert_array_equal(order, batches.training_order(data, fold, epoch, counts, 5, 7))
-        assert not np.array_equal(order, batches.training_order(data, fold, epoch, counts, 5, 8))
-
-
-def test_no_image_is_met_twice_before_the_others_of_its_kind_once(run):
-    data = batches.training_set(run, 32)
-    counts = batches.epoch_counts(data, 0, 3, 1, [1 / 3] * 4)
-    orders = [batches.training_order(data, 0, epoch, counts, 1, 0).ravel() for epoch in range(4)]
-    for pair in (orders[:2], orders[2:]):  # two epochs: all 2 + 4 + 2 images once
-        assert_array_equal(np.sort(np.concatenate(pair)), [3, 4, 5, 6, 7, 8, 9, 10])
-
-
-def test_positives_stand_in_where_there_are_no_negatives(run):
-    change(run, mask=["0 64"] * 9 + [None] * 5)
-    data = batches.training_set(run, 32)
-    assert batches.epoch_counts(data, 0, 8, 2, [0.5]) == [(8, 0, 2)]
+def test_an_epoch_leaves_its_fold_out_and_evens_the_classes(run):
+    data = batches.labelled(run, 32)
+    order = batches.training_order(data, 1, 5, 4, 0.6, (0, 1, 2))
+    assert order.shape == (5, 4)
+    assert not (data.folds[order] == 1).any()
+    assert data.positive[order].sum() == 12
+    counts = np.bincount(order.ravel(), minlength=9)
+    assert_array_equal(counts[[0, 6]], [6, 6])
+    assert_array_equal(counts[[1, 2, 7, 8]], [2, 2, 2, 2])
+    assert_array_equal(order, batches.training_order(data, 1, 5, 4, 0.6, (0, 1, 2)))
+    assert not np.array_equal(order, batches.training_order(data, 1, 5, 4, 0.6, (0, 1, 3)))
 
 
 def test_nothing_to_learn_from_is_said(run):
     change(run, mask=None)
     with pytest.raises(UserError, match=r"dataset\.parquet: no training image has a known mask"):
-        batches.training_set(run, 32)
+        batches.labelled(run, 32)
 
 
 def test_a_fold_without_positives_to_learn_from_is_said(run, tiny):
@@ -317,7 +246,7 @@ def test_training_writes_weights_curves_and_settings(run, tiny):
     train.main(train.Settings(run, "demo"))
     for fold in range(3):
         curves = pd.read_csv(run / "cnn" / f"fold{fold}" / "curves.csv")
-        assert list(curves.columns) == ["epoch", "loss", "val_bce", "val_soft_dice", "val_dice"]
+        assert list(curves.columns) == ["epoch", "loss", "val_loss", "val_dice"]
         assert list(curves["epoch"]) == [1, 2, 3]
         assert np.isfinite(curves).all(axis=None)
         assert curves["val_dice"].iloc[-1] > 0.5  # the bright square has been learned
@@ -374,47 +303,6 @@ def test_a_run_that_stops_anywhere_goes_on_to_the_same_weights(run, tiny, monkey
         assert weights(run, fold) == weights(whole, fold)
         curves = [r / "cnn" / f"fold{fold}" / "curves.csv" for r in (run, whole)]
         assert curves[0].read_text() == curves[1].read_text()
-
-
-FOUR_DEVICES = """
-import sys
-from pathlib import Path
-import jax
-import numpy as np
-from cnn import batches, devices, train
-from tests.test_cnn_train import TINY
-assert jax.device_count() == 4
-data = batches.training_set(Path(sys.argv[1]), 32)
-curves = []
-for mesh in (devices.all_devices(4), jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))):
-    state = devices.copied(train.initial_state(TINY, 0, 0), mesh)
-    batch = train.gather(data, np.array([3, 4, 6, 9]))
-    losses = []
-    for _ in range(8):
-        shares = devices.shared_out(batch, mesh)
-        assert len(shares.images.sharding.device_set) == mesh.size
-        state, loss = train.train_step(state, shares, jax.random.key(0), TINY)
-        losses.append(float(loss))
-    curves.append(losses)
-assert len(set(curves[0])) == 8
-np.testing.assert_allclose(*curves, rtol=1e-5)
-"""
-
-
-def test_four_devices_lose_as_one_does(run):
-    root = Path(__file__).resolve().parents[1]
-    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
-    subprocess.run(
-        [sys.executable, "-c", FOUR_DEVICES, str(run)],
-        env=os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        check=True,
-    )
-
-
-def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch):
-    monkeypatch.setattr(jax, "device_count", lambda: 3)
-    with pytest.raises(UserError, match="3 devices: a batch of 4 images cannot be shared evenly"):
-        devices.all_devices(4)
 
 
 CHILD = """
@@ -477,7 +365,7 @@ def test_each_image_is_judged_by_networks_that_have_not_seen_it(run, tiny, monke
     maps = np.stack(list(stream_maps(run, ["i0", "i10", "i12"])))
 
     def judged(name: str, fold: int) -> np.ndarray:
-        image = inputs.read_planes(run.parent / f"{name}.png", 32)
+        image = geometry.read_square(run.parent / f"{name}.png", 32)
         params, config = networks.params[fold], networks.config
         return np.asarray(predict.probabilities(params, image[None], config, False))[0]
 
@@ -500,7 +388,7 @@ def test_maps_of_other_weights_are_made_again(run, tiny):
 
 def test_a_flipped_average_is_the_same_for_the_mirrored_image():
     params = train.initial_state(TINY, 0, 0).params
-    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32), np.uint8)
     one = predict.probabilities(params, image, TINY.unet, True)
     other = predict.probabilities(params, image[:, :, ::-1], TINY.unet, True)
     assert_allclose(one, other[:, :, ::-1], atol=1e-6)
@@ -516,6 +404,6 @@ def test_missing_weights_and_maps_are_said(run, tiny):
 
 def test_real_x_rays_become_squares(shared_data):
     path = sorted((shared_data / "siim-mini" / "stage_2_images").glob("*.dcm"))[0]
-    planes = inputs.read_planes(path, 256)
-    assert planes.shape == (256, 256, inputs.PLANES)
-    assert (planes.std((0, 1)) > 20).all()
+    square = geometry.read_square(path, 256)
+    assert square.shape == (256, 256)
+    assert square.std() > 20
