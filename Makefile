@@ -52,8 +52,7 @@ FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 
 # --- environment -----------------------------------------------------------------------------
 .PHONY: help env demo dataset features cells evidence baseline tune ablation scrutiny faithfulness report \
-	cnn gate submission \
-	test check format lock clean
+	cnn gate submission test check format lock clean
 
 help: ## show this help
 	@echo "usage: make <target> [DATA=<dataset folder>] [RUN=<run folder>] [SEED=0] [PROFILE=demo|lite|full]"
@@ -140,29 +139,29 @@ EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet \
 	$(foreach fold,$(FOLD_NUMBERS),lungs$(fold).txt cells$(fold).txt))
 evidence: $(EVIDENCE) ## learn the evidence map: which lung has collapsed, and where the air lies
 $(EVIDENCE) &: $(RUN)/features.parquet $(CELLS) $(SETTINGS)/baseline features/evidence.py \
-		$(addprefix baseline/,evidence.py judges.py) | $(ENV)
+		$(addprefix baseline/,evidence.py judges.py tables.py) | $(ENV)
 	$(PY) -m baseline.evidence --run $(RUN) --seed $(SEED)
 
 BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibration.json settings.json \
 	$(FOLD_NUMBERS:%=fold%.txt))
 baseline: $(BASELINE) ## train the verdict: out-of-fold probabilities, calibration, AUC
 $(BASELINE) &: $(RUN)/features.parquet $(EVIDENCE) $(SETTINGS)/baseline \
-		$(addprefix baseline/,train.py tables.py classifier.py calibrate.py scores.py) | $(ENV)
+		$(addprefix baseline/,train.py predictions.py tables.py classifier.py calibrate.py scores.py) | $(ENV)
 	$(PY) -m baseline.train --run $(RUN) --seed $(SEED) $(BASELINE_OPTIONS)
 
 tune: $(RUN)/features.parquet | $(ENV) ## search for better training settings (TRIALS=40); goes on where it stopped
 	$(PY) -m baseline.tune --run $(RUN) --trials $(TRIALS)
 
 ablation: $(RUN)/ablation.csv ## weigh the feature families: each alone, and all but each
-$(RUN)/ablation.csv: $(RUN)/features.parquet baseline/ablation.py baseline/classifier.py | $(ENV)
+$(RUN)/ablation.csv: $(RUN)/features.parquet $(addprefix baseline/,ablation.py train.py tables.py classifier.py) | $(ENV)
 	$(PY) -m baseline.ablation --run $(RUN)
 
 scrutiny: $(RUN)/baseline/scrutiny.json ## what a reviewer asks: shortcuts, subgroups, operating points, triage
-$(RUN)/baseline/scrutiny.json: $(BASELINE) baseline/scrutiny.py baseline/ablation.py | $(ENV)
+$(RUN)/baseline/scrutiny.json: $(BASELINE) baseline/scrutiny.py | $(ENV)
 	$(PY) -m baseline.scrutiny --run $(RUN) --seed $(SEED)
 
 faithfulness: $(RUN)/baseline/faithfulness.json ## whether the reasons point at the air, matter and hold still
-$(RUN)/baseline/faithfulness.json: $(BASELINE) baseline/faithfulness.py baseline/attributions.py | $(ENV)
+$(RUN)/baseline/faithfulness.json: $(BASELINE) $(addprefix baseline/,faithfulness.py attributions.py tree_shap.py) | $(ENV)
 	$(PY) -m baseline.faithfulness --run $(RUN) --seed $(SEED)
 
 GATE := $(addprefix $(RUN)/,gate.json metrics.json cnn/outlines.csv)
@@ -175,7 +174,7 @@ JUDGED += $(if $(filter submission gate,$(MAKECMDGOALS)),$(GATE))
 JUDGED += $(shell [ $(RUN)/cnn/outlines.csv -nt $(RUN)/report/index.html ] && echo FORCE)
 $(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) $(wildcard baseline/templates/*) \
 		$(addprefix baseline/,attributions.py tree_shap.py reasons.py painting.py cases.py gallery.py inputs.py plots.py \
-		findings.py card.py page.py report.py) | $(ENV)
+		heat.py spots.py findings.py card.py page.py report.py) | $(ENV)
 	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)
 
 CNN := $(RUN)/cnn/maps/index.csv
@@ -193,7 +192,7 @@ $(CNN): $(RUN)/cnn/settings.json | $(ENV)
 gate: $(GATE) ## choose the gate's rule out of fold and score every policy
 	@$(PY) -m cnn.submit summary --run $(RUN)
 $(GATE) &: $(BASELINE) $(CNN) \
-		baseline/gate.py cnn/evaluate.py cnn/outlines.py cnn/masks.py | $(ENV)
+		$(addprefix baseline/,gate.py heat.py) $(addprefix cnn/,evaluate.py outlines.py sources.py maps.py masks.py) | $(ENV)
 	$(PY) -m cnn.evaluate --run $(RUN)
 
 submission: $(RUN)/submission.csv report ## all of it: submission.csv, checked, and the report

@@ -24,10 +24,12 @@ chest radiographs using anatomical atlases with nonrigid registration", IEEE TMI
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from threadpoolctl import ThreadpoolController
 
 from features import regions
 from features.lungs_cascade import (
@@ -166,8 +168,21 @@ def segment(pixels: Array) -> LungFields:
     return segment_with(load(), np.asarray(pixels, np.float32))
 
 
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """The loaded BLAS libraries; looking for them takes milliseconds."""
+    return ThreadpoolController()
+
+
 def segment_with(model: LungModel, pixels: Array) -> LungFields:
     """`segment` with a given model."""
+    # BLAS adds in another order where it has more threads, and on a poor image the steps of the
+    # pose magnify that: one thread, so that every machine finds the same lungs.
+    with _libraries().limit(limits=1, user_api="blas"):
+        return _segment(model, pixels)
+
+
+def _segment(model: LungModel, pixels: Array) -> LungFields:
     small = area_resize(pixels, SIDE)
     box = body_box(small)
     image = in_levels(small if box == WHOLE else area_resize(cropped(pixels, box), SIDE))

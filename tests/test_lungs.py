@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from sklearn.linear_model import Ridge
+from threadpoolctl import threadpool_limits
 
 from features import lungs, lungs_cascade, lungs_fit, lungs_frames, lungs_views, rle
 from features.files import UserError
@@ -46,6 +47,18 @@ def test_any_image_meets_the_contract(h: int, w: int, seed: int, blur: float) ->
     noise = np.random.default_rng(seed).random((h, w))
     pixels = ndimage.gaussian_filter(noise, blur).astype(np.float32)
     assert_contract(lungs.segment(pixels), (h, w))
+
+
+def test_the_number_of_threads_changes_no_lung() -> None:
+    """Noise, since there the smallest difference in a sum grows largest."""
+    for seed in range(6):
+        pixels = np.random.default_rng(seed).random((256, 256)).astype(np.float32)
+        found = []
+        for threads in (1, 2):
+            with threadpool_limits(threads, user_api="blas"):
+                found.append(lungs.segment(pixels))
+        assert found[0].quality == found[1].quality
+        assert np.array_equal(found[0].right, found[1].right)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

@@ -346,7 +346,7 @@ def test_what_a_killed_run_left_is_cleared_away(dataset: Settings, tmp_path: Pat
     ("change", "message"),
     [
         ({"positives": 1.5}, "--positives 1.5: a share; give a number from 0 to 1"),
-        ({"train": 0}, "--train 0 --test 6: both sets need"),
+        ({"train": 0}, "--train 0 --test 4: both sets need"),
         ({"size": 10}, "--size 10: too small"),
         ({"seed": -1}, "--seed -1: a seed is not negative"),
     ],
