@@ -4,7 +4,7 @@ Every interval is a percentile bootstrap over patients, since images of one pati
 independent (Efron and Tibshirani 1993).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,18 @@ def average_precision(labels: Floats, scores: Floats) -> float:
     return float((gained * hits[last] / (last + 1)).sum() / hits[-1])
 
 
+def resamples(
+    patients: NDArray[np.object_], replicates: int = REPLICATES, seed: int = 0
+) -> Iterator[NDArray[np.intp]]:
+    """Images of patients drawn with replacement, as many patients as there are, again and again."""
+    codes = np.unique(patients.astype(str), return_inverse=True)[1]
+    groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    rng = np.random.default_rng(seed)
+    for _ in range(replicates):
+        chosen = rng.integers(0, len(groups), len(groups))
+        yield np.concatenate([groups[index] for index in chosen])
+
+
 def bootstrap(
     score: Callable[[NDArray[np.intp]], float],
     patients: NDArray[np.object_],
@@ -85,13 +97,8 @@ def bootstrap(
     seed : int
         Seed of the resampling.
     """
-    codes = np.unique(patients.astype(str), return_inverse=True)[1]
-    groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-    rng = np.random.default_rng(seed)
-    values = np.empty(replicates)
-    for number in range(replicates):
-        chosen = rng.integers(0, len(groups), len(groups))
-        values[number] = score(np.concatenate([groups[index] for index in chosen]))
+    rows = resamples(patients, replicates, seed)
+    values = np.array([score(chosen) for chosen in rows])
     if np.isnan(values).all():
         return Estimate(score(np.arange(len(patients))), float("nan"), float("nan"))
     low, high = np.nanpercentile(values, (2.5, 97.5))

@@ -17,6 +17,8 @@ from baseline.classifier import Parameters, Verdict, load, raw_scores
 from features import command, files, rle
 from features.files import UserError
 
+CALIBRATION = ("calibration_error", "calibration_slope", "calibration_intercept")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Parameters):
@@ -197,9 +199,12 @@ def evaluate(predicted: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, o
 
 
 def _scores(rows: pd.DataFrame, labels: pd.Series) -> dict[str, object]:
-    found = scores.verdict(
-        labels.to_numpy(float), rows["probability"].to_numpy(), rows["patient"].to_numpy(object)
+    judged = (
+        labels.to_numpy(float),
+        rows["probability"].to_numpy(float),
+        rows["patient"].to_numpy(object),
     )
+    found = scores.verdict(*judged) | calibrate.quality(*judged)
     counts = {
         "images": len(rows),
         "positives": int(labels.sum()),
@@ -231,6 +236,9 @@ def main(settings: Settings) -> None:
         assert isinstance(part, dict)
         estimate = scores.Estimate(**part["auc"])
         print(f"{name.replace('_', ' ')}: {part['images']} images, AUC {estimate}")
+        for score in ("average_precision", "brier", *CALIBRATION):
+            if score in part:
+                print(f"  {score.replace('_', ' ')}: {scores.Estimate(**part[score])}")
 
 
 if __name__ == "__main__":

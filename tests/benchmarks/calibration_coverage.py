@@ -1,0 +1,43 @@
+"""How often the calibration error's 95% interval holds the true error, on samples where it is known.
+
+    .venv/bin/python tests/benchmarks/calibration_coverage.py [SAMPLES]
+
+Log-odds are normal with mean -0.5 and deviation 1.5, as wide as a verdict's; two images a patient.
+"""
+
+import sys
+from functools import partial
+
+import numpy as np
+from scipy.special import expit
+
+from baseline import calibrate, scores
+
+
+def main(samples: int) -> None:
+    """Print one row a number of images and kind of error."""
+    scores.resamples = partial(scores.resamples, replicates=300)
+    raw = np.sort(np.random.default_rng(0).normal(-0.5, 1.5, 400_000))
+    print("| images | log-odds lack | true error | mean estimate | held | mean width |")
+    print("|---|---|---|---|---|---|")
+    for n in (150, 500):
+        bins = int(np.clip(n // calibrate.BIN, 1, calibrate.MOST_BINS))
+        for slope, intercept in ((1.0, 0.0), (1.0, -0.8), (0.4, 0.0)):
+            gaps = np.array_split(expit(raw) - expit(slope * raw + intercept), bins)
+            truth = np.sqrt(np.mean([part.mean() ** 2 for part in gaps]))
+            found = []
+            for seed in range(samples):
+                rng = np.random.default_rng([n, seed])
+                own = rng.normal(-0.5, 1.5, n)
+                labels = (rng.random(n) < expit(slope * own + intercept)).astype(float)
+                patients = (np.arange(n) // 2).astype(object)
+                found.append(calibrate.calibration_error(labels, expit(own), patients))
+            held = np.mean([one.low <= truth <= one.high for one in found])
+            value = np.mean([one.value for one in found])
+            width = np.mean([one.high - one.low for one in found])
+            print(f"| {n} | slope {slope}, intercept {intercept} | {truth:.3f} | {value:.3f} "
+                  f"| {held:.3f} | {width:.3f} |", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
