@@ -55,7 +55,7 @@ def test_the_interval_holds_the_true_error_and_the_estimate(slope, intercept, mo
     assert held >= 0.85
     # Not by being boundless: the interval is less than twice as wide as the largest error here.
     assert np.mean([one.high - one.low for one in found]) < 0.3
-    # No estimate is below 0, so where the truth is 0 a rest of the bias stays; far less than before.
+    # No estimate is below 0: where the truth is 0 a rest of the bias stays.
     values = np.array([one.value for one in found])
     norms = np.array([(one.low + one.high) / 2 for one in found])
     assert values.mean() == pytest.approx(truth, abs=0.04)

@@ -1,4 +1,4 @@
-"""How often the calibration error's 95% interval holds the true error, on samples where it is known.
+"""How often the calibration error's 95% interval holds the true error, where that is known.
 
     .venv/bin/python tests/benchmarks/calibration_coverage.py [SAMPLES]
 
