@@ -135,7 +135,7 @@ cells: $(CELLS) ## measure the cells of every image, from which the evidence map
 $(CELLS) &: $(DATASET) $(FEATURE_CODE) features/cells.py | $(ENV)
 	$(PY) -m features.cells --run $(RUN)
 
-EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet \
+EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet pairs.parquet \
 	$(foreach fold,$(FOLD_NUMBERS),lungs$(fold).txt cells$(fold).txt))
 evidence: $(EVIDENCE) ## learn the evidence map: which lung has collapsed, and where the air lies
 $(EVIDENCE) &: $(RUN)/features.parquet $(CELLS) $(SETTINGS)/baseline features/evidence.py \
@@ -184,7 +184,7 @@ LOST_WEIGHTS := $(if $(wildcard $(RUN)/cnn/settings.json),$(if $(filter-out \
 	$(words $(FOLD_NUMBERS)),$(words $(wildcard $(FOLD_NUMBERS:%=$(RUN)/cnn/fold%/weights.safetensors)))),FORCE))
 # Weights of other data or settings are trained anew; those of a killed run are gone on with. Folds
 # that are finished keep their weights, so only the settings, written last, can be newer than the data.
-$(RUN)/cnn/settings.json: $(DATASET) $(SETTINGS)/cnn $(LOST_WEIGHTS) | $(ENV)
+$(RUN)/cnn/settings.json: $(DATASET) $(EVIDENCE) $(SETTINGS)/cnn $(LOST_WEIGHTS) | $(ENV)
 	$(PY) -m cnn.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
 $(CNN): $(RUN)/cnn/settings.json | $(ENV)
 	$(PY) -m cnn.predict --run $(RUN)

@@ -2,7 +2,8 @@
 
 No image is described by a judge (see `baseline.judges`) that saw it or its patient, and no model of
 the verdict learns from a judge that saw the fold it is scored on: the verdict of fold k gets, for
-images of fold m, a judge that saw neither k nor m, and for all others the judge of fold k.
+images of fold m, a judge that saw neither k nor m, and for all others the judge of fold k. The
+U-Net of fold k sees the maps in the same way.
 """
 
 from dataclasses import asdict, dataclass
@@ -47,7 +48,7 @@ class Settings:
 
 def hear(
     without: tuple[int, ...], settings: Settings
-) -> tuple[Judge | None, pd.DataFrame, pd.DataFrame | None]:
+) -> tuple[Judge | None, pd.DataFrame, pd.DataFrame]:
     """Teach the judge that sees neither of the folds in `without`, and ask it.
 
     Returns
@@ -57,8 +58,9 @@ def hear(
     columns : DataFrame
         Evidence by zone: "judge" (the fold whose verdict gets the row), "id" and the columns of
         `evidence.names`.
-    cells : DataFrame or None
-        For a judge of one fold the map of that fold's images and of images without a fold.
+    cells : DataFrame
+        For a judge of one fold the map of that fold's images and of images without a fold; for one
+        of a pair that of their images with a mask, from which the other fold's network learns.
     """
     material = judges.read_material(settings.run)
     judge = judges.fit_judge(material, without, settings.weak_weight, settings.seed)
@@ -77,11 +79,15 @@ def hear(
     # The verdict of one fold of a pair learns from the images of the other.
     other = {without[0]: without[-1], without[-1]: without[0]}
     table.insert(0, "judge", [other.get(k, without[0]) for k in fold[asked]])
-    if not single:
-        return None, table, None
     places = [material.index.iloc[material.cells_of(image)] for image in asked]
-    drawn = pd.concat(places)[["id", "row", "column"]].assign(probability=cells.astype(np.float32))
-    return judge, table, drawn.assign(judge=without[0])
+    drawn = pd.concat(places)[["id", "row", "column"]].assign(
+        probability=cells.astype(np.float32),
+        judge=np.repeat(table["judge"].to_numpy(), np.diff(ends)),
+    )
+    if single:
+        return judge, table, drawn
+    masked = material.rows["mask"].notna().to_numpy()[asked]
+    return None, table, drawn[np.repeat(masked, np.diff(ends))]
 
 
 def score(
@@ -160,24 +166,29 @@ def of_image(sitting: list[Judge], row: pd.DataFrame, cells: Cells) -> pd.DataFr
 
 
 def main(settings: Settings) -> None:
-    """Write columns.parquet, map.parquet, metrics.json and the judges of single folds."""
+    """Write columns.parquet, map.parquet, pairs.parquet, metrics.json and the folds' judges."""
     out = settings.run / "evidence"
     folds = range(files.read_table(settings.run / "dataset.parquet")["fold"].max() + 1)
     sittings = [*((k,) for k in folds), *combinations(folds, 2)]
-    tables, maps = [], []
+    tables: list[pd.DataFrame] = []
+    maps: list[pd.DataFrame] = []
+    pairs: list[pd.DataFrame] = []
     work = partial(hear, settings=settings)
     heard = parallel.stream(
         work, sittings, "learning the evidence map", settings.jobs, unit="judges"
     )
     for (first, *_), (judge, table, drawn) in zip(sittings, heard, strict=True):
         tables.append(table)
-        if judge is not None and drawn is not None:
-            maps.append(drawn)
+        (pairs if judge is None else maps).append(drawn)
+        if judge is not None:
             files.write_text(out / f"lungs{first}.txt", judge.lungs.model_to_string())
             files.write_text(out / f"cells{first}.txt", judge.cells.model_to_string())
-    columns, drawn = (pd.concat(parts, ignore_index=True) for parts in (tables, maps))
+    columns, drawn, taught = (
+        pd.concat(parts, ignore_index=True) for parts in (tables, maps, pairs)
+    )
     metrics = score(judges.read_material(settings.run), columns, drawn)
     files.write_json(out / "metrics.json", {name: asdict(one) for name, one in metrics.items()})
+    files.write_table(out / "pairs.parquet", taught)
     files.write_table(out / "map.parquet", drawn)
     files.write_table(out / "columns.parquet", columns)
     print(f"{len(sittings)} judges; out of fold, where masks tell:")

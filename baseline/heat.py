@@ -56,6 +56,32 @@ def read(run: Path) -> dict[str, Heat]:
     return found
 
 
+def read_of(run: Path, fold: int, pairs: bool = False) -> dict[str, Heat]:
+    """Maps by id as a model of one fold may see them.
+
+    Parameters
+    ----------
+    run : Path
+    fold : int
+        The fold which the model is scored on.
+    pairs : bool
+        Whether of the images it learns from, each by the judge that saw neither the image's fold
+        nor this one; else of this fold's images and of those without a fold.
+
+    Raises
+    ------
+    UserError
+        If the evidence was not learned yet.
+    """
+    path = run / "evidence" / ("pairs.parquet" if pairs else "map.parquet")
+    table = files.read_table(path, filters=[("judge", "==", fold)])
+    table["id"] = table["id"].astype(str)
+    return {
+        str(name): Heat(*(one[c].to_numpy() for c in ("row", "column", "probability")))
+        for name, one in table.groupby("id", sort=False)
+    }
+
+
 # An X-ray whose lungs are too small for a cell.
 NONE = Heat(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32))
 

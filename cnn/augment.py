@@ -2,7 +2,7 @@
 
 A patient may stand a little turned, nearer, further or off centre, a detector may be harder or
 softer, and (for this disease) left and right are alike. Image and mask go through the same
-geometry in one resampling; intensity changes touch the image alone.
+geometry in one resampling, and so does the evidence map; intensity changes touch the image alone.
 """
 
 from dataclasses import dataclass
@@ -34,32 +34,35 @@ class AugmentConfig:
 
 def augment(
     key: Key[Array, ""],
-    images: Float[Array, "n s s"],
+    images: Float[Array, "n s s c"],
     masks: Float[Array, "n s s"],
     config: AugmentConfig,
-) -> tuple[Float[Array, "n s s"], Float[Array, "n s s"]]:
+) -> tuple[Float[Array, "n s s c"], Float[Array, "n s s"]]:
     """Draw one variant of each image with its mask.
 
     Parameters
     ----------
     key : jax random key
         The same key gives the same variants.
-    images, masks : (n, s, s) float arrays in [0, 1]
-        Square X-rays, and for each pixel the share that is lesion.
+    images : (n, s, s, c) float array in [0, 1]
+        Square X-rays, and what else the network sees of them.
+    masks : (n, s, s) float array in [0, 1]
+        For each pixel the share that is lesion.
     config : AugmentConfig
         The ranges to draw from, uniformly.
 
     Returns
     -------
-    images, masks : (n, s, s) float arrays in [0, 1]
+    images, masks : float arrays in [0, 1]
         What a variant brings in from outside the image is 0: dark and healthy.
     """
-    n, side, _ = images.shape
+    n, side = images.shape[:2]
     geometry_key, intensity_key = jax.random.split(key)
     matrices, offsets = random_affine(geometry_key, n, side, config)
-    both = jnp.stack([images, masks], axis=-1)  # (n, s, s, 2)
-    both = jax.vmap(resample)(both, matrices, offsets)
-    return random_intensity(intensity_key, both[..., 0], config), both[..., 1]
+    every = jnp.concatenate([images, masks[..., None]], axis=-1)  # (n, s, s, c + 1)
+    every = jax.vmap(resample)(every, matrices, offsets)
+    seen = random_intensity(intensity_key, every[..., 0], config)
+    return jnp.concatenate([seen[..., None], every[..., 1:-1]], axis=-1), every[..., -1]
 
 
 def random_affine(

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cnn import planes
 from cnn.geometry import read_pair
 from features import parallel
 from features.files import UserError, atomic, read_json, read_table, write_json
@@ -39,7 +40,11 @@ class Labelled:
     images, masks : (n, size, size) arrays of uint8
         X-rays, air dark; masks as share of the pixel covered, 255 for all of it.
     digest : str
-        Fingerprint of ids, folds and masks: two equal ones mean the same training set.
+        Fingerprint of ids, folds, masks and evidence: two equal ones mean the same training set.
+    table : DataFrame
+        The images' rows of the dataset.
+    evidence : (n, size, size) array of uint8, optional
+        The evidence map as one fold's network sees it (see `cnn.planes`).
     """
 
     ids: tuple[str, ...]
@@ -48,6 +53,13 @@ class Labelled:
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     digest: str
+    table: pd.DataFrame
+    evidence: NDArray[np.uint8] | None = None
+
+    def seen(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """What the network sees of some images, (n, size, size, planes)."""
+        planes = [self.images[rows]] + ([] if self.evidence is None else [self.evidence[rows]])
+        return np.stack(planes, axis=-1)
 
     @property
     def fold_count(self) -> int:
@@ -55,7 +67,7 @@ class Labelled:
         return int(self.folds.max()) + 1
 
 
-def labelled(run: Path, size: int) -> Labelled:
+def labelled(run: Path, size: int, evidence: bool = False) -> Labelled:
     """Load every training image with a known mask, decoding it unless a former run has.
 
     Parameters
@@ -64,11 +76,14 @@ def labelled(run: Path, size: int) -> Labelled:
         The run folder; `dataset.parquet` in it is read, `cnn/` written.
     size : int
         Side of the square that the network sees.
+    evidence : bool
+        Whether the network sees the evidence map too, which then counts as a part of the data. The
+        planes themselves are a fold's own affair.
 
     Raises
     ------
     UserError
-        If there is no such image, or an image cannot be read.
+        If there is no such image, an image cannot be read, or there is no evidence.
     """
     table = read_table(run / "dataset.parquet")
     table = table[(table["split"] == "train") & table["mask"].notna() & (table["fold"] >= 0)]
@@ -79,6 +94,7 @@ def labelled(run: Path, size: int) -> Labelled:
         )
     folds = table["fold"].to_numpy(np.int64)
     content = fingerprint(table["id"], table["path"], table["mask"])
+    known = planes.digest(run) if evidence else ""
     images, masks = _cached(run / "cnn", table, size, content)
     return Labelled(
         ids=tuple(table["id"]),
@@ -86,7 +102,8 @@ def labelled(run: Path, size: int) -> Labelled:
         positive=(table["mask"] != "-1").to_numpy(bool),
         images=images,
         masks=masks,
-        digest=fingerprint(table["id"], table["mask"], table["fold"]),
+        digest=fingerprint(table["id"], table["mask"], table["fold"]) + known,
+        table=table,
     )
 
 

@@ -7,6 +7,7 @@ killed goes on with the part it was at. `index.csv` is written last and says tha
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,8 @@ import pandas as pd
 from jaxtyping import Array, Float, PyTree, UInt8
 from numpy.typing import NDArray
 
-from cnn import checkpoint
+from baseline import heat
+from cnn import checkpoint, planes
 from cnn.batches import FEW, chunks, fingerprint, padded
 from cnn.compilation import keep_compiled
 from cnn.geometry import read_square
@@ -90,6 +92,8 @@ def load_networks(run: Path, folds: int, flip: bool | None = None) -> Networks:
         raise UserError(
             f"{run / 'dataset.parquet'}: no image belongs to a fold; add annotated images to it."
         )
+    if unet.evidence:
+        fingerprint.update(planes.digest(run).encode())
     flip = first["flip"] if flip is None else flip
     fingerprint.update(bytes([flip]))
     return Networks(unet, tuple(params), flip, fingerprint.hexdigest()[:16])
@@ -97,7 +101,7 @@ def load_networks(run: Path, folds: int, flip: bool | None = None) -> Networks:
 
 @partial(jax.jit, static_argnames=("config", "flip"))
 def probabilities(
-    params: PyTree, images: UInt8[Array, "n h w"], config: UNetConfig, flip: bool
+    params: PyTree, images: UInt8[Array, "n h w c"], config: UNetConfig, flip: bool
 ) -> Float[Array, "n h w"]:
     """Probability of each pixel to be lesion, from bytes."""
     x = images / 255.0
@@ -109,7 +113,10 @@ def probabilities(
 
 
 def predict_part(
-    networks: Networks, images: NDArray[np.uint8], folds: NDArray[np.int64]
+    networks: Networks,
+    images: NDArray[np.uint8],
+    folds: NDArray[np.int64],
+    evidence: Sequence[NDArray[np.uint8]] = (),
 ) -> NDArray[np.uint8]:
     """Probability maps of some images, each by the networks that may judge it.
 
@@ -119,6 +126,9 @@ def predict_part(
     images : (n, size, size) array of uint8
     folds : (n,) array of int
         The fold of each image; -1 for the mean of all networks.
+    evidence : sequence of (n, size, size) arrays of uint8
+        The evidence map of each image, for each network that of its own judge; empty if the
+        networks see none.
 
     Returns
     -------
@@ -127,11 +137,15 @@ def predict_part(
     """
     maps = np.zeros(images.shape, np.uint8)
     for fold in np.unique(folds):
-        judges = networks.params if fold < 0 else networks.params[fold : fold + 1]
+        judges = range(len(networks.params)) if fold < 0 else [fold]
         rows = np.flatnonzero(folds == fold)
         for part in chunks(len(rows), BATCH):
-            batch = padded(images[rows[part]], BATCH)
-            each = [probabilities(p, batch, networks.config, networks.flip) for p in judges]
+            each = []
+            for judge in judges:
+                planes = [images[rows[part]], *(own[rows[part]] for own in evidence[judge:][:1])]
+                batch = padded(np.stack(planes, axis=-1), BATCH)
+                params = networks.params[judge]
+                each.append(probabilities(params, batch, networks.config, networks.flip))
             mean = jnp.stack(each).mean(0)[: part.stop - part.start]
             maps[rows[part]] = np.rint(np.asarray(mean) * 255)
     return maps
@@ -171,12 +185,15 @@ def main(settings: Settings) -> None:
     }
     if missing:
         (folder / "index.csv").unlink(missing_ok=True)
+    size, folds = networks.config.size, range(len(networks.params))
+    heats = [heat.read_of(settings.run, k) for k in folds] if networks.config.evidence else []
     paths = [path for rows in missing.values() for path in table["path"][rows]]
-    read = partial(read_square, size=networks.config.size)
+    read = partial(read_square, size=size)
     squares = parallel.stream(read, paths, "maps", jobs=-1 if len(paths) > FEW else 1)
     for number, rows in missing.items():
         images = np.stack([next(squares) for _ in range(rows.stop - rows.start)])
-        maps = predict_part(networks, images, table["fold"][rows].to_numpy(np.int64))
+        own = [np.stack(list(planes.draw(known, table[rows], size))) for known in heats]
+        maps = predict_part(networks, images, table["fold"][rows].to_numpy(np.int64), own)
         with atomic(part_path(folder, number)) as temporary:
             np.savez_compressed(
                 temporary,

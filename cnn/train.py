@@ -25,7 +25,7 @@ import optax
 import pandas as pd
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
-from cnn import checkpoint
+from cnn import checkpoint, planes
 from cnn.augment import AugmentConfig, augment
 from cnn.batches import Labelled, chunks, labelled, padded, training_order
 from cnn.compilation import keep_compiled
@@ -42,7 +42,7 @@ class TrainConfig:
     unet: UNetConfig = field(default_factory=UNetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    epochs: int = 18
+    epochs: int = 8
     """Epochs a fold."""
     steps: int = 50
     """Batches an epoch."""
@@ -50,7 +50,7 @@ class TrainConfig:
     """Images a batch."""
     positive_share: float = 0.6
     """Share of images with a lesion in an epoch, whatever their share in the data."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-4
     """Peak of the learning rate, reached after the warm-up; from there a cosine falls to 0."""
     warmup: float = 0.1
     """Share of all steps in which the learning rate rises."""
@@ -94,7 +94,7 @@ class Settings:
     run: Path
     """Run folder; dataset.parquet in it is read, cnn/ written."""
     profile: Literal["demo", "lite", "full"] = "lite"
-    """demo: 128 pixels, a minute; lite: 256 pixels, a quarter of an hour on 2 cores, whatever the
+    """demo: 128 pixels, a minute; lite: 256 pixels, ten minutes on 2 cores, whatever the
     number of images; full: 512 pixels, 36,000 steps a fold, for an accelerator."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
@@ -102,6 +102,8 @@ class Settings:
     """Epochs a fold, instead of the profile's."""
     steps: int | None = None
     """Batches an epoch, instead of the profile's."""
+    evidence: bool = True
+    """Show the network the handcrafted evidence map too, and let it begin from there."""
     overwrite: bool = False
     """Delete weights of other settings or data and train anew, instead of refusing."""
 
@@ -118,8 +120,9 @@ class TrainState(NamedTuple):
 def make_optimiser(config: TrainConfig) -> optax.GradientTransformation:
     """AdamW under a warm-up and cosine schedule, with gradients clipped by their common norm."""
     total = config.epochs * config.steps
+    warmup = max(1, round(config.warmup * total))
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, max(1, round(config.warmup * total)), total
+        0.0, config.learning_rate, warmup, max(total, warmup + 1)
     )
     return optax.chain(
         optax.clip_by_global_norm(config.clip),
@@ -136,7 +139,7 @@ def initial_state(config: TrainConfig, seed: int, fold: int) -> TrainState:
 
 def loss_fn(
     params: PyTree,
-    images: Float[Array, "n h w"],
+    images: Float[Array, "n h w c"],
     masks: Float[Array, "n h w"],
     config: TrainConfig,
 ) -> Float[Array, ""]:
@@ -147,7 +150,7 @@ def loss_fn(
 @partial(jax.jit, static_argnames="config", donate_argnames="state")
 def train_step(
     state: TrainState,
-    images: UInt8[Array, "n h w"],
+    images: UInt8[Array, "n h w c"],
     masks: UInt8[Array, "n h w"],
     key: Key[Array, ""],
     config: TrainConfig,
@@ -168,7 +171,7 @@ def train_step(
 @partial(jax.jit, static_argnames="config")
 def eval_step(
     params: PyTree,
-    images: UInt8[Array, "n h w"],
+    images: UInt8[Array, "n h w c"],
     masks: UInt8[Array, "n h w"],
     config: TrainConfig,
 ) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
@@ -187,7 +190,7 @@ def validate(
     scores = []
     for part in chunks(len(chosen), config.batch):
         rows = padded(chosen[part], config.batch)
-        batch = eval_step(params, data.images[rows], data.masks[rows], config)
+        batch = eval_step(params, data.seen(rows), data.masks[rows], config)
         scores.append(np.stack(batch)[:, : part.stop - part.start])
     if not scores:
         return {"val_loss": None, "val_dice": None}
@@ -215,7 +218,7 @@ def train_epoch(
     )
     losses = []
     for rows in order:
-        state, loss = train_step(state, data.images[rows], data.masks[rows], key, config)
+        state, loss = train_step(state, data.seen(rows), data.masks[rows], key, config)
         losses.append(loss)
         next(ticks, None)
     return state, float(np.mean(jax.device_get(losses)))
@@ -322,15 +325,22 @@ def main(settings: Settings) -> None:
         config = config if value is None else replace(config, **{name: value})
     if not 0 <= settings.seed < 2**31:
         raise UserError(f"--seed is {settings.seed}, but must be from 0 to {2**31 - 1}.")
+    config = replace(config, unet=replace(config.unet, evidence=settings.evidence))
     folder = settings.run / "cnn"
     keep_compiled(folder)
-    data = labelled(settings.run, config.unet.size)
+    data = labelled(settings.run, config.unet.size, settings.evidence)
     missing = unfinished(folder, data, config, settings.seed, settings.overwrite)
     for fold in missing:  # the complaint about a fold without positives comes before any training
         training_order(data, fold, 1, 1, config.positive_share, (settings.seed,))
     for fold in missing:
         identity = identify(config, settings.seed, fold, data)
-        train_fold(folder / f"fold{fold}", data, fold, config, identity)
+        own, seen = folder / f"fold{fold}", data
+        if settings.evidence:
+            path = own / "evidence.npy"
+            drawn = planes.teaching(path, settings.run, fold, data.table, config.unet.size)
+            seen = replace(data, evidence=drawn)
+        train_fold(own, seen, fold, config, identity)
+        (own / "evidence.npy").unlink(missing_ok=True)
     write_json(
         folder / "settings.json",
         {"profile": settings.profile, "seed": settings.seed, "config": asdict(config)},

@@ -3,7 +3,9 @@
 The image enters through a space-to-depth stem (each 4x4 block of pixels becomes one position with
 16 channels) and leaves through the matching pixel-shuffle head, so no convolution ever runs at
 full resolution, yet every pixel gets a logit of its own. Beside the raw intensities the stem sees
-them normalised by their neighbourhood, since the disease shows in faint texture. In between stands
+them normalised by their neighbourhood, since the disease shows in faint texture, and the
+handcrafted evidence map in log-odds. The network adds its logits to that map and begins by adding
+nothing: what it learns is what the handcrafted measures could not tell. In between stands
 the usual U (Ronneberger et al., MICCAI 2015) of pre-activation residual blocks (He et al., ECCV
 2016), normalised by groups of channels (Wu and He, ECCV 2018), so that the outcome for an image
 never depends on its batch.
@@ -37,7 +39,9 @@ class UNetConfig:
     window: int = 9
     """Side of the neighbourhood, in blocks of the stem, against which local contrast is taken."""
     prior: float = 0.02
-    """Share of lesion pixels which the untrained network predicts everywhere."""
+    """Share of lesion pixels which the untrained network predicts everywhere, without evidence."""
+    evidence: bool = True
+    """Whether a second plane holds the evidence map, from which the network starts."""
 
     def __post_init__(self) -> None:
         coarsest = self.stem * 2 ** (len(self.widths) - 1)
@@ -51,6 +55,11 @@ class UNetConfig:
                 f"UNetConfig.widths are {self.widths}, but each must be a multiple of "
                 f"groups={self.groups}"
             )
+
+    @property
+    def planes(self) -> int:
+        """Number of input planes."""
+        return 1 + self.evidence
 
 
 def space_to_depth(
@@ -91,13 +100,25 @@ def local_contrast(x: Float[Array, "n h w c"], window: int) -> Float[Array, "n h
         Side of the neighbourhood in positions; odd, so that it is centred.
     """
 
+    def inside(side: int) -> np.ndarray:
+        place, half = np.arange(side), window // 2
+        return (np.minimum(place + half, side - 1) - np.maximum(place - half, 0) + 1) / window
+
+    # Known beforehand: XLA takes seconds to fold such a constant from a pooling of ones.
+    share = np.outer(inside(x.shape[1]), inside(x.shape[2])).astype(np.float32)[..., None]
+
     def around(values: Float[Array, "n h w 1"]) -> Float[Array, "n h w 1"]:
-        return nnx.avg_pool(values, (window, window), padding="SAME", count_include_pad=False)
+        return nnx.avg_pool(values, (window, window), padding="SAME") / share
 
     mean = around(x.mean(-1, keepdims=True))
     variance = around(jnp.square(x).mean(-1, keepdims=True)) - jnp.square(mean)
     # The floor keeps flat regions flat: noise of a hundredth of the range is not raised.
     return (x - mean) / (jnp.sqrt(jnp.maximum(variance, 0) + 1e-4) + 0.01)
+
+
+def log_odds(levels: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Log-odds of probabilities that are known to 1/255, hence within -6.3 to 6.3."""
+    return jnp.log(255 * levels + 0.5) - jnp.log(255.5 - 255 * levels)
 
 
 class Block(nnx.Module):
@@ -132,7 +153,8 @@ class UNet(nnx.Module):
         def blocks(width: int) -> nnx.List:
             return nnx.List([Block(width, groups, rngs) for _ in range(config.blocks)])
 
-        self.stem = nnx.Conv(2 * config.stem**2, widths[0], (3, 3), rngs=rngs)
+        inputs = 2 * config.stem**2 + config.evidence
+        self.stem = nnx.Conv(inputs, widths[0], (3, 3), rngs=rngs)
         self.down = nnx.List([blocks(width) for width in widths])
         # A 2x2 convolution with stride 2, and its mirror image: 1x1 convolution, pixel shuffle.
         pairs = list(pairwise(widths))
@@ -144,22 +166,31 @@ class UNet(nnx.Module):
         self.up = nnx.List([blocks(width) for width in widths[:-1]])
         self.norm = nnx.GroupNorm(widths[0], num_groups=groups, rngs=rngs)
         self.head = nnx.Linear(widths[0], config.stem**2, rngs=rngs)
+        if config.evidence:
+            self.trust = nnx.Param(jnp.ones(()))
 
-    def __call__(self, images: Float[Array, "n h w"]) -> Float[Array, "n h w"]:
+    def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n h w"]:
         """Give each pixel its logit.
 
         Parameters
         ----------
-        images : (n, h, w) float array in [0, 1]
-            X-rays, air dark; h and w are multiples of stem * 2 ** (levels - 1).
+        images : (n, h, w, planes) float array in [0, 1]
+            X-rays, air dark, and the evidence map, if the network sees it, as the probability of
+            air; h and w are multiples of stem * 2 ** (levels - 1).
 
         Returns
         -------
         (n, h, w) float array
             Logits of "this pixel belongs to a pneumothorax".
         """
-        x = space_to_depth(images[..., None], self.config.stem)
-        x = jnp.concatenate([(x - 0.5) / 0.25, local_contrast(x, self.config.window)], axis=-1)
+        x = space_to_depth(images[..., :1], self.config.stem)
+        inputs = [(x - 0.5) / 0.25, local_contrast(x, self.config.window)]
+        if self.config.evidence:
+            evidence = log_odds(images[..., 1:])
+            # The map is smooth: its mean over a block of pixels says all.
+            mean = space_to_depth(evidence, self.config.stem).mean(-1, keepdims=True)
+            inputs.append(mean / 2 + 1)
+        x = jnp.concatenate(inputs, axis=-1)
         x = self.stem(x)  # (n, h/stem, w/stem, widths[0])
         skips = []
         for level, level_blocks in enumerate(self.down):
@@ -174,11 +205,14 @@ class UNet(nnx.Module):
             for block in self.up[level]:
                 x = block(x)
         x = self.head(jax.nn.relu(self.norm(x)))  # (n, h/stem, w/stem, stem²)
-        return depth_to_space(x, self.config.stem)[..., 0]
+        logits = depth_to_space(x, self.config.stem)
+        if self.config.evidence:
+            logits += self.trust * evidence
+        return logits[..., 0]
 
 
 def apply(
-    params: PyTree, images: Float[Array, "n h w"], config: UNetConfig
+    params: PyTree, images: Float[Array, "n h w c"], config: UNetConfig
 ) -> Float[Array, "n h w"]:
     """Logits of the network whose weights are `params` (a nested dict); see `UNet.__call__`."""
     graph, state = nnx.split(_outline(config))
@@ -198,8 +232,9 @@ def _outline(config: UNetConfig) -> UNet:
 def initial_params(config: UNetConfig, generator: np.random.Generator) -> PyTree:
     """Draw the weights of an untrained network.
 
-    Kernels are normal with variance 2 / inputs (He et al., ICCV 2015), scales 1 and biases 0, but
-    for the head's bias, which is the logit of `config.prior`. NumPy draws them: the same numbers on
+    Kernels are normal with variance 2 / inputs (He et al., ICCV 2015), scales 1 and biases 0. The
+    head's bias is the logit of `config.prior`; with evidence the head is 0 and trust in it 1, so
+    that the untrained network repeats the evidence map. NumPy draws them: the same numbers on
     every device, and JAX would spend seconds on compiling one generator for each shape.
 
     Returns
@@ -213,11 +248,14 @@ def initial_params(config: UNetConfig, generator: np.random.Generator) -> PyTree
             spread = np.sqrt(2 / np.prod(leaf.shape[:-1]))
             values = generator.standard_normal(leaf.shape, np.float32) * np.float32(spread)
         else:
-            values = np.full(leaf.shape, float(path[-1].key == "scale"), np.float32)
+            values = np.full(leaf.shape, float(path[-1].key in ("scale", "trust")), np.float32)
         return jnp.asarray(values)
 
     params = jax.tree_util.tree_map_with_path(draw, outline(config))
-    params["head"]["bias"] += np.float32(np.log(config.prior / (1 - config.prior)))
+    if config.evidence:
+        params["head"]["kernel"] *= 0
+    else:
+        params["head"]["bias"] += np.float32(np.log(config.prior / (1 - config.prior)))
     return params
 
 

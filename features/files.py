@@ -91,8 +91,10 @@ def write_table(path: Path | str, table: pd.DataFrame) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def read_table(path: Path | str) -> pd.DataFrame:
-    """Read a parquet table.
+def read_table(
+    path: Path | str, filters: list[tuple[str, str, object]] | None = None
+) -> pd.DataFrame:
+    """Read a parquet table, or the rows of it that pass the filters (column, relation, value).
 
     Raises
     ------
@@ -100,7 +102,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
         If the file is missing or is not parquet.
     """
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, filters=filters)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; make the stage that writes it first (see `make help`)."

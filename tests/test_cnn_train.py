@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -17,11 +19,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from cnn import batches, checkpoint, geometry, predict, train
+from baseline import heat
+from cnn import batches, checkpoint, geometry, planes, predict, train
 from cnn.augment import AugmentConfig
 from cnn.maps import stream_maps
+from cnn.sources import to_levels
 from cnn.unet import UNetConfig
-from features import rle
+from features import files, rle
 from features.files import UserError
 
 SIDE = 64
@@ -60,7 +64,31 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "dataset.parquet")
+    write_evidence(folder)
     return folder
+
+
+def evidence_of(number: int, judge: int) -> float:
+    """What a judge says of every cell of an image."""
+    return (number + 1) / 20 + judge / 50
+
+
+def write_evidence(run: Path) -> None:
+    """One cell in the middle of each image, by the judges of three folds and of their pairs."""
+
+    def rows(seen: list[tuple[int, int]]) -> pd.DataFrame:
+        cell = {"row": 32, "column": 32}
+        drawn = [
+            cell | {"id": f"i{n}", "probability": evidence_of(n, judge), "judge": judge}
+            for n, judge in seen
+        ]
+        return pd.DataFrame(drawn).astype({"probability": np.float32})
+
+    own = [(n, n // 3) for n in range(9)] + [(9, 1), (10, 1)]
+    outside = [(n, judge) for n in (11, 12, 13) for judge in range(3)]
+    files.write_table(run / "evidence" / "map.parquet", rows(own + outside))
+    taught = [(n, judge) for n in range(9) for judge in range(3) if judge != n // 3]
+    files.write_table(run / "evidence" / "pairs.parquet", rows(taught))
 
 
 @pytest.fixture
@@ -191,6 +219,37 @@ def test_a_fold_without_positives_to_learn_from_is_said(run, tiny):
     assert not list(run.glob("cnn/fold*"))
 
 
+def test_a_fold_learns_through_the_judges_that_know_neither_it_nor_the_image(run):
+    data = batches.labelled(run, 32, evidence=True)
+    for fold in range(3):
+        seen = planes.teaching(run / "seen.npy", run, fold, data.table, 32)
+        levels = to_levels(np.array([evidence_of(n, fold) for n in range(9)], np.float32))
+        # The cell covers a quarter of one pixel of so small a square.
+        assert_allclose(seen.max(axis=(1, 2)), levels / 4, atol=1)
+        place = np.unravel_index(seen[8].argmax(), (32, 32))
+        assert np.abs(np.array(place) - 16).max() <= 1
+    held = replace(data, evidence=seen).seen(np.array([4, 2]))
+    assert_array_equal(held[..., 0], data.images[[4, 2]])
+    assert_array_equal(held[..., 1], seen[[4, 2]])
+
+
+def test_other_evidence_is_another_training_set(run):
+    before = batches.labelled(run, 32, evidence=True).digest
+    assert batches.labelled(run, 32, evidence=True).digest == before
+    table = pd.read_parquet(run / "evidence" / "pairs.parquet")
+    files.write_table(run / "evidence" / "pairs.parquet", table.assign(probability=np.float32(0)))
+    assert batches.labelled(run, 32, evidence=True).digest != before
+
+
+def test_missing_evidence_is_said_and_may_be_done_without(run, tiny):
+    shutil.rmtree(run / "evidence")
+    with pytest.raises(UserError, match=r"map\.parquet: no such file; .* or train without it"):
+        train.main(train.Settings(run, "demo"))
+    train.main(train.Settings(run, "demo", evidence=False, epochs=1, steps=1))
+    predict.main(predict.Settings(run))
+    assert np.stack(list(stream_maps(run, ["i0"]))).shape == (1, 32, 32)
+
+
 # --- checkpoints ---------------------------------------------------------------------------------
 
 
@@ -282,8 +341,7 @@ def test_broken_training_stops_with_the_checkpoint_kept(run, tiny, monkeypatch):
 
 def test_a_run_that_stops_anywhere_goes_on_to_the_same_weights(run, tiny, monkeypatch, tmp_path):
     whole = tmp_path / "whole"
-    whole.mkdir()
-    (whole / "dataset.parquet").write_bytes((run / "dataset.parquet").read_bytes())
+    shutil.copytree(run, whole)
     train.main(train.Settings(whole, "demo"))
     real, calls = checkpoint.save, []
 
@@ -332,8 +390,7 @@ def test_killed_processes_end_with_the_weights_and_maps_of_one_never_killed(
     run, tiny, tmp_path, monkeypatch
 ):
     whole = tmp_path / "whole"
-    whole.mkdir()
-    (whole / "dataset.parquet").write_bytes((run / "dataset.parquet").read_bytes())
+    shutil.copytree(run, whole)
     train.main(train.Settings(whole, "demo"))
     monkeypatch.setattr(predict, "PART", 4)
     predict.main(predict.Settings(whole))
@@ -366,8 +423,13 @@ def test_each_image_is_judged_by_networks_that_have_not_seen_it(run, tiny, monke
 
     def judged(name: str, fold: int) -> np.ndarray:
         image = geometry.read_square(run.parent / f"{name}.png", 32)
+        known = heat.Heat(
+            np.array([32]), np.array([32]), np.float32([evidence_of(int(name[1:]), fold)])
+        )
+        rows = pd.DataFrame({"id": [name], "rows": [SIDE], "columns": [SIDE]})
+        both = np.stack([image, *planes.draw({name: known}, rows, 32)], axis=-1)
         params, config = networks.params[fold], networks.config
-        return np.asarray(predict.probabilities(params, image[None], config, False))[0]
+        return np.asarray(predict.probabilities(params, both[None], config, False))[0]
 
     assert_allclose(maps[0], judged("i0", 0), atol=0.003)
     assert_allclose(maps[1], judged("i10", 1), atol=0.003)
@@ -388,7 +450,8 @@ def test_maps_of_other_weights_are_made_again(run, tiny):
 
 def test_a_flipped_average_is_the_same_for_the_mirrored_image():
     params = train.initial_state(TINY, 0, 0).params
-    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32), np.uint8)
+    params["head"]["kernel"] += 0.3
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 2), np.uint8)
     one = predict.probabilities(params, image, TINY.unet, True)
     other = predict.probabilities(params, image[:, :, ::-1], TINY.unet, True)
     assert_allclose(one, other[:, :, ::-1], atol=1e-6)

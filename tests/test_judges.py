@@ -55,6 +55,7 @@ def write_run(run: Path, images: int = 90, folds: int = 3, marker: int | None = 
     dataset = pd.DataFrame(
         {"id": ids, "split": "train", "fold": fold, "label": label, "weak": np.nan, "patient": ids}
     )
+    dataset["mask"] = np.where(np.arange(images) == 7, None, "-1")  # what it is plays no part here
     files.write_table(run / "dataset.parquet", dataset)
     rims = rng.normal(0, 0.3, (images, 2)).astype(np.float32)
     rims[:, 0] += label
@@ -135,11 +136,21 @@ def test_no_judge_has_seen_what_it_describes(tmp_path):
     for name, marker in (("plain", None), ("odd", 1)):
         write_run(tmp_path / name, marker=marker)
         evidence.main(evidence.Settings(tmp_path / name, jobs=1))
-        runs[name] = pd.read_parquet(tmp_path / name / "evidence" / "columns.parquet")
-    same = runs["plain"]["judge"] == 1
-    pd.testing.assert_frame_equal(runs["plain"][same], runs["odd"][same])
-    # The others' verdicts do learn from it, so this test can fail.
-    assert not runs["plain"].equals(runs["odd"])
+        folder = tmp_path / name / "evidence"
+        runs[name] = [pd.read_parquet(folder / f"{n}.parquet") for n in ("columns", "pairs")]
+    for plain, odd in zip(*runs.values(), strict=True):
+        same = plain["judge"] == 1
+        pd.testing.assert_frame_equal(plain[same], odd[same])
+        # The others do learn from it, so this test can fail.
+        assert not plain.equals(odd)
+    # A network learns from all images with a mask outside its fold; those of other folds know it.
+    pairs = runs["plain"][1]
+    dataset = pd.read_parquet(tmp_path / "plain" / "dataset.parquet").set_index("id")
+    fold = dataset["fold"].loc[pairs["id"].astype(str)].to_numpy()
+    assert (fold != pairs["judge"]).all()
+    seen = pairs.groupby("judge")["id"].agg(lambda ids: set(ids.astype(str)))
+    for judge, ids in seen.items():
+        assert ids == set(dataset.index[dataset["fold"] != judge]) - {"i07"}
 
 
 def test_two_folds_leave_nothing_to_learn_from(tmp_path):

@@ -85,7 +85,7 @@ def test_depth_to_space_undoes_space_to_depth(block):
     assert_array_equal(checked(unet.depth_to_space, "block")(folded, block), x)
 
 
-@pytest.mark.parametrize(("profile", "count"), [("demo", 583_184), ("lite", 2_355_088)])
+@pytest.mark.parametrize(("profile", "count"), [("demo", 583_473), ("lite", 2_355_377)])
 def test_parameter_count_of_the_profiles(profile, count):
     assert unet.parameter_count(PROFILES[profile].unet) == count
 
@@ -94,16 +94,16 @@ def test_parameter_count_of_the_profiles(profile, count):
 def test_every_pixel_gets_one_logit(profile):
     config = PROFILES[profile].unet
     shape = (2, config.size, config.size)
-    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    images = jax.ShapeDtypeStruct((*shape, config.planes), jnp.float32)
     logits = jax.eval_shape(lambda p, x: apply(p, x, config), unet.outline(config), images)
     assert logits.shape == shape
 
 
 def test_shapes_are_enforced():
     params = unet.initial_params(TINY, np.random.default_rng(0))
-    assert apply(params, jnp.zeros((1, 32, 32)), TINY).shape == (1, 32, 32)
+    assert apply(params, jnp.zeros((1, 32, 32, 2)), TINY).shape == (1, 32, 32)
     with pytest.raises(TypeCheckError, match="images"):
-        apply(params, jnp.zeros((1, 32, 32, 1)), TINY)
+        apply(params, jnp.zeros((1, 32, 32)), TINY)
 
 
 def test_local_contrast_against_a_naive_loop():
@@ -122,16 +122,36 @@ def test_local_contrast_leaves_flat_regions_flat():
 
 
 def test_an_untrained_network_predicts_its_prior():
-    config = replace(TINY, prior=0.1)
+    config = replace(TINY, prior=0.1, evidence=False)
     params = unet.initial_params(config, np.random.default_rng(0))
     params["head"]["kernel"] *= 0
-    logits = apply(params, jnp.asarray(noise(1, 32, 32)), config)
+    logits = apply(params, jnp.asarray(noise(1, 32, 32, 1)), config)
     assert_allclose(jax.nn.sigmoid(logits), 0.1, rtol=1e-5)
+
+
+def test_with_evidence_an_untrained_network_repeats_it():
+    params = unet.initial_params(TINY, np.random.default_rng(0))
+    images = jnp.asarray(noise(2, 32, 32, 2))
+    evidence = images[..., 1]
+    assert_allclose(jax.nn.sigmoid(apply(params, images, TINY)), evidence, atol=0.003)
+
+
+def test_the_evidence_is_seen_and_not_only_repeated():
+    params = unet.initial_params(TINY, np.random.default_rng(0))
+    params["head"]["kernel"] += jnp.asarray(noise(*params["head"]["kernel"].shape))
+    params["trust"] *= 0
+    x_ray = jnp.asarray(noise(1, 32, 32, 1))
+    one, other = (
+        apply(params, jnp.concatenate([x_ray, jnp.full_like(x_ray, level)], axis=-1), TINY)
+        for level in (0.1, 0.9)
+    )
+    assert float(jnp.abs(one - other).max()) > 0.1
 
 
 def test_an_image_is_judged_alike_whatever_its_batch():
     params = unet.initial_params(TINY, np.random.default_rng(0))
-    batch = jnp.asarray(noise(3, 32, 32))
+    params["head"]["kernel"] += jnp.asarray(noise(*params["head"]["kernel"].shape))
+    batch = jnp.asarray(noise(3, 32, 32, 2))
     alone = apply(params, batch[:1], TINY)
     assert_allclose(apply(params, batch, TINY)[:1], alone, atol=1e-4)
 
@@ -207,35 +227,39 @@ def test_a_perfect_certain_prediction_costs_nothing():
 
 
 def test_no_change_is_asked_for_none_is_made():
-    images, masks = noise(2, 16, 16), noise(2, 16, 16, seed=1)
+    images, masks = noise(2, 16, 16, 2), noise(2, 16, 16, seed=1)
     new_images, new_masks = vary(jax.random.key(0), jnp.asarray(images), jnp.asarray(masks), STILL)
     assert_allclose(new_images, images, atol=1e-5)
     assert_allclose(new_masks, masks, atol=1e-5)
 
 
 def test_a_certain_flip_mirrors_left_and_right():
-    images = jnp.asarray(noise(2, 16, 16))
-    new_images, new_masks = vary(jax.random.key(0), images, images, replace(STILL, flip=1.0))
+    images = jnp.asarray(noise(2, 16, 16, 2))
+    masks = images[..., 1]
+    new_images, new_masks = vary(jax.random.key(0), images, masks, replace(STILL, flip=1.0))
     assert_allclose(new_images, images[:, :, ::-1], atol=1e-5)
-    assert_allclose(new_masks, images[:, :, ::-1], atol=1e-5)
+    assert_allclose(new_masks, masks[:, :, ::-1], atol=1e-5)
 
 
-def test_image_and_mask_move_together():
+def test_image_evidence_and_mask_move_together():
     geometry = AugmentConfig(gamma=0.0, contrast=0.0, brightness=0.0)
-    images = jnp.asarray(noise(4, 32, 32))
-    new_images, new_masks = vary(jax.random.key(3), images, images, geometry)
-    assert_allclose(new_images, new_masks, atol=1e-5)
-    assert float(jnp.abs(new_images - images).mean()) > 0.05
+    masks = jnp.asarray(noise(4, 32, 32))
+    images = jnp.stack([masks, masks], axis=-1)
+    new_images, new_masks = vary(jax.random.key(3), images, masks, geometry)
+    assert_allclose(new_images[..., 0], new_masks, atol=1e-5)
+    assert_allclose(new_images[..., 1], new_masks, atol=1e-5)
+    assert float(jnp.abs(new_masks - masks).mean()) > 0.05
 
 
-def test_intensity_changes_leave_the_mask_alone():
+def test_intensity_changes_leave_evidence_and_mask_alone():
     intensity = replace(STILL, gamma=0.3, contrast=0.2, brightness=0.1)
-    images, masks = jnp.asarray(noise(4, 16, 16)), jnp.asarray(noise(4, 16, 16, seed=1))
+    images, masks = jnp.asarray(noise(4, 16, 16, 2)), jnp.asarray(noise(4, 16, 16, seed=1))
     new_images, new_masks = vary(jax.random.key(0), images, masks, intensity)
     assert_allclose(new_masks, masks, atol=1e-5)
+    assert_allclose(new_images[..., 1], images[..., 1], atol=1e-5)
     assert float(new_images.min()) >= 0
     assert float(new_images.max()) <= 1
-    assert float(jnp.abs(new_images - images).mean()) > 0.01
+    assert float(jnp.abs(new_images - images)[..., 0].mean()) > 0.01
 
 
 def test_resampling_agrees_with_scipy():
@@ -269,9 +293,9 @@ def test_affine_maps_stay_in_their_ranges():
 
 
 def test_the_key_decides():
-    images = jnp.asarray(noise(1, 16, 16))
+    images = jnp.asarray(noise(1, 16, 16, 1))
     one, same, other = (
-        vary(jax.random.key(seed), images, images, AugmentConfig())[0] for seed in (0, 0, 1)
+        vary(jax.random.key(seed), images, images[..., 0], AugmentConfig())[0] for seed in (0, 0, 1)
     )
     assert_array_equal(one, same)
     assert not np.array_equal(one, other)
