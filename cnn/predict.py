@@ -151,6 +151,17 @@ def predict_part(
     return maps
 
 
+def _planes(
+    heats: dict[str, heat.Heat], network: int, rows: pd.DataFrame, size: int
+) -> NDArray[np.uint8]:
+    """Evidence of the images that a network judges; of the others nothing."""
+    seen = np.zeros((len(rows), size, size), np.uint8)
+    judged = np.flatnonzero((rows["fold"] == network) | (rows["fold"] < 0))
+    for place, plane in zip(judged, planes.draw(heats, rows.iloc[judged], size), strict=True):
+        seen[place] = plane
+    return seen
+
+
 def scored_images(run: Path) -> pd.DataFrame:
     """Rows of the dataset that get a map: those of a fold, and the test images."""
     table = read_table(run / "dataset.parquet")
@@ -192,7 +203,7 @@ def main(settings: Settings) -> None:
     squares = parallel.stream(read, paths, "maps", jobs=-1 if len(paths) > FEW else 1)
     for number, rows in missing.items():
         images = np.stack([next(squares) for _ in range(rows.stop - rows.start)])
-        own = [np.stack(list(planes.draw(known, table[rows], size))) for known in heats]
+        own = [_planes(known, k, table[rows], size) for k, known in enumerate(heats)]
         maps = predict_part(networks, images, table["fold"][rows].to_numpy(np.int64), own)
         with atomic(part_path(folder, number)) as temporary:
             np.savez_compressed(
