@@ -46,7 +46,7 @@ def shown(browser: Browser, attribute: str) -> list[str]:
     return browser.value(NUMBERS.format(attribute))
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 900, 390])
 def test_it_renders_without_a_complaint_a_request_or_a_sideways_scroll(browser, address, width):
     browser.open(address, width)
     browser.value("document.querySelectorAll('details').forEach(d => d.open = true)")
