@@ -21,6 +21,8 @@ BIN, MOST_BINS = 25, 15
 # Probabilities nearer to 0 or 1 have no finite log-odds worth speaking of.
 NEAREST = 1e-6
 STEPS = 25
+# Where the probabilities (nearly) separate a sample, no finite slope is the best.
+STEEPEST = 10.0
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,15 @@ def quality(
     -------
     dict of str to Estimate
         ``calibration_error``, see there; ``calibration_slope`` of the log-odds, 1 at best, below 1
-        where the probabilities are too extreme; ``calibration_intercept``, what the log-odds lack
-        on average, 0 at best (Cox 1958; Van Calster et al., BMC Medicine 17, 2019). What cannot be
-        told of equal probabilities is left out.
+        where the probabilities are too extreme, told up to 10; ``calibration_intercept``, what the
+        log-odds lack on average, 0 at best (Cox 1958; Van Calster et al., BMC Medicine 17, 2019).
+        What cannot be told of equal probabilities is left out.
     """
     known = logit(np.clip(probabilities, NEAREST, 1 - NEAREST))
 
     def slope(rows: NDArray[np.intp]) -> float:
         design = np.stack((known[rows], np.ones(len(rows))), axis=1)
-        return float(_logistic(design, np.zeros(len(rows)), labels[rows])[0])
+        return float(min(_logistic(design, np.zeros(len(rows)), labels[rows])[0], STEEPEST))
 
     def intercept(rows: NDArray[np.intp]) -> float:
         return float(_logistic(np.ones((len(rows), 1)), known[rows], labels[rows])[0])

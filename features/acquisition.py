@@ -15,9 +15,9 @@ from features.study import Study
 ZONES: tuple[str, ...] = ()
 MEASURES: tuple[Measure, ...] = ()
 IMAGE_MEASURES = (
-    Measure("age", "the patient's age; -1 where unknown", "years"),
-    Measure("male", "1 for a man, 0 for a woman, 0.5 where unknown", ""),
-    Measure("ap", "1 for a view from the front (AP), 0 from the back (PA), 0.5 where unknown", ""),
+    Measure("age", "age of the patient; -1 where unknown", "years"),
+    Measure("male", "mark of male sex; 1 for a man, 0 for a woman, 0.5 where unknown", ""),
+    Measure("ap", "mark of an AP view; 1 for AP, 0 for PA, 0.5 where unknown", ""),
 )
 
 

@@ -13,6 +13,7 @@ import shap
 from baseline import attributions, reasons, tree_shap
 from baseline.calibrate import Calibration
 from baseline.classifier import Verdict, raw_scores
+from features import registry
 from features.files import UserError
 
 NAMES = (
@@ -233,6 +234,15 @@ def test_words_for_features_and_zones():
 
 def rounded(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
+
+
+@pytest.mark.parametrize("family", [*registry.ZONED, *registry.LEARNED])
+def test_every_measure_reads_well_after_an_article(family):
+    """As in "the mean grey level is high"; only "how ..." stands without."""
+    for key in registry.measures(family):
+        words = reasons.label(f"{family}.image.{key}")
+        assert re.match(r"[a-zA-Z]|\d+(st|nd|rd|th) ", words), words
+        assert words.split()[0] not in ("the", "a", "an"), words
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -66,3 +66,10 @@ def test_what_cannot_be_told_is_left_out():
     labels, _, patients = sample(0, 60, 1.0, 0.0)
     found = calibrate.quality(labels, np.full(60, 0.3), patients)
     assert "calibration_slope" not in found and "calibration_intercept" in found
+
+
+def test_probabilities_that_separate_have_the_steepest_slope():
+    labels = np.repeat([0.0, 1.0], 30)
+    found = calibrate.quality(labels, np.linspace(0.1, 0.9, 60), np.arange(60).astype(object))
+    assert found["calibration_slope"].value == calibrate.STEEPEST
+    assert found["calibration_slope"].high == calibrate.STEEPEST

@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import shap
 
-from baseline import tree_shap
+from baseline import tables, tree_shap
 from baseline.classifier import load
 from features.table import read
 
@@ -52,7 +52,8 @@ WAYS: dict[str, Callable[[lgb.Booster, pd.DataFrame], tuple[float, np.ndarray]]]
 
 def main(run: Path, repeats: int) -> None:
     """Print one row a way and number of images."""
-    table = read(run)
+    table = tables.with_evidence(run, read(run))
+    table = tables.for_model(table, table.index, 0)
     boosters = [load(path) for path in sorted((run / "baseline").glob("fold*.txt"))]
     table = table[boosters[0].feature_name()]
     by_ours(boosters[0], table[:2])  # compiled before the clock starts
