@@ -142,8 +142,8 @@ def predict_part(
         for part in chunks(len(rows), BATCH):
             each = []
             for judge in judges:
-                planes = [images[rows[part]], *(own[rows[part]] for own in evidence[judge:][:1])]
-                batch = padded(np.stack(planes, axis=-1), BATCH)
+                seen = [images[rows[part]], *(own[rows[part]] for own in evidence[judge:][:1])]
+                batch = padded(np.stack(seen, axis=-1), BATCH)
                 params = networks.params[judge]
                 each.append(probabilities(params, batch, networks.config, networks.flip))
             mean = jnp.stack(each).mean(0)[: part.stop - part.start]

@@ -94,7 +94,7 @@ class Settings:
     run: Path
     """Run folder; dataset.parquet in it is read, cnn/ written."""
     profile: Literal["demo", "lite", "full"] = "lite"
-    """demo: 128 pixels, a minute; lite: 256 pixels, ten minutes on 2 cores, whatever the
+    """demo: 128 pixels, a minute; lite: 256 pixels, a quarter of an hour on 2 cores, whatever the
     number of images; full: 512 pixels, 36,000 steps a fold, for an accelerator."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
