@@ -2,14 +2,15 @@
 
 A patient may stand a little turned, nearer, further or off centre, a detector may be harder or
 softer, and (for this disease) left and right are alike. Image and mask go through the same
-geometry in one resampling, and so does the evidence map; intensity changes touch the image alone.
+geometry in one resampling, and so does the evidence map; intensity changes, noise and blanked
+rectangles touch the image alone.
 """
 
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class AugmentConfig:
     """Largest change of contrast about the image's mean, as a share of it."""
     brightness: float = 0.05
     """Largest change of brightness, in units of the full intensity range."""
+    noise: float = 0.0
+    """Largest standard deviation of added noise, in the same units."""
+    occlusion: float = 0.0
+    """Probability that a rectangle of the image is blanked out."""
+    occluded: float = 0.3
+    """Largest side of such a rectangle, as a share of the image's."""
 
 
 def augment(
@@ -57,11 +64,15 @@ def augment(
         What a variant brings in from outside the image is 0: dark and healthy.
     """
     n, side = images.shape[:2]
-    geometry_key, intensity_key = jax.random.split(key)
+    geometry_key, intensity_key, noise_key, occlusion_key = jax.random.split(key, 4)
     matrices, offsets = random_affine(geometry_key, n, side, config)
     every = jnp.concatenate([images, masks[..., None]], axis=-1)  # (n, s, s, c + 1)
     every = jax.vmap(resample)(every, matrices, offsets)
     seen = random_intensity(intensity_key, every[..., 0], config)
+    if config.noise:
+        seen = add_noise(noise_key, seen, config)
+    if config.occlusion:
+        seen = occlude(occlusion_key, seen, config)
     return jnp.concatenate([seen[..., None], every[..., 1:-1]], axis=-1), every[..., -1]
 
 
@@ -121,3 +132,32 @@ def random_intensity(
     mean = curved.mean((1, 2), keepdims=True)
     stretched = mean + (curved - mean) * (1 + config.contrast * contrast)
     return jnp.clip(stretched + config.brightness * brightness, 0.0, 1.0)
+
+
+def add_noise(
+    key: Key[Array, ""], images: Float[Array, "n s s"], config: AugmentConfig
+) -> Float[Array, "n s s"]:
+    """Add normal noise, of a strength drawn for each image, within [0, 1]."""
+    strength_key, noise_key = jax.random.split(key)
+    strength = config.noise * jax.random.uniform(strength_key, (images.shape[0], 1, 1))
+    return jnp.clip(images + strength * jax.random.normal(noise_key, images.shape), 0.0, 1.0)
+
+
+def occlude(
+    key: Key[Array, ""], images: Float[Array, "n s s"], config: AugmentConfig
+) -> Float[Array, "n s s"]:
+    """Blank out one rectangle of some images with the image's mean.
+
+    What is hidden is still in the mask: the network has to infer it from the surroundings.
+    """
+    n, side, _ = images.shape
+    whether, *draws = jax.random.uniform(key, (5, n))
+    whether = whether < config.occlusion
+
+    def within(place: Float[Array, " n"], size: Float[Array, " n"]) -> Bool[Array, "n s"]:
+        centre, half = place * side, config.occluded * size * side / 2
+        return jnp.abs(jnp.arange(side) + 0.5 - centre[:, None]) < half[:, None]
+
+    rows, columns = within(draws[0], draws[1]), within(draws[2], draws[3])
+    blank = whether[:, None, None] & rows[:, :, None] & columns[:, None, :]
+    return jnp.where(blank, images.mean((1, 2), keepdims=True), images)

@@ -150,9 +150,14 @@ def _write_pairs(
 
 
 def training_order(
-    data: Labelled, fold: int, steps: int, batch: int, positive_share: float, key: tuple[int, ...]
+    data: Labelled,
+    without: tuple[int, ...],
+    steps: int,
+    batch: int,
+    positive_share: float,
+    key: tuple[int, ...],
 ) -> NDArray[np.int32]:
-    """Draw an epoch's batches from the images outside a fold.
+    """Draw an epoch's batches from the images outside some folds.
 
     Positives and negatives each come in permutations of all of them, one after the other, so that
     none is met twice before the others once; then all are shuffled together.
@@ -161,8 +166,8 @@ def training_order(
     ----------
     data : Labelled
         The images.
-    fold : int
-        The fold to leave out.
+    without : tuple of int
+        The folds to leave out.
     steps, batch : int
         Number of batches, and images in each.
     positive_share : float
@@ -178,15 +183,16 @@ def training_order(
     Raises
     ------
     UserError
-        If no image outside the fold has a lesion.
+        If no image outside these folds has a lesion.
     """
-    inside = data.folds != fold
+    inside = ~np.isin(data.folds, without)
     positives = np.flatnonzero(inside & data.positive)
     negatives = np.flatnonzero(inside & ~data.positive)
     if not positives.size:
         raise UserError(
-            f"fold {fold}: none of the {int(inside.sum())} images outside it has a lesion to learn "
-            "from; use fewer folds or a dataset with more positives."
+            f"fold {' and '.join(map(str, without))}: none of the {int(inside.sum())} images "
+            "outside it has a lesion to learn from; use fewer folds or a dataset with more "
+            "positives."
         )
     generator = np.random.default_rng(key)
     total = steps * batch

@@ -2,7 +2,8 @@
 
 Binary cross-entropy keeps each pixel calibrated but is dominated by the background; the soft Dice
 loss (Milletari et al., 3DV 2016) looks at the overlap alone. The Dice term is averaged over the
-images that have a lesion: on the others overlap is undefined, and cross-entropy says enough.
+images that have a lesion: on the others overlap is undefined, and cross-entropy says enough. The
+focal loss (Lin et al., ICCV 2017), off by default, is a cross-entropy that passes over easy pixels.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ class LossConfig:
     """Weight of the binary cross-entropy, a mean over all pixels."""
     dice: float = 1.0
     """Weight of the soft Dice loss, a mean over the images with a lesion."""
+    focal: float = 0.0
+    """Weight of the focal loss, a mean over all pixels."""
+    focusing: float = 2.0
+    """Exponent of the focal loss; 0 makes it the cross-entropy."""
     smooth: float = 1.0
     """Pixels added to both sides of the Dice quotient, so that tiny lesions stay tame."""
 
@@ -52,10 +57,31 @@ def hard_dice(
     return jnp.where(total > 0, 2 * overlap / jnp.maximum(total, 1), 1.0)
 
 
+def focal_loss(
+    logits: Float[Array, "n h w"], masks: Float[Array, "n h w"], focusing: float
+) -> Float[Array, " n"]:
+    """Focal loss of each image: cross-entropy times (error of the probability) ** focusing."""
+    error = jnp.abs(jax.nn.sigmoid(logits) - masks)
+    # The exponent's derivative at an error of 0 would be infinite for a focusing below 1.
+    weight = jnp.maximum(error, 1e-6) ** focusing
+    return (weight * (jax.nn.softplus(logits) - masks * logits)).mean((1, 2))
+
+
+def mean_shares(
+    positive: Bool[Array, " n"],
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """Share of each image in the mean over all images, and in that over images with a lesion."""
+    lesion = positive / jnp.maximum(positive.sum(), 1)
+    return jnp.full_like(lesion, 1 / len(positive)), lesion
+
+
 def segmentation_loss(
-    logits: Float[Array, "n h w"], masks: Float[Array, "n h w"], config: LossConfig
+    logits: Float[Array, "n h w"],
+    masks: Float[Array, "n h w"],
+    shares: tuple[Float[Array, " n"], Float[Array, " n"]],
+    config: LossConfig,
 ) -> Float[Array, ""]:
-    """Weighted sum of cross-entropy and Dice loss over a batch.
+    """Weighted sum of cross-entropy, focal and Dice loss over a batch, or over a part of one.
 
     Parameters
     ----------
@@ -63,6 +89,8 @@ def segmentation_loss(
         The network's output.
     masks : (n, h, w) float array in [0, 1]
         Share of each pixel that is lesion.
+    shares : pair of (n,) arrays
+        Of `mean_shares` for the whole batch: the losses of its parts add up to its own.
     config : LossConfig
         The weights.
 
@@ -71,17 +99,9 @@ def segmentation_loss(
     float
         At least 0; 0 for a perfect, certain prediction.
     """
-    positive = masks.max((1, 2)) > 0.5
-    overlap = soft_dice(jax.nn.sigmoid(logits), masks, config.smooth)
-    return combine(cross_entropy(logits, masks), overlap, positive, config)
-
-
-def combine(
-    bce: Float[Array, " n"],
-    dice: Float[Array, " n"],
-    positive: Bool[Array, " n"],
-    config: LossConfig,
-) -> Float[Array, ""]:
-    """Loss of a set of images, given each one's terms and whether it has a lesion."""
-    dice_loss = jnp.where(positive, 1 - dice, 0).sum() / jnp.maximum(positive.sum(), 1)
-    return config.bce * bce.mean() + config.dice * dice_loss
+    everywhere, lesions = shares
+    pixels = config.bce * cross_entropy(logits, masks)
+    if config.focal:
+        pixels += config.focal * focal_loss(logits, masks, config.focusing)
+    overlap = config.dice * (1 - soft_dice(jax.nn.sigmoid(logits), masks, config.smooth))
+    return (everywhere * pixels + lesions * overlap).sum()

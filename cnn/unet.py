@@ -12,6 +12,7 @@ never depends on its batch.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -124,11 +125,11 @@ def log_odds(levels: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 class Block(nnx.Module):
     """Pre-activation residual block: x + conv(relu(norm(conv(relu(norm(x))))))."""
 
-    def __init__(self, width: int, groups: int, rngs: nnx.Rngs) -> None:
-        self.norm1 = nnx.GroupNorm(width, num_groups=groups, rngs=rngs)
-        self.conv1 = nnx.Conv(width, width, (3, 3), use_bias=False, rngs=rngs)
-        self.norm2 = nnx.GroupNorm(width, num_groups=groups, rngs=rngs)
-        self.conv2 = nnx.Conv(width, width, (3, 3), use_bias=False, rngs=rngs)
+    def __init__(self, width: int, groups: int, dtype: type, rngs: nnx.Rngs) -> None:
+        norm = partial(nnx.GroupNorm, width, num_groups=groups, dtype=dtype, rngs=rngs)
+        conv = partial(nnx.Conv, width, width, (3, 3), use_bias=False, dtype=dtype, rngs=rngs)
+        self.norm1, self.conv1 = norm(), conv()
+        self.norm2, self.conv2 = norm(), conv()
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         y = self.conv1(jax.nn.relu(self.norm1(x)))
@@ -144,28 +145,32 @@ class UNet(nnx.Module):
         Size, stem, widths, blocks.
     rngs : nnx.Rngs
         Random streams of the initial weights.
+    dtype : type
+        What the layers compute in, float32 or bfloat16; weights are float32 whatever it is.
     """
 
-    def __init__(self, config: UNetConfig, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: UNetConfig, rngs: nnx.Rngs, dtype: type = jnp.float32) -> None:
         self.config = config
         widths, groups = config.widths, config.groups
+        convolution = partial(nnx.Conv, dtype=dtype, rngs=rngs)
+        linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
 
         def blocks(width: int) -> nnx.List:
-            return nnx.List([Block(width, groups, rngs) for _ in range(config.blocks)])
+            return nnx.List([Block(width, groups, dtype, rngs) for _ in range(config.blocks)])
 
         inputs = 2 * config.stem**2 + config.evidence
-        self.stem = nnx.Conv(inputs, widths[0], (3, 3), rngs=rngs)
+        self.stem = convolution(inputs, widths[0], (3, 3))
         self.down = nnx.List([blocks(width) for width in widths])
         # A 2x2 convolution with stride 2, and its mirror image: 1x1 convolution, pixel shuffle.
         pairs = list(pairwise(widths))
         self.shrink = nnx.List(
-            [nnx.Conv(fine, coarse, (2, 2), strides=2, rngs=rngs) for fine, coarse in pairs]
+            [convolution(fine, coarse, (2, 2), strides=2) for fine, coarse in pairs]
         )
-        self.grow = nnx.List([nnx.Linear(coarse, 4 * fine, rngs=rngs) for fine, coarse in pairs])
-        self.merge = nnx.List([nnx.Linear(2 * fine, fine, rngs=rngs) for fine, _ in pairs])
+        self.grow = nnx.List([linear(coarse, 4 * fine) for fine, coarse in pairs])
+        self.merge = nnx.List([linear(2 * fine, fine) for fine, _ in pairs])
         self.up = nnx.List([blocks(width) for width in widths[:-1]])
-        self.norm = nnx.GroupNorm(widths[0], num_groups=groups, rngs=rngs)
-        self.head = nnx.Linear(widths[0], config.stem**2, rngs=rngs)
+        self.norm = nnx.GroupNorm(widths[0], num_groups=groups, dtype=dtype, rngs=rngs)
+        self.head = linear(widths[0], config.stem**2)
         if config.evidence:
             self.trust = nnx.Param(jnp.ones(()))
 
@@ -204,7 +209,7 @@ class UNet(nnx.Module):
             x = self.merge[level](jnp.concatenate([skips[level], x], axis=-1))
             for block in self.up[level]:
                 x = block(x)
-        x = self.head(jax.nn.relu(self.norm(x)))  # (n, h/stem, w/stem, stem²)
+        x = self.head(jax.nn.relu(self.norm(x))).astype(jnp.float32)  # (n, h/stem, w/stem, stem²)
         logits = depth_to_space(x, self.config.stem)
         if self.config.evidence:
             logits += self.trust * evidence
@@ -212,10 +217,13 @@ class UNet(nnx.Module):
 
 
 def apply(
-    params: PyTree, images: Float[Array, "n h w c"], config: UNetConfig
+    params: PyTree,
+    images: Float[Array, "n h w c"],
+    config: UNetConfig,
+    dtype: type = jnp.float32,
 ) -> Float[Array, "n h w"]:
-    """Logits of the network whose weights are `params` (a nested dict); see `UNet.__call__`."""
-    graph, state = nnx.split(_outline(config))
+    """Logits of the network whose weights are `params` (a nested dict); see `UNet`."""
+    graph, state = nnx.split(_outline(config, dtype))
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graph, state)(images)
 
@@ -225,8 +233,8 @@ def outline(config: UNetConfig) -> PyTree:
     return nnx.to_pure_dict(nnx.state(_outline(config), nnx.Param))
 
 
-def _outline(config: UNetConfig) -> UNet:
-    return nnx.eval_shape(lambda: UNet(config, nnx.Rngs(0)))
+def _outline(config: UNetConfig, dtype: type = jnp.float32) -> UNet:
+    return nnx.eval_shape(lambda: UNet(config, nnx.Rngs(0), dtype))
 
 
 def initial_params(config: UNetConfig, generator: np.random.Generator) -> PyTree:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,16 +21,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from baseline import heat
-from cnn import batches, checkpoint, geometry, planes, predict, train
+from cnn import batches, checkpoint, devices, geometry, panel, planes, predict, train, weights
 from cnn.augment import AugmentConfig
 from cnn.maps import stream_maps
+from cnn.profiles import PROFILES, TrainConfig
 from cnn.sources import to_levels
-from cnn.unet import UNetConfig
+from cnn.unet import UNetConfig, initial_params
 from features import files, rle
 from features.files import UserError
 
 SIDE = 64
-TINY = train.TrainConfig(
+TINY = TrainConfig(
     unet=UNetConfig(size=32, widths=(8, 16), groups=4),
     augment=AugmentConfig(rotation=0.0, scale=0.0),
     epochs=3,
@@ -92,13 +94,17 @@ def write_evidence(run: Path) -> None:
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> train.TrainConfig:
+def tiny(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     """The smallest network that trains in a moment, in the place of the demo's."""
-    monkeypatch.setitem(train.PROFILES, "demo", TINY)
+    monkeypatch.setitem(PROFILES, "demo", TINY)
     # The compiled programs would go to a folder that vanishes with the test.
     for module in (train, predict):
         monkeypatch.setattr(module, "keep_compiled", lambda folder: None)
     return TINY
+
+
+def first_state(config: TrainConfig) -> train.TrainState:
+    return train.initial_state(initial_params(config.unet, np.random.default_rng(0)), config)
 
 
 def change(run: Path, **columns: object) -> None:
@@ -194,15 +200,17 @@ def test_decoded_images_of_other_annotations_are_not_used(run):
 
 def test_an_epoch_leaves_its_fold_out_and_evens_the_classes(run):
     data = batches.labelled(run, 32)
-    order = batches.training_order(data, 1, 5, 4, 0.6, (0, 1, 2))
+    order = batches.training_order(data, (1,), 5, 4, 0.6, (0, 1, 2))
     assert order.shape == (5, 4)
     assert not (data.folds[order] == 1).any()
     assert data.positive[order].sum() == 12
     counts = np.bincount(order.ravel(), minlength=9)
     assert_array_equal(counts[[0, 6]], [6, 6])
     assert_array_equal(counts[[1, 2, 7, 8]], [2, 2, 2, 2])
-    assert_array_equal(order, batches.training_order(data, 1, 5, 4, 0.6, (0, 1, 2)))
-    assert not np.array_equal(order, batches.training_order(data, 1, 5, 4, 0.6, (0, 1, 3)))
+    assert_array_equal(order, batches.training_order(data, (1,), 5, 4, 0.6, (0, 1, 2)))
+    assert not np.array_equal(order, batches.training_order(data, (1,), 5, 4, 0.6, (0, 1, 3)))
+    both = batches.training_order(data, (1, 2), 5, 4, 0.6, (0, 1, 2))
+    assert set(data.folds[both].ravel()) == {0}
 
 
 def test_nothing_to_learn_from_is_said(run):
@@ -254,7 +262,7 @@ def test_missing_evidence_is_said_and_may_be_done_without(run, tiny):
 
 
 def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
-    state = train.initial_state(TINY, 0, 0)
+    state = first_state(TINY)
     path = tmp_path / "a.safetensors"
     checkpoint.save(path, state, {"epoch": 3})
     arrays, info = checkpoint.load(path)
@@ -286,7 +294,13 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     [
         ({"epochs": 0}, "--epochs is 0, but must be at least 1"),
         ({"steps": 0}, "--steps is 0, but must be at least 1"),
+        ({"patience": -1}, "--patience is -1, but must be at least 0"),
+        ({"batch": 3, "accumulate": 2}, "a batch of 3 images cannot be shared .* in 2 parts"),
         ({"seed": -1}, "--seed is -1, but"),
+        ({"accelerator": True}, "--accelerator: JAX sees processors only"),
+        ({"init": "gone/fold{fold}"}, "gone/fold0: no such file to start from"),
+        ({"cluster": devices.Cluster(processes=2)}, "give --cluster.coordinator"),
+        ({"cluster": devices.Cluster("x:1", 2, 2)}, "--cluster.process is 2, but .* from 0 to 1"),
     ],
 )
 def test_impossible_settings_are_refused(run, settings, sentence):
@@ -297,7 +311,7 @@ def test_impossible_settings_are_refused(run, settings, sentence):
 # --- training ------------------------------------------------------------------------------------
 
 
-def weights(run: Path, fold: int) -> bytes:
+def final(run: Path, fold: int) -> bytes:
     return (run / "cnn" / f"fold{fold}" / "weights.safetensors").read_bytes()
 
 
@@ -305,14 +319,15 @@ def test_training_writes_weights_curves_and_settings(run, tiny):
     train.main(train.Settings(run, "demo"))
     for fold in range(3):
         curves = pd.read_csv(run / "cnn" / f"fold{fold}" / "curves.csv")
-        assert list(curves.columns) == ["epoch", "loss", "val_loss", "val_dice"]
-        assert list(curves["epoch"]) == [1, 2, 3]
-        assert np.isfinite(curves).all(axis=None)
+        columns = ["epoch", "loss", "val_bce", "val_soft_dice", "val_dice"]
+        assert list(curves.columns) == columns
+        assert list(curves["epoch"]) == [0, 1, 2, 3]
+        assert np.isfinite(curves.iloc[1:]).all(axis=None)
         assert curves["val_dice"].iloc[-1] > 0.5  # the bright square has been learned
         assert not (run / "cnn" / f"fold{fold}" / "checkpoint.safetensors").exists()
     settings = json.loads((run / "cnn" / "settings.json").read_text())
     assert settings["config"]["unet"]["size"] == 32
-    assert len({weights(run, fold) for fold in range(3)}) == 3
+    assert len({final(run, fold) for fold in range(3)}) == 3
     stamp = (run / "cnn" / "fold0" / "weights.safetensors").stat().st_mtime_ns
     train.main(train.Settings(run, "demo"))  # finished: nothing to do
     assert (run / "cnn" / "fold0" / "weights.safetensors").stat().st_mtime_ns == stamp
@@ -320,26 +335,26 @@ def test_training_writes_weights_curves_and_settings(run, tiny):
         train.main(train.Settings(run, "demo", seed=1))
     with pytest.raises(UserError, match=r"another config .* or --overwrite"):
         train.main(train.Settings(run, "demo", epochs=2))
-    before = weights(run, 0)
+    before = final(run, 0)
     train.main(train.Settings(run, "demo", seed=1, overwrite=True))
-    assert weights(run, 0) != before
+    assert final(run, 0) != before
 
 
 def test_broken_training_stops_with_the_checkpoint_kept(run, tiny, monkeypatch):
     real = train.train_epoch
 
-    def breaks(state, data, fold, epoch, *rest):
-        state, loss = real(state, data, fold, epoch, *rest)
+    def breaks(state, data, without, epoch, *rest):
+        state, loss = real(state, data, without, epoch, *rest)
         return state, float("nan") if epoch == 2 else loss
 
     monkeypatch.setattr(train, "train_epoch", breaks)
     with pytest.raises(UserError, match=r"fold0: the loss of epoch 3 is nan.*epoch 2 is kept"):
         train.main(train.Settings(run, "demo"))
     _, info = checkpoint.load(run / "cnn" / "fold0" / "checkpoint.safetensors")
-    assert len(info["history"]) == 2
+    assert [row["epoch"] for row in info["history"]] == [0, 1, 2]
 
 
-def test_a_run_that_stops_anywhere_goes_on_to_the_same_weights(run, tiny, monkeypatch, tmp_path):
+def test_a_run_that_stops_anywhere_goes_on_to_the_same_final(run, tiny, monkeypatch, tmp_path):
     whole = tmp_path / "whole"
     shutil.copytree(run, whole)
     train.main(train.Settings(whole, "demo"))
@@ -358,9 +373,205 @@ def test_a_run_that_stops_anywhere_goes_on_to_the_same_weights(run, tiny, monkey
         assert not (run / "cnn" / "settings.json").exists()
     train.main(train.Settings(run, "demo"))
     for fold in range(3):
-        assert weights(run, fold) == weights(whole, fold)
+        assert final(run, fold) == final(whole, fold)
         curves = [r / "cnn" / f"fold{fold}" / "curves.csv" for r in (run, whole)]
         assert curves[0].read_text() == curves[1].read_text()
+
+
+# --- early stopping, other starts, many devices ----------------------------------------------
+
+
+def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(run, tiny, monkeypatch):
+    taught, dice = [], iter([0.3, 0.5, 0.4, 0.45, 0.5, 0.9] + [0.0] * 99)
+    real, judge = train.training_order, train.validate
+
+    def watched(data, without, *rest):
+        taught.append(without)
+        return real(data, without, *rest)
+
+    def told(params, data, fold, config):
+        found = judge(params, data, fold, config)
+        return found if fold == 2 else found | {"dice": next(dice)}
+
+    monkeypatch.setattr(train, "training_order", watched)
+    monkeypatch.setattr(train, "validate", told)
+    data = batches.labelled(run, 32)
+    config = replace(TINY, epochs=9, steps=2, patience=2, unet=replace(TINY.unet, evidence=False))
+    identity = weights.identify(config, 0, 2, data)
+    params = weights.first_params(config, 0, 2, data)
+    kept = []
+    real_save = checkpoint.save
+    monkeypatch.setattr(
+        checkpoint,
+        "save",
+        lambda path, tree, info: kept.append(tree) or real_save(path, tree, info),
+    )
+    train.train_fold(run / "cnn" / "fold2", data, 2, config, identity, params)
+    assert set(taught) == {(2, 0)}
+    curves = pd.read_csv(run / "cnn" / "fold2" / "curves.csv")
+    assert list(curves["epoch"]) == [0, 1, 2, 3]  # epoch 1 was best, and two more were waited for
+    assert list(curves["stop_dice"]) == [0.3, 0.5, 0.4, 0.45]
+    jax.tree.map(assert_array_equal, kept[-1], kept[0]["best"])  # what was best after epoch 1
+    jax.tree.map(assert_array_equal, kept[0]["best"], kept[0]["state"].ema)
+    assert not np.array_equal(kept[-1]["head"]["kernel"], kept[-2]["state"].ema["head"]["kernel"])
+
+
+def test_early_stopping_needs_three_folds(run, tiny):
+    change(run, fold=[0] * 5 + [1] * 4 + [-1] * 5)
+    with pytest.raises(UserError, match="of 2 folds none is left to learn from"):
+        train.main(train.Settings(run, "demo", evidence=False, patience=1))
+
+
+def test_another_network_is_a_start(run, tiny, tmp_path):
+    plain = replace(TINY, unet=replace(TINY.unet, evidence=False))
+    params = initial_params(plain.unet, np.random.default_rng(9))
+    params["trust_me"] = np.ones(1, np.float32)
+    path = tmp_path / "weights.safetensors"
+    checkpoint.save(path, params, {"config": {"unet": {"evidence": False}}})
+    data = batches.labelled(run, 32, evidence=True)
+    found = weights.first_params(TINY, 0, 0, data, path)
+    assert_array_equal(found["stem"]["kernel"][:, :, :32], params["stem"]["kernel"])
+    assert not found["stem"]["kernel"][:, :, 32:].any()
+    assert_array_equal(
+        found["down"][1][0]["conv1"]["kernel"], params["down"][1][0]["conv1"]["kernel"]
+    )
+    assert not found["head"]["kernel"].any() and found["trust"] == 1
+    back = weights.first_params(plain, 0, 0, data, path)  # the same kind: whole
+    assert_array_equal(back["head"]["kernel"], params["head"]["kernel"])
+    wide = replace(TINY, unet=replace(TINY.unet, widths=(8, 24)))
+    with pytest.raises(UserError, match="holds another network than the profile's"):
+        weights.first_params(wide, 0, 0, data, path)
+
+
+def test_a_start_that_knows_the_scored_images_is_refused(run, tiny):
+    train.main(train.Settings(run, "demo", epochs=1, steps=1))
+    other = str(run / "cnn" / "fold{fold}" / "weights.safetensors")
+    copy = run.parent / "copy"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("cnn"))
+    start = other.replace("{fold}", "1")
+    with pytest.raises(UserError, match=r"has learned from 3 images that fold 0 is scored on.*i0"):
+        train.main(train.Settings(copy, "demo", init=start))
+    train.main(train.Settings(copy, "demo", init=other, epochs=1, steps=1))
+    _, info = checkpoint.load(copy / "cnn" / "fold1" / "weights.safetensors")
+    assert info["start"] is not None
+
+
+def test_a_batch_learned_in_parts_teaches_the_same(run):
+    data = batches.labelled(run, 32)
+    rows = np.array([0, 1, 2, 3])
+    config = replace(TINY, unet=replace(TINY.unet, evidence=False))
+    x, y = data.seen(rows) / np.float32(255), data.masks[rows] / np.float32(255)
+    params = first_state(config).params
+    found = jax.jit(train.gradients, static_argnames="config")
+    whole = found(params, x, y, config)
+    parts = found(params, x, y, replace(config, accumulate=2))
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6), whole, parts)
+
+
+def test_the_share_of_positives_slides(run, tiny, monkeypatch):
+    seen = []
+    real = train.training_order
+
+    def watched(data, without, steps, batch, share, key):
+        seen.append(share)
+        return real(data, without, steps, batch, share, key)
+
+    monkeypatch.setattr(train, "training_order", watched)
+    sliding = replace(TINY, steps=2, positive_shares=(0.8, 0.4))
+    monkeypatch.setitem(PROFILES, "demo", sliding)
+    train.main(train.Settings(run, "demo", evidence=False))
+    assert_allclose(seen[-3:], [0.8, 0.6, 0.4])
+
+
+def test_the_panel_shows_truth_and_mask():
+    image = np.full((8, 8), 100, np.uint8)
+    true, drawn = np.zeros((2, 8, 8), bool)
+    true[1:6, 1:6] = True
+    drawn[1:6, 1:4] = True
+    found = panel.outlined(image, true, drawn)
+    assert tuple(found[1, 1]) == (255, 255, 0)
+    assert tuple(found[1, 5]) == (0, 255, 0)
+    assert tuple(found[3, 3]) == (255, 0, 0)
+    assert tuple(found[3, 4]) == tuple(found[7, 7]) == (100, 100, 100)
+
+
+FOUR_DEVICES = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import jax
+import numpy as np
+from cnn import batches, devices, train
+from tests.test_cnn_train import TINY, first_state
+assert jax.device_count() == 4
+data = batches.labelled(Path(sys.argv[1]), 32)
+config = replace(TINY, unet=replace(TINY.unet, evidence=False))
+curves = []
+for mesh in (devices.all_devices(4), jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))):
+    state = devices.copied(first_state(config), mesh)
+    rows = np.array([3, 4, 6, 8])
+    losses = []
+    for _ in range(8):
+        batch = devices.shared_out((data.seen(rows), data.masks[rows]), mesh)
+        assert len(batch[0].sharding.device_set) == mesh.size
+        state, loss = train.train_step(state, *batch, jax.random.key(0), config)
+        losses.append(float(loss))
+    curves.append(losses)
+assert len(set(curves[0])) == 8
+np.testing.assert_allclose(*curves, rtol=1e-5)
+"""
+
+
+def environment(**more: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])} | more
+
+
+def test_four_devices_lose_as_one_does(run):
+    flags = environment(XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    command = [sys.executable, "-c", FOUR_DEVICES, str(run)]
+    done = subprocess.run(command, env=flags, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+from cnn import devices, train
+from tests.test_cnn_train import TINY
+train.PROFILES["demo"] = TINY
+cluster = devices.Cluster()
+if len(sys.argv) > 2:
+    cluster = devices.Cluster(sys.argv[2], 2, int(sys.argv[3]))
+train.main(train.Settings(Path(sys.argv[1]), "demo", epochs=2, steps=3, cluster=cluster))
+"""
+
+
+def test_two_processes_train_as_one_does(run, tmp_path):
+    alone = tmp_path / "alone"
+    shutil.copytree(run, alone)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWO_PROCESSES, *arguments],
+            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for arguments in ([str(run), address, "0"], [str(run), address, "1"], [str(alone)])
+    ]  # fmt: skip
+    for child in children:
+        said, _ = child.communicate(timeout=300)
+        assert child.returncode == 0, said
+    for fold in range(3):
+        name = f"cnn/fold{fold}/curves.csv"
+        both, one = (pd.read_csv(folder / name) for folder in (run, alone))
+        assert_allclose(both, one, rtol=1e-3, equal_nan=True)
+        arrays = [
+            checkpoint.load(folder / f"cnn/fold{fold}/weights.safetensors")[0]
+            for folder in (run, alone)
+        ]
+        for key in arrays[0]:
+            assert_allclose(arrays[0][key], arrays[1][key], atol=1e-3)
 
 
 CHILD = """
@@ -376,11 +587,9 @@ predict.main(predict.Settings(Path(sys.argv[1])))
 
 
 def start(run: Path) -> subprocess.Popen:
-    root = Path(__file__).resolve().parents[1]
-    environment = os.environ | {"PYTHONPATH": str(root)}
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, str(run)],
-        env=environment,
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -449,7 +658,7 @@ def test_maps_of_other_weights_are_made_again(run, tiny):
 
 
 def test_a_flipped_average_is_the_same_for_the_mirrored_image():
-    params = train.initial_state(TINY, 0, 0).params
+    params = first_state(TINY).params
     params["head"]["kernel"] += 0.3
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 2), np.uint8)
     one = predict.probabilities(params, image, TINY.unet, True)

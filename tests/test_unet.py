@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from cnn import augment, losses, unet
 from cnn.augment import AugmentConfig
 from cnn.losses import LossConfig
-from cnn.train import PROFILES
+from cnn.profiles import PROFILES
 from cnn.unet import UNetConfig
 
 TINY = UNetConfig(size=32, widths=(8, 16), groups=4)
@@ -59,7 +59,12 @@ def checked(function: Callable[..., Any], *static: str) -> Callable[..., Any]:
 
 vary = checked(augment.augment, "config")
 apply = checked(unet.apply, "config")
-total_loss = checked(losses.segmentation_loss, "config")
+part_loss = checked(losses.segmentation_loss, "config")
+
+
+def total_loss(logits: jax.Array, masks: jax.Array, config: LossConfig) -> jax.Array:
+    """Loss of a whole batch."""
+    return part_loss(logits, masks, losses.mean_shares(masks.max((1, 2)) > 0.5), config)
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -169,6 +174,19 @@ def test_initial_weights_follow_the_generator_and_he():
     assert_array_equal(one["norm"]["bias"], 0)
 
 
+def test_half_precision_says_nearly_the_same_and_keeps_whole_weights():
+    params = unet.initial_params(TINY, np.random.default_rng(0))
+    params["head"]["kernel"] += 0.1
+    images = jnp.asarray(noise(2, 32, 32, 2))
+    whole = apply(params, images, TINY)
+    narrow = jax.jit(lambda p: unet.apply(p, images, TINY, jnp.bfloat16))
+    half = narrow(params)
+    assert half.dtype == jnp.float32
+    assert 0 < float(jnp.abs(half - whole).max()) < 0.1 * float(whole.std())
+    gradient = jax.jit(jax.grad(lambda p: narrow(p).sum()))(params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {np.dtype(np.float32)}
+
+
 def test_a_size_that_does_not_halve_evenly_is_refused():
     with pytest.raises(ValueError, match="need a multiple of 32"):
         UNetConfig(size=100)
@@ -217,9 +235,38 @@ def test_images_without_lesion_have_no_dice_loss():
     assert_allclose(total_loss(logits, both, LossConfig(bce=0.0)), alone, rtol=1e-6)
 
 
+def test_the_loss_of_a_batch_by_hand():
+    logits, masks = 3 * jnp.asarray(noise(4, 8, 8)) - 1, jnp.asarray(noise(4, 8, 8, seed=1))
+    masks = masks.at[1:3].set(0.0)
+    found = total_loss(logits, masks, LossConfig(bce=0.5, dice=2.0, focal=0.25))
+    pixels = 0.5 * losses.cross_entropy(logits, masks) + 0.25 * losses.focal_loss(logits, masks, 2)
+    overlap = 1 - losses.soft_dice(jax.nn.sigmoid(logits), masks)
+    assert_allclose(found, pixels.mean() + 2 * (overlap[0] + overlap[3]) / 2, rtol=1e-6)
+
+
+def test_the_losses_of_its_parts_add_up_to_that_of_a_batch():
+    logits, masks = jnp.asarray(noise(6, 8, 8)), jnp.asarray(noise(6, 8, 8, seed=1))
+    masks = masks.at[jnp.array([0, 4, 5])].set(0.0)
+    shares = losses.mean_shares(masks.max((1, 2)) > 0.5)
+    parts = [
+        part_loss(*(x[rows] for x in (logits, masks)), tuple(s[rows] for s in shares), LossConfig())
+        for rows in (slice(0, 2), slice(2, 6))
+    ]
+    assert_allclose(sum(parts), total_loss(logits, masks, LossConfig()), rtol=1e-6)
+
+
+def test_focal_loss_by_hand():
+    logits, masks = jnp.array([[[0.0, 2.0]]]), jnp.array([[[0.0, 1.0]]])
+    wrong = 1 - 1 / (1 + np.exp(-2))
+    expected = (0.5**3 * np.log(2) - wrong**3 * np.log(1 - wrong)) / 2
+    assert_allclose(checked(losses.focal_loss)(logits, masks, 3.0)[0], expected, rtol=1e-5)
+    plain = losses.focal_loss(logits, masks, 0.0)
+    assert_allclose(plain, losses.cross_entropy(logits, masks), rtol=1e-6)
+
+
 def test_a_perfect_certain_prediction_costs_nothing():
     masks = jnp.zeros((1, 8, 8)).at[0, 2:5, 3:6].set(1.0)
-    loss = total_loss(80 * masks - 40, masks, LossConfig())
+    loss = total_loss(80 * masks - 40, masks, LossConfig(focal=1.0))
     assert_allclose(loss, 0, atol=1e-6)
 
 
@@ -252,7 +299,7 @@ def test_image_evidence_and_mask_move_together():
 
 
 def test_intensity_changes_leave_evidence_and_mask_alone():
-    intensity = replace(STILL, gamma=0.3, contrast=0.2, brightness=0.1)
+    intensity = replace(STILL, gamma=0.3, contrast=0.2, brightness=0.1, noise=0.1, occlusion=1.0)
     images, masks = jnp.asarray(noise(4, 16, 16, 2)), jnp.asarray(noise(4, 16, 16, seed=1))
     new_images, new_masks = vary(jax.random.key(0), images, masks, intensity)
     assert_allclose(new_masks, masks, atol=1e-5)
@@ -260,6 +307,25 @@ def test_intensity_changes_leave_evidence_and_mask_alone():
     assert float(new_images.min()) >= 0
     assert float(new_images.max()) <= 1
     assert float(jnp.abs(new_images - images)[..., 0].mean()) > 0.01
+
+
+def test_noise_has_the_strength_asked_for():
+    images = jnp.full((200, 16, 16), 0.5)
+    found = augment.add_noise(jax.random.key(0), images, AugmentConfig(noise=0.1))
+    spreads = np.std(found, axis=(1, 2))
+    assert 0.09 < spreads.max() < 0.12  # the largest of strengths spread evenly up to 0.1
+    assert_allclose(spreads.mean(), 0.05, atol=0.01)
+
+
+def test_rectangles_are_blanked_out():
+    images = jnp.asarray(noise(200, 32, 32))
+    config = AugmentConfig(occlusion=0.5, occluded=0.5)
+    changed = np.asarray(augment.occlude(jax.random.key(0), images, config) != images)
+    assert 0.35 < changed.any((1, 2)).mean() < 0.55
+    for one in changed[changed.any((1, 2))]:
+        rows, columns = one.any(1), one.any(0)
+        assert_array_equal(one, np.outer(rows, columns))
+        assert max(rows.sum(), columns.sum()) <= 16
 
 
 def test_resampling_agrees_with_scipy():

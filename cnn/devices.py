@@ -1,0 +1,144 @@
+"""One code path for one device and many, in one process and many.
+
+Each device holds the whole network and learns from a part of every batch. Where several processes
+take part, all hold the images and draw the same batches, each device takes its part, and the first
+process alone writes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from features.files import UserError
+
+Tree = TypeVar("Tree")
+AXIS = "batch"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Several processes, on one machine or many, that train as one."""
+
+    coordinator: str | None = None
+    """host:port of the first process, the same for all; without it this process is alone. The run
+    folder must be one that all processes see."""
+    processes: int = 1
+    """Number of processes."""
+    process: int = 0
+    """Number of this one, from 0."""
+
+    def join(self) -> None:
+        """Wait until all processes are there.
+
+        Raises
+        ------
+        UserError
+            If the numbers do not fit, or the others do not come.
+        """
+        if not 0 <= self.process < self.processes:
+            raise UserError(
+                f"--cluster.process is {self.process}, but must be from 0 to "
+                f"{self.processes - 1}, one less than --cluster.processes."
+            )
+        if self.coordinator is None:
+            if self.processes > 1:
+                raise UserError("--cluster.processes: give --cluster.coordinator host:port too.")
+            return
+        try:
+            jax.distributed.initialize(self.coordinator, self.processes, self.process)
+        except (RuntimeError, ValueError) as error:
+            raise UserError(
+                f"--cluster.coordinator {self.coordinator}: {self.processes} processes did not "
+                f"come together ({str(error).splitlines()[0]}); start all with the same "
+                "coordinator and number."
+            ) from error
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return jax.process_index() == 0
+
+
+def first(work: Callable[[], Tree]) -> Tree:
+    """Do what leaves files behind: the first process before all others, who then find them.
+
+    Returns
+    -------
+    What `work` returns, in every process.
+    """
+    if jax.process_count() == 1:
+        return work()
+    found = [work()] if is_first() else []
+    multihost_utils.sync_global_devices("files")
+    return found[0] if found else work()
+
+
+def accelerated() -> bool:
+    """Whether the network runs on something else than processors."""
+    return jax.default_backend() != "cpu"
+
+
+def demand(accelerator: bool) -> None:
+    """Make sure that there is an accelerator, if one is asked for.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if accelerator and not accelerated():
+        raise UserError(
+            "--accelerator: JAX sees processors only; install its GPU support (make env CUDA=1) "
+            "and check the driver (nvidia-smi), or leave the option out."
+        )
+
+
+def all_devices(batch: int, parts: int = 1) -> Mesh:
+    """All devices as one row, along which batches are cut.
+
+    Parameters
+    ----------
+    batch : int
+        Images a batch.
+    parts : int
+        Parts into which each device cuts its share again.
+
+    Raises
+    ------
+    UserError
+        If a batch cannot be cut into equal parts.
+    """
+    count = jax.device_count()
+    if batch % (count * parts):
+        raise UserError(
+            f"a batch of {batch} images cannot be shared evenly among {count} devices in {parts} "
+            "parts each; give another --batch or --accumulate, or make fewer devices visible "
+            "(CUDA_VISIBLE_DEVICES)."
+        )
+    return Mesh(np.array(jax.devices()), (AXIS,))
+
+
+def copied(tree: Tree, mesh: Mesh) -> Tree:
+    """The arrays of a tree, whole on each device."""
+    return _placed(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def shared_out(tree: Tree, mesh: Mesh) -> Tree:
+    """The arrays of a tree, cut along their first axis, a part on each device."""
+    return _placed(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
+def _placed(tree: Tree, sharding: NamedSharding) -> Tree:
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def place(leaf: jax.Array) -> jax.Array:
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(place, tree)

@@ -1,0 +1,76 @@
+"""The settings of a training, and the three profiles that users choose from."""
+
+from dataclasses import dataclass, field
+
+from cnn.augment import AugmentConfig
+from cnn.losses import LossConfig
+from cnn.unet import UNetConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a training depends on, but for its data and its seed."""
+
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    epochs: int = 8
+    """Epochs a fold; with early stopping, the most."""
+    steps: int = 50
+    """Batches an epoch."""
+    batch: int = 4
+    """Images a batch."""
+    accumulate: int = 1
+    """Parts into which each device's share of a batch is cut, one after the other, where memory is
+    short; what is learned is the same."""
+    positive_shares: tuple[float, float] = (0.6, 0.6)
+    """Share of images with a lesion in the first epoch and in the last, whatever their share in the
+    data; in between it slides."""
+    learning_rate: float = 5e-4
+    """Peak of the learning rate, reached after the warm-up; from there a cosine falls to 0."""
+    warmup: float = 0.1
+    """Share of all steps in which the learning rate rises."""
+    weight_decay: float = 0.02
+    """Decoupled weight decay of AdamW (Loshchilov and Hutter, ICLR 2019)."""
+    clip: float = 1.0
+    """Largest norm of a gradient; longer ones are shortened to it."""
+    ema: float = 0.99
+    """Decay of the moving average of the weights, a step."""
+    patience: int = 0
+    """Stop after so many epochs without gain in Dice on one more fold that is left out of the
+    training, and keep the best epoch's weights; 0 for a fixed number of epochs."""
+    bfloat16: bool = False
+    """Whether to compute in bfloat16; weights, their updates and the loss stay in float32."""
+    flip: bool = False
+    """Whether predictions average an image and its mirror image."""
+
+
+PROFILES = {
+    "demo": TrainConfig(
+        unet=UNetConfig(size=128, widths=(32, 64, 128), window=5),
+        epochs=8,
+        steps=25,
+        batch=8,
+        learning_rate=3e-3,
+    ),
+    "lite": TrainConfig(),
+    "full": TrainConfig(
+        unet=UNetConfig(size=512, widths=(32, 64, 128, 256, 256), window=17),
+        augment=AugmentConfig(
+            rotation=12.0,
+            scale=0.15,
+            shift=0.08,
+            gamma=0.3,
+            contrast=0.2,
+            noise=0.03,
+            occlusion=0.3,
+        ),
+        epochs=60,
+        steps=600,
+        batch=16,
+        positive_shares=(0.8, 0.4),
+        learning_rate=1e-3,
+        ema=0.999,
+        flip=True,
+    ),
+}
