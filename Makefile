@@ -38,6 +38,11 @@ CASES ?= 12
 FEATURES_OPTIONS ?=
 BASELINE_OPTIONS ?=
 CNN_OPTIONS ?=
+# Runs whose U-Net maps are averaged with RUN's for the gate and the submission: ALSO='runs/b runs/c'.
+# Each is made before, by `make cnn`, from the same DATA, FOLDS and SEED, so that no network judges an
+# image it learned from, and trained otherwise, e.g. PROFILE=full or CNN_OPTIONS='--seed 1'.
+ALSO ?=
+override ALSO := $(patsubst %/,%,$(ALSO))
 # Settings that `make tune` tries in all.
 TRIALS ?= 40
 
@@ -105,6 +110,8 @@ $(SETTINGS)/baseline: FORCE
 	$(call settings,SEED=$(SEED)$(if $(BASELINE_OPTIONS), $(BASELINE_OPTIONS)))
 $(SETTINGS)/cnn: FORCE
 	$(call settings,PROFILE=$(PROFILE) SEED=$(SEED) $(CNN_OPTIONS))
+$(SETTINGS)/gate: FORCE
+	$(call settings,ALSO=$(abspath $(ALSO)))
 $(SETTINGS)/report: FORCE
 	$(call settings,CASES=$(CASES))
 
@@ -164,7 +171,7 @@ faithfulness: $(RUN)/baseline/faithfulness.json ## whether the reasons point at 
 $(RUN)/baseline/faithfulness.json: $(BASELINE) $(addprefix baseline/,faithfulness.py attributions.py tree_shap.py) | $(ENV)
 	$(PY) -m baseline.faithfulness --run $(RUN) --seed $(SEED)
 
-GATE := $(addprefix $(RUN)/,gate.json metrics.json cnn/outlines.csv)
+GATE := $(addprefix $(RUN)/,gate.json metrics.json cnn/outlines.csv cnn/economics.json)
 report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
 # These take a minute or two, so the report shows them only where they were asked for.
 JUDGED := $(patsubst %,$(RUN)/baseline/%.json,$(filter scrutiny faithfulness,$(MAKECMDGOALS)))
@@ -174,7 +181,7 @@ JUDGED += $(if $(filter submission gate,$(MAKECMDGOALS)),$(GATE))
 JUDGED += $(shell [ $(RUN)/cnn/outlines.csv -nt $(RUN)/report/index.html ] && echo FORCE)
 $(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) $(wildcard baseline/templates/*) \
 		$(addprefix baseline/,attributions.py tree_shap.py reasons.py painting.py cases.py gallery.py inputs.py plots.py \
-		heat.py spots.py findings.py card.py page.py report.py) | $(ENV)
+		heat.py spots.py findings.py economics.py curves.py card.py page.py report.py) | $(ENV)
 	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)
 
 CNN := $(RUN)/cnn/maps/index.csv
@@ -191,13 +198,14 @@ $(CNN): $(RUN)/cnn/settings.json | $(ENV)
 
 gate: $(GATE) ## choose the gate's rule out of fold and score every policy
 	@$(PY) -m cnn.submit summary --run $(RUN)
-$(GATE) &: $(BASELINE) $(CNN) \
-		$(addprefix baseline/,gate.py heat.py) $(addprefix cnn/,evaluate.py outlines.py sources.py maps.py masks.py) | $(ENV)
-	$(PY) -m cnn.evaluate --run $(RUN)
+$(GATE) &: $(BASELINE) $(CNN) $(SETTINGS)/gate $(wildcard $(ALSO:%=%/cnn/maps/index.csv)) \
+		$(addprefix baseline/,gate.py heat.py) \
+		$(addprefix cnn/,evaluate.py economics.py outlines.py sources.py maps.py masks.py) | $(ENV)
+	$(PY) -m cnn.evaluate --run $(RUN)$(if $(ALSO), --also $(ALSO))
 
 submission: $(RUN)/submission.csv report ## all of it: submission.csv, checked, and the report
 	@$(PY) -m cnn.submit summary --run $(RUN)
-$(RUN)/submission.csv: $(GATE) $(DATASET) cnn/submit.py | $(ENV)
+$(RUN)/submission.csv: $(GATE) $(DATASET) $(addprefix cnn/,submit.py doctor.py) | $(ENV)
 	$(PY) -m cnn.submit write --run $(RUN)
 
 demo: ## the whole pipeline on phantoms: scoreboard, report and submission in minutes

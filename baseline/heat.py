@@ -100,21 +100,45 @@ def paint(heat: Heat, shape: tuple[int, int]) -> NDArray[np.float32]:
     (rows, columns) array of float32 in [0, 1]
         0 where less than half of what is interpolated is lung.
     """
+    return paint_at(heat, shape, np.arange(shape[0]) + 0.5, np.arange(shape[1]) + 0.5)
+
+
+def paint_at(
+    heat: Heat, shape: tuple[int, int], down: NDArray[np.floating], across: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Paint a map on any grid over the X-ray, see `paint`.
+
+    Parameters
+    ----------
+    heat : Heat
+    shape : (int, int)
+        Rows and columns of the X-ray.
+    down, across : (r,) and (c,) arrays of float
+        Where the grid's rows and columns lie, in pixels from the upper left corner.
+
+    Returns
+    -------
+    (r, c) array of float32 in [0, 1]
+        0 where less than half of what is interpolated is lung, and outside the X-ray.
+    """
     working = working_shape(shape)
     grid = working[0] // SIZE, working[1] // SIZE
     values, lung = np.zeros((2, *grid), np.float32)
     values[heat.rows, heat.columns] = heat.probability
     lung[heat.rows, heat.columns] = 1
-    down, across = (
-        _between(size, small / SIZE, count)
-        for size, small, count in zip(shape, working, grid, strict=True)
+    rows, columns = (
+        _between(place, size, small / SIZE, count)
+        for place, size, small, count in zip((down, across), shape, working, grid, strict=True)
     )
-    share = down @ lung @ across.T
-    return np.where(share >= 0.5, down @ values @ across.T / np.maximum(share, 0.5), 0)
+    share = rows @ lung @ columns.T
+    return np.where(share >= 0.5, rows @ values @ columns.T / np.maximum(share, 0.5), 0)
 
 
-def _between(size: int, length: float, count: int) -> NDArray[np.float32]:
-    """Weights of `count` cells for each of `size` pixels; `length` cells span the pixels."""
-    place = (np.arange(size) + 0.5) * length / size - 0.5
-    place = np.clip(place, 0, count - 1)
-    return np.maximum(1 - np.abs(place[:, None] - np.arange(count)), 0).astype(np.float32)
+def _between(
+    place: NDArray[np.floating], size: int, length: float, count: int
+) -> NDArray[np.float32]:
+    """Weights of `count` cells at each place; `length` cells span the `size` pixels."""
+    middle = np.clip(place * length / size - 0.5, 0, count - 1)
+    weights = np.maximum(1 - np.abs(middle[:, None] - np.arange(count)), 0).astype(np.float32)
+    weights[(place < 0) | (place > size)] = 0
+    return weights

@@ -11,7 +11,17 @@ from typing import Any
 
 import pandas as pd
 
-from baseline import attributions, card, cases, findings, gallery, page, plots, spots
+from baseline import (
+    attributions,
+    card,
+    cases,
+    economics,
+    findings,
+    gallery,
+    page,
+    plots,
+    spots,
+)
 from baseline.heat import Heat
 from baseline.inputs import Inputs, make_cases, read_inputs, read_judgement
 from baseline.reasons import Reason, family_in_words
@@ -174,10 +184,21 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
         "zones": sorted({case["drawn"].top_place or "nowhere" for case in drawn}),
         "scale": max(case["drawn"].scale for case in drawn) or 1.0,
         "outlines": state,
+        **gate_economics(settings.run, inputs, drawn),
         "partitions": card.partitions(inputs.dataset, inputs.truth),
         "limitations": card.limitations(facts, judged["questions"]),
         "checklists": card.checklists(facts, held),
     }
+
+
+def gate_economics(
+    run: Path, inputs: Inputs, drawn: list[dict[str, Any]]
+) -> dict[str, dict[str, Any] | str | None]:
+    """What the gate earns and costs, and whether it is "fresh", "stale" or, "", not there."""
+    found, state = economics.read(run, inputs)
+    gallery_cases = {case["id"]: (case["number"], case["drawn"].anchor) for case in drawn}
+    values = None if found is None else economics.shown(found, gallery_cases)
+    return {"economics": values, "economics_state": state}
 
 
 def judgements(run: Path, inputs: Inputs) -> dict[str, Any]:

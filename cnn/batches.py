@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cnn import planes
 from cnn.geometry import read_pair
 from features import parallel
-from features.files import UserError, atomic, read_json, read_table, write_json
+from features.files import UserError, atomic, open_array, read_json, read_table, write_json
 
 Number = TypeVar("Number", bound=np.number)
 
@@ -139,10 +139,7 @@ def _write_pairs(
 ) -> None:
     """Stream image and mask of each pair into two .npy files, never holding all of them."""
     with atomic(paths[0]) as first, atomic(paths[1]) as second:
-        images, masks = (
-            np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-            for path in (first, second)
-        )
+        images, masks = (open_array(path, shape, np.uint8) for path in (first, second))
         for row, (image, mask) in enumerate(pairs):
             images[row], masks[row] = image, mask
         images.flush()

@@ -5,6 +5,7 @@ under a rule chosen on the other folds. The scoreboard stands beside the all-emp
 which any gate must beat.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from rich.table import Table
 from scipy.special import logit
 
 from baseline import gate, predictions, scores
-from cnn import masks, outlines
-from cnn.sources import SOURCES, stream
+from cnn import economics, masks, outlines
+from cnn.sources import SOURCES, stream, together
 from features import command, files, rle
+from features.files import UserError
 
 # Name of the row that scores the choice among policies too.
 DEFAULT = "chosen inside"
@@ -30,15 +32,18 @@ class Settings:
 
     run: Path
     """Run folder."""
+    also: tuple[Path, ...] = ()
+    """Further run folders, of the same images and folds, whose U-Net maps are averaged with RUN's;
+    gate.json notes them, so that the submission is drawn from the same maps."""
 
 
-def collect(run: Path, rows: pd.DataFrame, what: str) -> dict[str, gate.Evidence]:
+def collect(runs: Sequence[Path], rows: pd.DataFrame, what: str) -> dict[str, gate.Evidence]:
     """Evidence of the images in `rows` by source of the map, one image in memory at a time.
 
     Parameters
     ----------
-    run : Path
-        Run folder.
+    runs : sequence of Path
+        Run folders as of `cnn.sources.together`.
     rows : DataFrame
         id, probability, rows, columns, and mask (run-length code, missing where unknown).
     what : str
@@ -49,7 +54,7 @@ def collect(run: Path, rows: pd.DataFrame, what: str) -> dict[str, gate.Evidence
     top = {name: np.empty(len(rows)) for name in SOURCES}
     area = {name: np.empty((len(rows), count)) for name in SOURCES}
     dice = {name: np.empty((len(rows), count)) for name in SOURCES}
-    maps = zip(texts, stream(run, rows), strict=True)
+    maps = zip(texts, stream(runs, rows), strict=True)
     for row, (text, levels) in enumerate(command.progress(maps, what, total=len(rows))):
         for name, one in levels.items():
             shape = (one.shape[0], one.shape[1])
@@ -68,10 +73,17 @@ def read_sized(run: Path, name: str) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If the baseline or the dataset is missing.
+        If the baseline or the dataset is missing, or the one tells of images that the other lacks.
     """
-    predicted = predictions.read(run / "baseline" / f"{name}.csv")
+    path = run / "baseline" / f"{name}.csv"
+    predicted = predictions.read(path)
     dataset = files.read_table(run / "dataset.parquet")[["id", "rows", "columns", "mask"]]
+    unknown = predicted["id"][~predicted["id"].isin(dataset["id"])]
+    if len(unknown):
+        raise UserError(
+            f"{path}: {unknown.iloc[0]} is no image of {run / 'dataset.parquet'} ({len(unknown)} "
+            "such ids); the verdict is of another dataset, so run `make baseline` again."
+        )
     return predicted.merge(dataset, on="id", validate="one_to_one")
 
 
@@ -91,8 +103,13 @@ def _board(
     }
 
 
-def score(run: Path) -> tuple[dict[str, gate.Rule], dict[str, object]]:
-    """Choose each policy's rule and score all of them.
+def score(runs: Sequence[Path]) -> tuple[dict[str, gate.Rule], dict[str, object]]:
+    """Choose each policy's rule, score all of them, and write cnn/economics.json for the report.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Run folders as of `cnn.sources.together`; verdict and truth are the first one's.
 
     Returns
     -------
@@ -101,9 +118,10 @@ def score(run: Path) -> tuple[dict[str, gate.Rule], dict[str, object]]:
     metrics : dict
         Scoreboards "out_of_fold" (nested) and, where the truth of the test set is known, "test".
     """
+    run = runs[0]
     rows = read_sized(run, "oof")
     rows = rows[rows["mask"].notna()].reset_index(drop=True)
-    evidence = collect(run, rows, "scoring maps")
+    evidence = collect(runs, rows, "scoring maps")
     folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
     bar = command.progress(gate.POLICIES, "choosing rules", unit="policies")
     rules, earned = {}, {}
@@ -121,10 +139,12 @@ def score(run: Path) -> tuple[dict[str, gate.Rule], dict[str, object]]:
         "images": len(rows),
         "positives": int(positive.sum()),
         "patients": int(rows["patient"].nunique()),
+        "also": [str(other) for other in runs[1:]],
     }
     metrics["default"] = default_policy(earned, patients)
+    economics.write(run, rows, evidence, rules, metrics)
     if (run / "truth.parquet").exists():
-        metrics["test"] = _test_board(run, rules)
+        metrics["test"] = _test_board(runs, rules)
     return rules, metrics
 
 
@@ -150,11 +170,12 @@ def _mask_alone(
     }
 
 
-def _test_board(run: Path, rules: dict[str, gate.Rule]) -> dict[str, object]:
+def _test_board(runs: Sequence[Path], rules: dict[str, gate.Rule]) -> dict[str, object]:
     """The scoreboard on the test set, whose truth no model and no rule has seen."""
+    run = runs[0]
     rows = read_sized(run, "test").drop(columns="mask")
     rows = rows.merge(files.read_table(run / "truth.parquet"), on="id").reset_index(drop=True)
-    evidence = collect(run, rows, "scoring the test set")
+    evidence = collect(runs, rows, "scoring the test set")
     earned = {
         policy: gate.earned(rule, evidence[gate.source(policy)]) for policy, rule in rules.items()
     }
@@ -190,6 +211,8 @@ def default_policy(earned: dict[str, NDArray[np.float64]], patients: NDArray[np.
 
 def show(metrics: dict, default: str) -> None:
     """Print the scoreboard, after what the U-Net's masks are worth by themselves."""
+    if metrics.get("also"):
+        print(f"U-Net's maps averaged with those of {', '.join(metrics['also'])}")
     for source, alone in metrics["mask_alone"].items():
         dice, auc = (scores.Estimate(**alone[k]) for k in ("dice_on_positives", "top_score_auc"))
         print(
@@ -217,7 +240,8 @@ def show(metrics: dict, default: str) -> None:
 
 def main(settings: Settings) -> None:
     """Write cnn/outlines.csv, metrics.json and gate.json, and say which policy is the default."""
-    rules, metrics = score(settings.run)
+    runs = together(settings.run, settings.also)
+    rules, metrics = score(runs)
     board, alone, default = (metrics[k] for k in ("out_of_fold", "mask_alone", "default"))
     assert isinstance(board, dict) and isinstance(alone, dict) and isinstance(default, str)
     if default == "empty":
@@ -226,8 +250,12 @@ def main(settings: Settings) -> None:
         )
     files.write_json(settings.run / "metrics.json", metrics)
     level = alone[gate.source(default)]["at_probability"]
-    outlines.write(settings.run, with_truth(settings.run), rules[default], level)
-    content = {"default": default, "rules": {name: rule.to_json() for name, rule in rules.items()}}
+    outlines.write(runs, with_truth(settings.run), rules[default], level)
+    content = {
+        "default": default,
+        "also": metrics["also"],
+        "rules": {name: rule.to_json() for name, rule in rules.items()},
+    }
     files.write_json(settings.run / "gate.json", content)
     best = scores.Estimate(**board[default]["dice"])
     print(f"default policy: {default}, mean Dice {best} out of fold")

@@ -60,6 +60,27 @@ def from_square(square: NDArray[np.floating], rows: int, columns: int) -> NDArra
     return np.ascontiguousarray(weights[top : top + rows] @ across.T)
 
 
+def centres(rows: int, columns: int, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the rows and columns of the network's square lie in the image, in its pixels.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Size of the image in pixels.
+    size : int
+        Side of the square.
+
+    Returns
+    -------
+    down, across : (size,) arrays
+        Middles of the square's pixels from the image's upper left corner; in the padding they lie
+        outside the image.
+    """
+    top, left, side = _frame(rows, columns)
+    place = (np.arange(size) + 0.5) * side / size
+    return place - top, place - left
+
+
 def read_square(path: Path | str, size: int) -> NDArray[np.uint8]:
     """Read one X-ray as the network sees it: (size, size), 0 for air to 255."""
     _, pixels = images.read(path)

@@ -5,6 +5,7 @@ Apart from the networks, so that who only reads maps need not wait for JAX.
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,22 @@ from features.files import UserError
 def part_path(folder: Path, part: int) -> Path:
     """The file of a part of the maps in `folder`."""
     return folder / f"part-{part:04d}.npz"
+
+
+def _read_part(folder: Path, part: int) -> NDArray[np.uint8]:
+    """Maps of a part, (n, size, size), 255 for a probability of one."""
+    path = part_path(folder, part)
+    repair = f"delete {folder / 'index.csv'} and run make again"
+    try:
+        # Opened here, since a file that is no archive would be left open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            return np.asarray(content["maps"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {repair}.") from None
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise UserError(
+            f"{path}: damaged ({type(error).__name__}); delete it too, {repair}."
+        ) from None
 
 
 def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
@@ -36,7 +53,7 @@ def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
     Raises
     ------
     UserError
-        If the maps are not complete, or an id has none.
+        If the maps are not complete or damaged, or an id has none.
     """
     folder = run / "cnn" / "maps"
     if not (folder / "index.csv").exists():
@@ -57,11 +74,5 @@ def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
             )
         part, row = places[name]
         if part != held:
-            if not part_path(folder, part).exists():
-                raise UserError(
-                    f"{part_path(folder, part)}: no such file; delete {folder / 'index.csv'} and "
-                    "run make again."
-                )
-            with np.load(part_path(folder, part), allow_pickle=False) as content:
-                held, maps = part, content["maps"]
+            held, maps = part, _read_part(folder, part)
         yield maps[row].astype(np.float32) / 255

@@ -21,6 +21,7 @@ mask
     Its run-length code, "-1" if empty.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,13 @@ from cnn.sources import stream
 from features import command, files, rle
 
 
-def write(run: Path, rows: pd.DataFrame, rule: Rule, best_level: float) -> None:
+def write(runs: Sequence[Path], rows: pd.DataFrame, rule: Rule, best_level: float) -> None:
     """Write cnn/outlines.csv.
 
     Parameters
     ----------
-    run : Path
-        Run folder with probability maps.
+    runs : sequence of Path
+        Run folders with probability maps, as of `cnn.sources.together`; the first is written to.
     rows : DataFrame
         Images with known truth: id, probability, rows, columns and mask (run-length code).
     rule : Rule
@@ -52,7 +53,7 @@ def write(run: Path, rows: pd.DataFrame, rule: Rule, best_level: float) -> None:
     if rule.policy == "empty":
         level = int(np.abs(LEVELS / 255 - best_level).argmin())
     found = []
-    images = zip(rows.to_dict("records"), stream(run, rows), strict=True)
+    images = zip(rows.to_dict("records"), stream(runs, rows), strict=True)
     for row, maps in command.progress(images, "outlining", total=len(rows)):
         shape = (int(row["rows"]), int(row["columns"]))
         truth = rle.decode(row["mask"], shape)
@@ -73,4 +74,4 @@ def write(run: Path, rows: pd.DataFrame, rule: Rule, best_level: float) -> None:
                 "mask": rle.encode(masks.cut(levels, level)),
             }
         )
-    files.write_csv(run / "cnn" / "outlines.csv", pd.DataFrame(found))
+    files.write_csv(runs[0] / "cnn" / "outlines.csv", pd.DataFrame(found))

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline import heat
-from cnn.geometry import to_square
+from cnn.geometry import centres
 from cnn.sources import to_levels
-from features.files import UserError, atomic
+from features.files import UserError, atomic, open_array
 
 
 def digest(run: Path) -> str:
@@ -57,8 +57,8 @@ def draw(heats: dict[str, heat.Heat], rows: pd.DataFrame, size: int) -> Iterator
         Levels of evidence in the geometry of `geometry.to_square`.
     """
     for name, *shape in rows[["id", "rows", "columns"]].itertuples(index=False):
-        levels = to_levels(heat.paint(heats.get(name, heat.NONE), (shape[0], shape[1])))
-        yield np.rint(to_square(levels.astype(np.float32), size)).astype(np.uint8)
+        grid = centres(shape[0], shape[1], size)
+        yield to_levels(heat.paint_at(heats.get(name, heat.NONE), (shape[0], shape[1]), *grid))
 
 
 def teaching(path: Path, run: Path, fold: int, rows: pd.DataFrame, size: int) -> NDArray[np.uint8]:
@@ -80,9 +80,7 @@ def teaching(path: Path, run: Path, fold: int, rows: pd.DataFrame, size: int) ->
     """
     heats = heat.read_of(run, fold, pairs=True) | heat.read_of(run, fold)
     with atomic(path) as temporary:
-        planes = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(len(rows), size, size)
-        )
+        planes = open_array(temporary, (len(rows), size, size), np.uint8)
         for row, plane in enumerate(draw(heats, rows, size)):
             planes[row] = plane
         planes.flush()

@@ -1,9 +1,11 @@
 """Where masks may come from: the U-Net's map, the handcrafted evidence map, or both.
 
-All are brought to the X-ray's own size as levels of 1/255, so that one gate serves them alike.
+All are brought to the X-ray's own size as levels of 1/255, so that one gate serves them alike. The
+U-Net's map may be the mean of several runs' (`together`); who chooses the gate's rule, who shows
+its masks and who submits them all read the maps here, so that they speak of the same ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from baseline import heat
 from cnn import masks
 from cnn.maps import stream_maps
+from features import files
+from features.files import UserError
 
 SOURCES = {
     "unet": "U-Net's masks",
@@ -26,13 +30,83 @@ EVIDENCE_ODDS = 8.0
 Levels = NDArray[np.uint8]
 
 
-def stream(run: Path, rows: pd.DataFrame) -> Iterator[dict[str, Levels]]:
-    """Yield the maps of each image by source, one image in memory at a time.
+def together(run: Path, also: Sequence[Path | str] = ()) -> tuple[Path, ...]:
+    """A run and those whose U-Net maps are averaged with its own, checked to belong together.
 
     Parameters
     ----------
     run : Path
-        Run folder with the U-Net's and the evidence maps.
+        Run folder whose verdict, evidence map and gate count.
+    also : sequence of Path
+        Further run folders.
+
+    Returns
+    -------
+    tuple of Path
+        `run`, then the others as absolute paths, so that they are found from any folder.
+
+    Raises
+    ------
+    UserError
+        If a run stands twice, or an image is in another fold of one: the mean would then come from
+        networks that learned from the image they judge.
+    """
+    others = tuple(Path(other).resolve() for other in also)
+    for place, other in enumerate(others):
+        if other in (run.resolve(), *others[:place]):
+            raise UserError(
+                f"{other}: stands twice among the runs to average; name each once, without RUN."
+            )
+        _check_folds(run, other)
+    return (run, *others)
+
+
+def of_gate(run: Path) -> tuple[Path, ...]:
+    """The runs whose maps the rule in RUN/gate.json was chosen on, as `together` gave them.
+
+    Raises
+    ------
+    UserError
+        If there is no gate.json, or its runs are gone or no longer belong together.
+    """
+    return together(run, files.read_json(run / "gate.json").get("also", []))
+
+
+def _check_folds(run: Path, other: Path) -> None:
+    """Refuse a run whose networks learned from other images than the same folds' of `run`."""
+    own, theirs = _folds(run), _folds(other)
+    # A test image that only the other run has is none that it learned from.
+    wanted = [*own, *(name for name, fold in theirs.items() if fold >= 0 and name not in own)]
+    odd = [name for name in wanted if own.get(name) != theirs.get(name)]
+    if odd:
+        there, here = (_place(folds.get(odd[0])) for folds in (theirs, own))
+        raise UserError(
+            f"{other / 'dataset.parquet'}: image {odd[0]!r} is {there}, but in {run} it is {here} "
+            f"({len(odd)} such images); only runs of the same images and folds are averaged, or a "
+            "network would judge images that it learned from, so make that run with the same DATA, "
+            "FOLDS and SEED."
+        )
+
+
+def _folds(run: Path) -> dict[str, int]:
+    """Fold by id of the images that are scored, -1 for test images that are in none."""
+    table = files.read_table(run / "dataset.parquet")
+    table = table[(table["fold"] >= 0) | (table["split"] == "test")]
+    return dict(zip(table["id"].astype(str), table["fold"].astype(int), strict=True))
+
+
+def _place(fold: int | None) -> str:
+    return "missing" if fold is None else "in no fold" if fold < 0 else f"in fold {fold}"
+
+
+def stream(runs: Sequence[Path], rows: pd.DataFrame) -> Iterator[dict[str, Levels]]:
+    """Yield the maps of each image by source, one image in memory at a time.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Run folders as of `together`: the U-Net's maps of all are averaged, whatever their
+        networks' sizes; the evidence map is the first one's.
     rows : DataFrame
         id, rows and columns of the images; fastest in the order of the dataset.
 
@@ -41,11 +115,12 @@ def stream(run: Path, rows: pd.DataFrame) -> Iterator[dict[str, Levels]]:
     dict of (rows, columns) arrays of uint8
         One for each of `SOURCES`.
     """
-    heats = heat.read(run)
+    heats = heat.read(runs[0])
     ids = rows["id"].tolist()
     shapes = zip(rows["rows"].tolist(), rows["columns"].tolist(), strict=True)
-    for name, shape, square in zip(ids, shapes, stream_maps(run, ids), strict=True):
-        unet = masks.to_original(square, shape)
+    drawn = zip(*(stream_maps(run, ids) for run in runs), strict=True)
+    for name, shape, squares in zip(ids, shapes, drawn, strict=True):
+        unet = mean([masks.to_original(square, shape) for square in squares])
         handcrafted = to_levels(heat.paint(heats.get(name, heat.NONE), shape))
         yield {"unet": unet, "evidence": handcrafted, "joint": join(unet, handcrafted)}
 
@@ -56,6 +131,14 @@ def to_levels(evidence: NDArray[np.float32]) -> Levels:
     return np.rint(255 * raised / (1 - evidence + raised)).astype(np.uint8)
 
 
+def mean(maps: Sequence[Levels]) -> Levels:
+    """The mean of maps of one size, half a level rounded up."""
+    total = np.zeros(maps[0].shape, np.uint32)
+    for one in maps:
+        total += one
+    return ((total + len(maps) // 2) // len(maps)).astype(np.uint8)
+
+
 def join(unet: Levels, evidence: Levels) -> Levels:
     """The mean of both maps."""
-    return ((unet.astype(np.uint16) + evidence + 1) // 2).astype(np.uint8)
+    return mean([unet, evidence])

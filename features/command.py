@@ -5,7 +5,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import tyro
 from rich.console import Console
@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from features.files import UserError
+from features.files import UserError, refusal, unwritable
 
 Item = TypeVar("Item")
 
@@ -30,19 +30,29 @@ Item = TypeVar("Item")
 def run(main: Callable[[Any], None]) -> None:
     """Parse the command line into the settings that `main` takes, and call it.
 
-    A `UserError` is printed as its one sentence and ends the process with status 2; an interrupt
-    (Ctrl-C) ends it with 130. Any other exception is a fault of ours and keeps its traceback.
+    A `UserError` is printed as its one sentence and ends the process with status 2, as does a disk
+    that takes no more, whoever was writing; an interrupt (Ctrl-C) ends it with 130. Any other
+    exception is a fault of ours and keeps its traceback.
     """
     hints = [kind for name, kind in get_type_hints(main).items() if name != "return"]
     settings = tyro.cli(hints[0], description=sys.modules[main.__module__].__doc__)
     try:
         main(settings)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(error)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on.", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        words = refusal(error)
+        if words is None:
+            raise
+        _fail(unwritable(getattr(error, "filename", None) or "a file", words))
+
+
+def _fail(error: UserError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
 
 
 class _Rate(ProgressColumn):

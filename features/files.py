@@ -4,6 +4,7 @@ Every output is written to a temporary name beside its final one, flushed to the
 so that a killed run leaves no half file for `make` to trust.
 """
 
+import errno
 import json
 import os
 import tempfile
@@ -12,7 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import DTypeLike, NDArray
+
+# What the system says where a disk takes no more: full, over a quota or a limit, read-only.
+REFUSALS = tuple(
+    os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+)
 
 
 class UserError(Exception):
@@ -23,11 +31,38 @@ class UserError(Exception):
     """
 
 
+def refusal(error: BaseException | None) -> str | None:
+    """The system's words if an error, or one behind it, says that the disk takes no more.
+
+    Libraries in other languages (safetensors, tensorstore) raise errors of their own kind for it,
+    but keep these words.
+    """
+    while error is not None:
+        for words in REFUSALS:
+            if words in str(error):
+                return words
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def unwritable(path: Path | str, words: str) -> UserError:
+    """The sentence for a file that could not be written, with the system's words why."""
+    return UserError(
+        f"{path}: could not be written ({words}); free some space or choose another folder, then "
+        "run the same command again."
+    )
+
+
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path` that becomes `path` on success and vanishes otherwise.
 
     The temporary name keeps the suffix of `path`, because some writers choose the format by it.
+
+    Raises
+    ------
+    UserError
+        If the disk is full or the file cannot be written for another reason of the system's.
     """
     path = Path(path)
     temporary = None
@@ -44,14 +79,41 @@ def atomic(path: Path | str) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: could not be written ({error.strerror or error}); free some space or choose "
-            "another folder, then run the same command again."
-        ) from error
+    except UserError:
+        raise
+    except Exception as error:
+        words = refusal(error)
+        if words is None and isinstance(error, OSError):
+            words = error.strerror or str(error)
+        if words is None:
+            raise
+        raise unwritable(path, words) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def open_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """A new memory-mapped .npy file of zeros, whose room on the disk is taken at once.
+
+    Without that the file is sparse, and on a full disk the first page for which there is no room
+    ends the process with a bus error, which nothing can turn into a sentence.
+
+    Raises
+    ------
+    OSError
+        If there is not enough room; within `atomic` it becomes a sentence.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                # A file system that cannot promise room is written to without a promise.
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                    raise
+    return array
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -56,8 +56,19 @@ def row(path: str, families: tuple[str, ...] = registry.DEFAULT) -> dict[str, fl
 
 
 def _digest(paths: pd.Series, families: tuple[str, ...]) -> str:
-    """Hash of what decides the rows: the images, the families and the code that measures."""
-    stamps = [(path, Path(path).stat().st_mtime_ns) for path in paths]
+    """Hash of what decides the rows: the images, the families and the code that measures.
+
+    Raises
+    ------
+    UserError
+        If an image is gone.
+    """
+    try:
+        stamps = [(path, Path(path).stat().st_mtime_ns) for path in paths]
+    except OSError as error:
+        raise files.UserError(
+            f"{error.filename}: no such file any more; put it back, or run make dataset again."
+        ) from None
     digest = hashlib.sha256(repr((stamps, families)).encode())
     folder = Path(__file__).parent
     for source in sorted([*folder.glob("*.py"), *folder.glob("*.npz")]):

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from chromium import Browser, find
+from gate_run import of_run
 from noise_run import SHOWN
 
-from baseline import page
+from baseline import economics, page
 
 NUMBERS = "[...document.querySelectorAll('.case')].filter(c => !c.hidden).map(c => c.dataset.{})"
 COUNT = "document.getElementById('count').textContent"
@@ -30,6 +31,21 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def address(noise_report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("browser") / "index.html"
     path.write_text(page.render("report.html", noise_report), "utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def gate_address(
+    noise_run: Path, noise_report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The same report with the gate's economics; the first case of the gallery is disputed."""
+    found = of_run(noise_run)
+    drawn = noise_report["cases"][0]["drawn"]
+    found["disagreements"]["silenced"]["cases"][0]["id"] = drawn.id
+    values = {"economics": economics.shown(found, {drawn.id: (1, drawn.anchor)})}
+    path = tmp_path_factory.mktemp("browser") / "gate.html"
+    shown = noise_report | values | {"economics_state": "fresh"}
+    path.write_text(page.render("report.html", shown), "utf-8")
     return path.as_uri()
 
 
@@ -59,6 +75,65 @@ def test_it_renders_without_a_complaint_a_request_or_a_sideways_scroll(browser, 
     assert browser.value("[...document.querySelectorAll('use')].every(u => u.getBBox().width > 99)")
     assert browser.complaints() == []
     assert [url for url in browser.requests() if not url.startswith("data:image/")] == [address]
+
+
+@pytest.mark.parametrize("width", [1280, 900, 700, 390])
+def test_the_gates_curves_and_tables_fit_and_can_be_read(browser, gate_address, width):
+    browser.open(gate_address, width)
+    right = (
+        "[...document.querySelectorAll('#economics *')].map(e => e.getBoundingClientRect().right)"
+    )
+    assert browser.value(f"Math.max(...{right})") <= width
+    # Letters of 11.5 units stay legible, and none leaves its drawing or lies on another.
+    panels = browser.value(
+        "[...document.querySelectorAll('.panels svg')].map(s => ({width: s.clientWidth,"
+        "texts: [...s.querySelectorAll('text')].map(t => t.getBBox())"
+        ".map(b => [b.x, b.y, b.x + b.width, b.y + b.height])}))"
+    )
+    assert len(panels) == 6
+    for panel in panels:
+        assert panel["width"] >= 280
+        for left, top, right, bottom in panel["texts"]:
+            assert left >= 0 and top >= 0 and right <= 340 and bottom <= 214
+        boxes = sorted(panel["texts"])
+        overlapping = [
+            (a, b)
+            for i, a in enumerate(boxes)
+            for b in boxes[i + 1 :]
+            if b[0] < a[2] and a[1] + 2 < b[3] and b[1] + 2 < a[3]
+        ]
+        assert overlapping == []
+    # No table reaches into its neighbour.
+    assert browser.value(
+        "[...document.querySelectorAll('#economics table')]"
+        ".every(t => t.offsetWidth <= t.parentElement.clientWidth + 1)"
+    )
+    assert browser.complaints() == []
+
+
+def test_a_disputed_case_is_a_key_press_away(browser, gate_address):
+    browser.open(gate_address)
+    browser.value("document.querySelector('[name=close]').click()")
+    browser.value("document.querySelector('#economics tbody a').focus()")
+    browser.press("Enter", 13)
+    seen = "document.querySelector('.case').querySelector('details').open"
+    assert browser.value(f"new Promise(done => setTimeout(() => done({seen}), 100))")
+    assert browser.value("location.hash") == "#" + browser.value(
+        "document.querySelector('.case').id"
+    )
+
+
+@pytest.mark.parametrize(("width", "rows"), [(1280, 1), (900, 1), (390, 3)])
+def test_no_picture_of_a_case_is_left_alone_in_its_row(browser, address, width, rows):
+    browser.open(address, width)
+    # With an evidence map there are three.
+    tops = browser.value(
+        "(() => {const p = document.querySelector('.case .pictures');"
+        "p.append(p.lastElementChild.cloneNode(true));"
+        "p.closest('details').open = true; p.closest('.case').scrollIntoView();"
+        "return [...p.children].map(f => Math.round(f.getBoundingClientRect().top))})()"
+    )
+    assert len(tops) == 3 and len(set(tops)) == rows
 
 
 def test_cases_are_filtered_and_counted(browser, address):

@@ -70,19 +70,24 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+# Rows and columns of the cells; the X-rays, of 64 pixels, have one cell a pixel.
+CELLS = tuple(30 + place for place in np.divmod(np.arange(16), 4))
+
+
 def evidence_of(number: int, judge: int) -> float:
     """What a judge says of every cell of an image."""
     return (number + 1) / 20 + judge / 50
 
 
 def write_evidence(run: Path) -> None:
-    """One cell in the middle of each image, by the judges of three folds and of their pairs."""
+    """A square of cells in the middle of each image, by three folds' judges and their pairs'."""
 
     def rows(seen: list[tuple[int, int]]) -> pd.DataFrame:
-        cell = {"row": 32, "column": 32}
         drawn = [
-            cell | {"id": f"i{n}", "probability": evidence_of(n, judge), "judge": judge}
+            {"id": f"i{n}", "probability": evidence_of(n, judge), "judge": judge}
+            | {"row": row, "column": column}
             for n, judge in seen
+            for row, column in zip(*CELLS, strict=True)
         ]
         return pd.DataFrame(drawn).astype({"probability": np.float32})
 
@@ -232,10 +237,9 @@ def test_a_fold_learns_through_the_judges_that_know_neither_it_nor_the_image(run
     for fold in range(3):
         seen = planes.teaching(run / "seen.npy", run, fold, data.table, 32)
         levels = to_levels(np.array([evidence_of(n, fold) for n in range(9)], np.float32))
-        # The cell covers a quarter of one pixel of so small a square.
-        assert_allclose(seen.max(axis=(1, 2)), levels / 4, atol=1)
-        place = np.unravel_index(seen[8].argmax(), (32, 32))
-        assert np.abs(np.array(place) - 16).max() <= 1
+        # Four cells are a pixel of the square.
+        assert_array_equal(seen[:, 15:17, 15:17], np.repeat(levels, 4).reshape(9, 2, 2))
+        assert (seen > 0).sum() == 9 * 4
     held = replace(data, evidence=seen).seen(np.array([4, 2]))
     assert_array_equal(held[..., 0], data.images[[4, 2]])
     assert_array_equal(held[..., 1], seen[[4, 2]])
@@ -632,9 +636,8 @@ def test_each_image_is_judged_by_networks_that_have_not_seen_it(run, tiny, monke
 
     def judged(name: str, fold: int) -> np.ndarray:
         image = geometry.read_square(run.parent / f"{name}.png", 32)
-        known = heat.Heat(
-            np.array([32]), np.array([32]), np.float32([evidence_of(int(name[1:]), fold)])
-        )
+        said = np.full(16, evidence_of(int(name[1:]), fold), np.float32)
+        known = heat.Heat(*CELLS, said)
         rows = pd.DataFrame({"id": [name], "rows": [SIDE], "columns": [SIDE]})
         both = np.stack([image, *planes.draw({name: known}, rows, 32)], axis=-1)
         params, config = networks.params[fold], networks.config

@@ -6,7 +6,7 @@ import pytest
 
 from baseline import heat
 from baseline.heat import Heat
-from cnn import sources
+from cnn import geometry, sources
 from features import files
 
 
@@ -31,6 +31,18 @@ def test_a_constant_map_is_constant_in_the_lung_whatever_the_shape():
         np.testing.assert_allclose(painted[painted > 0], 0.3, rtol=1e-5)
         side = max(shape) / 512 * 8 * 20
         np.testing.assert_allclose((painted > 0).sum(), side**2, rtol=0.05)
+
+
+def test_on_the_networks_square_the_map_lies_where_the_x_ray_does():
+    grid = np.argwhere(np.ones((20, 20))) + 5
+    values = np.random.default_rng(0).random(400, np.float32)
+    lung = Heat(grid[:, 0], grid[:, 1], values)
+    square = heat.paint_at(lung, (512, 384), *geometry.centres(512, 384, 512))
+    np.testing.assert_allclose(square[:, 64:448], heat.paint(lung, (512, 384)), atol=1e-6)
+    assert not square[:, :64].any() and not square[:, 448:].any()
+    small = heat.paint_at(lung, (512, 384), *geometry.centres(512, 384, 128))
+    shrunk = geometry.to_square(heat.paint(lung, (512, 384)), 128)
+    assert np.abs(small - shrunk).mean() < 0.01
 
 
 def test_an_image_without_cells_is_empty():

@@ -46,7 +46,7 @@ def written(run: Path, rule: Rule, best: float = 0.5) -> pd.DataFrame:
             "mask": [rle.encode(truth), rle.EMPTY],
         }
     )
-    outlines.write(run, rows, rule, best)
+    outlines.write((run,), rows, rule, best)
     path = run / "cnn" / "outlines.csv"
     return pd.read_csv(path, dtype={"mask": str}, keep_default_na=False)
 

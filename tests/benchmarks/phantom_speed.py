@@ -1,0 +1,56 @@
+"""How long a phantom takes on one core, its DICOM written, and how much memory many of them take.
+
+Processor time, which a busy machine stretches less than the clock, of the first images of a dataset
+of the default settings, after one that compiles what is compiled at first use; then the largest
+resident memory after a tenth of them and after all.
+
+    .venv/bin/python tests/benchmarks/phantom_speed.py [images, default 60]
+"""
+
+import os
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from features import phantom as module
+
+GOAL = 150  # ms, issue 6
+
+
+def peak() -> float:
+    """Largest resident memory so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main(count: int) -> None:
+    """Draw, write and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = module.Settings(out=Path(folder), train=count + 1, test=1)
+        orders = module._orders(settings)[: count + 1]
+        module._write_image(settings, Path(folder), orders[0])
+        taken, memory = [], []
+        for order in orders[1:]:
+            began = time.process_time()
+            module._write_image(settings, Path(folder), order)
+            taken.append(1e3 * (time.process_time() - began))
+            memory.append(peak())
+    print(
+        f"{count} phantoms of {settings.size} pixels, one core, DICOM written: "
+        f"median {np.median(taken):.0f} ms, 95% within {np.quantile(taken, 0.95):.0f} ms "
+        f"(goal: {GOAL} ms)"
+    )
+    print(
+        f"peak memory after {count // 10}: {memory[count // 10]:.0f} MiB; after all: "
+        f"{memory[-1]:.0f} MiB"
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)

@@ -1,0 +1,220 @@
+"""The U-Net against the same network in PyTorch: a training step, inference, memory, and one study.
+
+``python tests/benchmarks/unet_speed.py [--study IMAGE]``. PyTorch is no dependency of the project:
+install it beside it for this. The two take turns, so that whatever else the machine does weighs on
+both; times are medians. PyTorch runs with channels_last, its fastest layout on a processor; on a
+GPU both compute in bfloat16 and PyTorch under `torch.compile`.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from itertools import pairwise
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from cnn import devices, profiles, unet
+from cnn.losses import mean_shares, segmentation_loss
+
+BATCH, ROUNDS = 8, 15
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, groups: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.GroupNorm(groups, width, 1e-6) for _ in range(2))
+        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, 1, 1, bias=False) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            y = conv(F.relu(norm(y)))
+        return x + y
+
+
+class TorchUNet(nn.Module):
+    """`cnn.unet.UNet` layer by layer."""
+
+    def __init__(self, config: unet.UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, pairs = config.widths, list(pairwise(config.widths))
+
+        def blocks(width: int) -> nn.Sequential:
+            return nn.Sequential(*(Block(width, config.groups) for _ in range(config.blocks)))
+
+        self.stem = nn.Conv2d(2 * config.stem**2 + config.evidence, widths[0], 3, 1, 1)
+        self.down = nn.ModuleList(blocks(width) for width in widths)
+        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, 2) for fine, coarse in pairs)
+        self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairs)
+        self.merge = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in pairs)
+        self.up = nn.ModuleList(blocks(width) for width in widths[:-1])
+        self.norm = nn.GroupNorm(config.groups, widths[0], 1e-6)
+        self.head = nn.Conv2d(widths[0], config.stem**2, 1)
+        self.trust = nn.Parameter(torch.ones(()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:  # (n, planes, h, w)
+        stem, window = self.config.stem, self.config.window
+        grey = F.pixel_unshuffle(images[:, :1], stem)
+        levels = 255 * images[:, 1:]
+        evidence = torch.log(levels + 0.5) - torch.log(255.5 - levels)
+
+        def around(values: torch.Tensor) -> torch.Tensor:
+            return F.avg_pool2d(values, window, 1, window // 2, count_include_pad=False)
+
+        mean = around(grey.mean(1, keepdim=True))
+        variance = around(grey.square().mean(1, keepdim=True)) - mean.square()
+        contrast = (grey - mean) / ((variance.clamp(min=0) + 1e-4).sqrt() + 0.01)
+        seen = F.avg_pool2d(evidence, stem) / 2 + 1
+        x = torch.cat([(grey - 0.5) / 0.25, contrast, seen], dim=1)
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        skips = []
+        for level, level_blocks in enumerate(self.down):
+            x = level_blocks(self.shrink[level - 1](x) if level else x)
+            skips.append(x)
+        for level in reversed(range(len(self.up))):
+            x = F.pixel_shuffle(self.grow[level](x), 2)
+            x = self.up[level](self.merge[level](torch.cat([skips[level], x], dim=1)))
+        logits = F.pixel_shuffle(self.head(F.relu(self.norm(x))), stem).float()
+        return (logits + self.trust * evidence)[:, 0]
+
+
+def torch_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    p = torch.sigmoid(logits)
+    overlap, total = (p * masks).sum((1, 2)), p.sum((1, 2)) + masks.sum((1, 2))
+    dice = (2 * overlap + 1) / (total + 1)
+    return F.binary_cross_entropy_with_logits(logits, masks) + (1 - dice).mean()
+
+
+def ours(
+    config: profiles.TrainConfig, images: np.ndarray, masks: np.ndarray
+) -> dict[str, Callable]:
+    params = unet.initial_params(config.unet, np.random.default_rng(0))
+    optimiser = optax.adamw(1e-3)
+    dtype = jnp.bfloat16 if devices.accelerated() else jnp.float32
+    shares = mean_shares(jnp.ones(len(images), bool))
+
+    def step(params, state, x, y):
+        def loss(params):
+            logits = unet.apply(params, x, config.unet, dtype)
+            return segmentation_loss(logits, y, shares, config.loss)
+
+        update, state = optimiser.update(jax.grad(loss)(params), state, params)
+        return optax.apply_updates(params, update), state
+
+    x, y = jnp.asarray(images), jnp.asarray(masks)
+    state = optimiser.init(params)
+    train = jax.jit(step).lower(params, state, x, y).compile()
+    predict = jax.jit(lambda p, x: unet.apply(p, x, config.unet, dtype)).lower(params, x).compile()
+    for name, program in (("training step", train), ("inference", predict)):
+        cost, memory = program.cost_analysis(), program.memory_analysis()
+        peak = memory.temp_size_in_bytes + memory.argument_size_in_bytes
+        peak += memory.output_size_in_bytes
+        print(f"{name}: {cost['flops'] / 1e9:.1f} GFLOP, {peak / 2**20:.0f} MiB by XLA's account")
+    return {
+        "training step": lambda: jax.block_until_ready(train(params, state, x, y)),
+        "inference": lambda: jax.block_until_ready(predict(params, x)),
+    }
+
+
+def peers(
+    config: profiles.TrainConfig, images: np.ndarray, masks: np.ndarray
+) -> dict[str, Callable]:
+    device = "cuda" if devices.accelerated() else "cpu"
+    network = TorchUNet(config.unet).to(device=device, memory_format=torch.channels_last)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count == unet.parameter_count(config.unet)
+    optimiser = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-4, fused=True)
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
+    y = torch.from_numpy(masks).to(device)
+    run = torch.compile(network) if device == "cuda" else network
+
+    def narrow():
+        return torch.autocast("cuda", torch.bfloat16) if device == "cuda" else nullcontext()
+
+    def done() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    def step() -> None:
+        optimiser.zero_grad()
+        with narrow():
+            logits = run(x)
+        torch_loss(logits, y).backward()
+        optimiser.step()
+        done()
+
+    @torch.no_grad()
+    def infer() -> None:
+        with narrow():
+            run(x)
+        done()
+
+    return {"training step": step, "inference": infer}
+
+
+def measure(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor time of a call, in milliseconds."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return 1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - processor)
+
+
+def study(path: Path, config: unet.UNetConfig) -> None:
+    """Time one X-ray from file to mask at its own size, after the first."""
+    from cnn import masks, predict
+    from cnn.geometry import read_square
+
+    params = unet.initial_params(config, np.random.default_rng(0))
+
+    def whole() -> None:
+        square = read_square(path, config.size)
+        seen = np.stack([square, np.zeros_like(square)][: config.planes], axis=-1)[None]
+        p = np.rint(255 * np.asarray(predict.probabilities(params, seen, config, False)))[0]
+        masks.cut(masks.to_original(p.astype(np.uint8), (1024, 1024)), 5)
+
+    whole()
+    times = [measure(whole) for _ in range(ROUNDS)]
+    wall, processor = np.median(np.array(times), axis=0)
+    print(f"one study, file to mask: {wall:.0f} ms (processor {processor:.0f} ms)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--profile", default="lite", choices=sorted(profiles.PROFILES))
+    parser.add_argument("--study", type=Path, help="an X-ray of 1024x1024 to time as a whole")
+    options = parser.parse_args()
+    config = profiles.PROFILES[options.profile]
+    generator = np.random.default_rng(0)
+    side = config.unet.size
+    images = generator.random((BATCH, side, side, config.unet.planes), np.float32)
+    masks = (generator.random((BATCH, side, side)) > 0.97).astype(np.float32)
+    print(f"{unet.parameter_count(config.unet):,} parameters, {BATCH} images of {side}x{side}")
+    print(f"JAX {jax.__version__} on {jax.default_backend()}, PyTorch {torch.__version__}")
+    first, second = ours(config, images, masks), peers(config, images, masks)
+    for name in first:
+        times = [[measure(side_[name]) for side_ in (first, second)] for _ in range(ROUNDS + 2)][2:]
+        wall, processor = np.median(np.array(times), axis=0).T
+        ratios = [a[0] / b[0] for a, b in times]
+        low, high = np.quantile(ratios, (0.1, 0.9))
+        print(
+            f"{name}: JAX {wall[0]:.0f} ms, PyTorch {wall[1]:.0f} ms, ratio "
+            f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f}; processor "
+            f"{processor[0]:.0f} and {processor[1]:.0f} ms)"
+        )
+    if options.study:
+        study(options.study, config.unet)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
