@@ -82,6 +82,9 @@ def hear(
     places = [material.index.iloc[material.cells_of(image)] for image in asked]
     drawn = pd.concat(places)[["id", "row", "column"]].assign(
         probability=cells.astype(np.float32),
+        lung=np.concatenate(
+            [both[place["side"]] for both, place in zip(lungs, places, strict=True)] or [[]]
+        ).astype(np.float32),
         judge=np.repeat(table["judge"].to_numpy(), np.diff(ends)),
     )
     if single:

@@ -227,9 +227,11 @@ def _map(
     """The evidence map by the judges that may judge an image of this fold, and its hottest spot."""
     asked = trained.sitting if fold < 0 else [trained.sitting[fold]]
     view = judges.by_lung(table[trained.measured])
-    air = np.mean([judges.hear(one, view, found)[1] for one in asked], axis=0)
+    heard = [judges.hear(one, view, found) for one in asked]
+    lungs, air = (np.stack(each).mean(axis=0) for each in zip(*heard, strict=True))
     spot = spots.find(asked, found, air)
-    heat = Heat(found.rows, found.columns, air.astype(np.float32))
+    halves = (each.astype(np.float32) for each in (air, lungs[found.sides]))
+    heat = Heat(found.rows, found.columns, *halves)
     return heat, None if spot is None else spots.sentence(spot)
 
 

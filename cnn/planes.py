@@ -57,8 +57,9 @@ def draw(heats: dict[str, heat.Heat], rows: pd.DataFrame, size: int) -> Iterator
         Levels of evidence in the geometry of `geometry.to_square`.
     """
     for name, *shape in rows[["id", "rows", "columns"]].itertuples(index=False):
+        drawn = heat.of_one_lung(heats.get(name, heat.NONE))
         grid = centres(shape[0], shape[1], size)
-        yield to_levels(heat.paint_at(heats.get(name, heat.NONE), (shape[0], shape[1]), *grid))
+        yield to_levels(heat.paint_at(drawn, (shape[0], shape[1]), *grid))
 
 
 def teaching(path: Path, run: Path, fold: int, rows: pd.DataFrame, size: int) -> NDArray[np.uint8]:

@@ -121,7 +121,7 @@ def stream(runs: Sequence[Path], rows: pd.DataFrame) -> Iterator[dict[str, Level
     drawn = zip(*(stream_maps(run, ids) for run in runs), strict=True)
     for name, shape, squares in zip(ids, shapes, drawn, strict=True):
         unet = mean([masks.to_original(square, shape) for square in squares])
-        handcrafted = to_levels(heat.paint(heats.get(name, heat.NONE), shape))
+        handcrafted = to_levels(heat.paint(heat.of_one_lung(heats.get(name, heat.NONE)), shape))
         yield {"unet": unet, "evidence": handcrafted, "joint": join(unet, handcrafted)}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 # What the system says where a disk takes no more: full, over a quota or a limit, read-only.
 REFUSALS = tuple(
@@ -93,7 +93,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def open_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def open_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> "np.memmap[Any, Any]":
     """A new memory-mapped .npy file of zeros, whose room on the disk is taken at once.
 
     Without that the file is sparse, and on a full disk the first page for which there is no room

@@ -104,6 +104,8 @@ def test_the_map_points_at_the_air_and_every_verdict_gets_every_image(tmp_path):
     hit = drawn["probability"][sick & right & drawn["apex"]].mean()
     assert hit > 5 * drawn["probability"][sick & right & ~drawn["apex"]].mean()
     assert hit > 5 * drawn["probability"][~sick].mean()
+    assert (drawn["probability"] <= drawn["lung"]).all()
+    assert drawn["lung"][sick & right].mean() > 0.5 > 5 * drawn["lung"][~right].mean()
     columns = pd.read_parquet(tmp_path / "evidence" / "columns.parquet")
     assert columns.groupby("judge")["id"].nunique().to_dict() == {0: 90, 1: 90, 2: 90}
     assert len(columns) == 270

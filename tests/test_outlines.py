@@ -28,7 +28,7 @@ def run(tmp_path: Path) -> Path:
     index = pd.DataFrame({"id": ["NA", "b"], "part": 0, "row": [0, 1]})
     index.to_csv(folder / "index.csv", index=False)
     (tmp_path / "evidence").mkdir()
-    cell = {"judge": 0, "row": 0, "column": 0, "probability": np.float32(0)}
+    cell = {"judge": 0, "row": 0, "column": 0, "probability": np.float32(0), "lung": np.float32(0)}
     evidence = pd.DataFrame([{"id": name, **cell} for name in ("NA", "b")])
     evidence.to_parquet(tmp_path / "evidence" / "map.parquet")
     return tmp_path

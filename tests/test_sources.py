@@ -35,7 +35,7 @@ def make_run(run: Path, maps: dict[str, np.ndarray], folds: dict[str, int]) -> P
     table["label"] = np.where(fold < 0, np.nan, 0.0)
     table.to_parquet(run / "dataset.parquet")
     (run / "evidence").mkdir()
-    cell = {"judge": 0, "row": 0, "column": 0, "probability": np.float32(0)}
+    cell = {"judge": 0, "row": 0, "column": 0, "probability": np.float32(0), "lung": np.float32(0)}
     dark = pd.DataFrame([{"id": name, **cell} for name in folds])
     dark.to_parquet(run / "evidence" / "map.parquet")
     return run
