@@ -36,6 +36,7 @@ SPACE: dict[str, tuple[float, float, bool]] = {
     "l2": (0.1, 50.0, True),
     "weak_weight": (0.05, 1.0, True),
 }
+DEFAULTS = {name: getattr(Training, name) for name in SPACE}
 # Splits that are not used in the search are numbered from here.
 FRESH = 1000
 
@@ -125,8 +126,8 @@ def open_study(path: Path, digest: str, seed: int) -> Any:
             f"{path}: a search on other data or splits; delete the file to begin a new one."
         )
     study.set_user_attr("digest", digest)
-    if not study.trials:
-        study.enqueue_trial({name: getattr(Training, name) for name in SPACE})
+    if defaults_of(study) is None:  # not tried yet, or killed while they were
+        study.enqueue_trial(DEFAULTS)
     # A search that goes on must not draw the same random settings again.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     return study
@@ -135,6 +136,11 @@ def open_study(path: Path, digest: str, seed: int) -> Any:
 def done(study: Any) -> list[Any]:
     """Trials that have a score; one that a killed search left unfinished has none."""
     return [trial for trial in study.trials if trial.value is not None]
+
+
+def defaults_of(study: Any) -> Any | None:
+    """The trial of the default settings, if it has a score."""
+    return next((trial for trial in done(study) if trial.params == DEFAULTS), None)
 
 
 def suggest(trial: Any) -> Training:
@@ -171,12 +177,15 @@ def search(settings: Settings) -> dict[str, Any]:
     turns = _until(left, settings.minutes)
     for _ in command.progress(turns, "tuning", total=left, unit="settings"):
         study.optimize(lambda trial: objective(suggest(trial)), n_trials=1)
-    if not done(study):
-        raise UserError("trials, minutes: no settings were tried; give the search more of both.")
+    default = defaults_of(study)
+    if default is None:
+        raise UserError(
+            "trials, minutes: not even the default settings were tried; give the search more of "
+            "both."
+        )
     best = max(done(study), key=lambda trial: trial.value)
-    first = done(study)[0]
     found: dict[str, Any] = {"trials": len(done(study))}
-    for name, trial in (("default", first), ("best", best)):
+    for name, trial in (("default", default), ("best", best)):
         fresh = objective(Training(**trial.params), FRESH)
         found[name] = {"settings": trial.params, "search": trial.value, "fresh": fresh}
     return found

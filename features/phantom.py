@@ -2,8 +2,9 @@
 
 ``python -m features.phantom --out FOLDER`` writes what Kaggle handed out: JPEG-compressed DICOMs,
 ``stage_2_train.csv`` and ``stage_2_sample_submission.csv``; beside them ``patients.csv`` and, for
-scoring only, the test set's truth. Everything follows from the seed. The folder is written under a
-temporary name and renamed at the end, so that it is either whole or absent.
+scoring only, the test set's truth and ``parameters.json``, every number that each image was drawn
+from. Everything follows from the seed. The folder is written under a temporary name and renamed at
+the end, so that it is either whole or absent.
 """
 
 import io
@@ -24,11 +25,11 @@ from scipy import ndimage
 
 from features import command, parallel, rle
 from features.files import UserError, atomic, read_json, write_csv, write_json
-from features.phantom_image import Phantom, phantom
+from features.phantom_image import DIFFICULTY, Phantom, phantom
 from features.phantom_patient import child
 
 # Raised with every change of what a seed draws, so that older folders are told apart.
-VERSION = 1
+VERSION = 2
 
 __all__ = ["Phantom", "Settings", "main", "phantom", "sheet", "write_dataset"]
 
@@ -49,6 +50,10 @@ class Settings:
     """Share of images with a pneumothorax in each set, 0 to 1."""
     size: int = 1024
     """Side of the images in pixels."""
+    difficulty: float = DIFFICULTY
+    """0: large pneumothoraces and no look-alikes; 1: slivers among many look-alikes."""
+    drained: float = 0.0
+    """Share of pneumothoraces that have a drain in place because of it, 0 to 1: a confounder."""
     sheet: Path | None = None
     """Also draw the first 24 test images, masks outlined, into this PNG file."""
 
@@ -62,6 +67,14 @@ class _Order:
     image_id: str
     split: str
     pneumothorax: bool
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What is known of an image that has been written."""
+
+    codes: list[str]  # its annotations as run-length codes
+    parameters: dict[str, object]  # every number it was drawn from
 
 
 def main(settings: Settings) -> None:
@@ -156,6 +169,9 @@ def _check(settings: Settings) -> None:
     """Refuse settings that make no dataset."""
     if not 0 <= settings.positives <= 1:
         raise UserError(f"--positives {settings.positives}: a share; give a number from 0 to 1.")
+    for name, share in (("difficulty", settings.difficulty), ("drained", settings.drained)):
+        if not 0 <= share <= 1:
+            raise UserError(f"--{name} {share}: a share; give a number from 0 to 1.")
     if settings.train < 1 or settings.test < 1:
         raise UserError(
             f"--train {settings.train} --test {settings.test}: both sets need at least one image."
@@ -224,18 +240,28 @@ def _drawn(settings: Settings, order: _Order) -> Phantom:
         patient=child(settings.seed, 2, order.patient),
         pneumothorax=order.pneumothorax,
         size=settings.size,
+        difficulty=settings.difficulty,
+        drained=settings.drained,
     )
 
 
-def _write_image(settings: Settings, folder: Path, order: _Order) -> list[str]:
-    """Draw one image, write its DICOM, and return its annotations as run-length codes."""
+def _write_image(settings: Settings, folder: Path, order: _Order) -> _Written:
+    """Draw one image and write its DICOM."""
     image = _drawn(settings, order)
     path = folder / f"{order.image_id}.dcm"
     _dicom(image, order.image_id).save_as(path, enforce_file_format=True)
     rng = np.random.default_rng(child(settings.seed, 3, order.index))
-    if not image.mask.any():
-        return ["-1"]
-    return [rle.encode(part) for part in _annotations(image.mask, rng)]
+    codes = ["-1"]
+    if image.mask.any():
+        codes = [rle.encode(part) for part in _annotations(image.mask, rng)]
+    drawn: dict[str, object] = {
+        "id": order.image_id,
+        "patient": asdict(image.patient),
+        "exposure": asdict(image.exposure),
+        "findings": asdict(image.findings),
+        "collapse": None if image.collapse is None else asdict(image.collapse),
+    }
+    return _Written(codes, drawn)
 
 
 def _annotations(mask: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -291,14 +317,14 @@ def _dicom(image: Phantom, image_id: str) -> FileDataset:
 
 
 def _write_tables(
-    settings: Settings, folder: Path, orders: list[_Order], rows: list[list[str]]
+    settings: Settings, folder: Path, orders: list[_Order], written: list[_Written]
 ) -> None:
     """Write the csv files, sorted by id as Kaggle's are, and last the record of the settings."""
     table = pd.DataFrame(
         [
             (order.image_id, code, order.split, f"P{order.patient:05d}")
-            for order, codes in zip(orders, rows, strict=True)
-            for code in codes
+            for order, one in zip(orders, written, strict=True)
+            for code in one.codes
         ],
         columns=["ImageId", "EncodedPixels", "split", "patient"],
     ).sort_values("ImageId", kind="stable")
@@ -309,6 +335,7 @@ def _write_tables(
     sample = test[["ImageId"]].drop_duplicates().assign(EncodedPixels="-1")
     write_csv(folder / "stage_2_sample_submission.csv", sample)
     write_csv(folder / "patients.csv", table[["ImageId", "patient"]].drop_duplicates())
+    write_json(folder / "parameters.json", [one.parameters for one in written])
     write_json(folder / "settings.json", _recorded(settings))
 
 

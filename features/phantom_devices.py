@@ -1,7 +1,7 @@
 """What lies on and in the patient besides the patient: wires, tubes, drains and skin folds.
 
 They are drawn from the exposure alone, never from the disease, so that a tube or a fold's edge says
-nothing about a pneumothorax.
+nothing about a pneumothorax (unless a dataset asks for drains that do, see `drained`).
 """
 
 import numpy as np
@@ -63,9 +63,9 @@ def _lead(patient: Patient, rng: Rng) -> list[np.ndarray]:
     ring = np.linspace(0, 2 * np.pi, 24)
     disc = np.stack([x + 4.0 * np.cos(ring), y + 4.0 * np.sin(ring)], axis=1)
     return [
-        curve(smooth_curve([(x, y), *middle, out], 90), 0.6, 0.16),
-        curve(disc, 0.9, 0.3),
-        curve(np.array([[x - 1, y], [x + 1, y]]), 1.4, 0.5),
+        curve(smooth_curve([(x, y), *middle, out], 90), 0.65, 0.26),
+        curve(disc, 0.9, 0.45),
+        curve(np.array([[x - 1, y], [x + 1, y]]), 1.4, 0.8),
     ]
 
 

@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 
 Rng = np.random.Generator
-Kind = Literal["apical", "lateral", "basal", "large"]
-KINDS: tuple[Kind, ...] = ("apical", "lateral", "basal", "large")
+Kind = Literal["apical", "lateral", "basal", "subpulmonic", "large", "tension"]
+KINDS: tuple[Kind, ...] = ("apical", "lateral", "basal", "subpulmonic", "large", "tension")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Patient:
     depth: float  # of the lungs front to back
     wall: float  # muscle and fat beside the ribs
     fat: float  # share of the wall that is fat, 0..1
-    breast: float  # greatest thickness of a breast, 0 for none
+    breast: float  # greatest thickness of a breast; of the pectoral muscle in men
     heart: float  # half of the heart's transverse diameter
     aorta: float  # radius of the aortic knob
     bone: float  # mineral relative to a young adult
@@ -41,6 +41,10 @@ class Patient:
     rib_height: float
     scoliosis: float  # sideways bend of the spine
     lung_density: float  # g/cm3
+    roundness: float  # exponent of the lungs' horizontal section: 2 an ellipse, more a box
+    sulcus: float  # mm the costophrenic angle lies below the dome
+    belly: float  # mm the trunk is deeper at the abdomen than at the shoulders
+    emphysema: float  # hyperinflation, 0 none, 1 severe: thin lungs, low and flat domes
     vascularity: float  # relative calibre of the lung vessels
 
 
@@ -56,6 +60,8 @@ class Exposure:
     twist: float  # mm the mediastinum is projected sideways by a turned patient
     magnification: float  # of the heart
     arms: float  # mm between chest and arm
+    spread: float  # mm outwards per mm downwards: how far the arms are held out
+    chin: tuple[float, float]  # place of the head: mm to the left, mm above the neck
     scapula: float  # mm the scapula's inner edge reaches into the lung field
     haze: tuple[float, float]  # extra water in the lower right, left lung, g/cm3
     gas: float  # half the width of the stomach's air bubble, 0 for none, mm
@@ -71,7 +77,8 @@ class Exposure:
     sharpening: float  # of fine contrast
     window: tuple[float, float]  # shift of the display window's ends, share of its width
     gamma: float  # of the display curve
-    marker: str  # burnt-in text
+    marker: str  # burnt-in text at the side
+    captions: tuple[str, ...]  # further burnt-in text
     collimation: tuple[float, float, float, float]  # black rim, share of the side
 
 
@@ -112,9 +119,10 @@ def sample_patient(seed: int | np.random.SeedSequence) -> Patient:
     sex = str(rng.choice(["M", "F"], p=[0.56, 0.44]))
     age = int(_normal(rng, 48, 17, 16, 91))
     size = _normal(rng, 1.0 if sex == "M" else 0.93, 0.045, 0.82, 1.12)
-    half_width = 133 * size * _normal(rng, 1, 0.03, 0.93, 1.08)
+    half_width = 130 * size * _normal(rng, 1, 0.03, 0.93, 1.08)
     habitus = float(rng.gamma(4.0, 0.25))  # 1 on average, skewed towards the heavy
-    dome = 78 * size + rng.normal(0, 7)
+    dome = 72 * size + rng.normal(0, 9)
+    emphysema = max(0.0, float(rng.uniform(-2.5, 1.0))) * (age > 40)
     return Patient(
         age=age,
         sex=sex,
@@ -123,24 +131,31 @@ def sample_patient(seed: int | np.random.SeedSequence) -> Patient:
         dome_left=dome + _normal(rng, 10, 5, -4, 20),
         half_width=half_width,
         depth=150 * size * _normal(rng, 1, 0.07, 0.85, 1.2),
-        wall=14 + 16 * habitus,
+        wall=20 + 19 * habitus,
         fat=min(0.25 + 0.25 * habitus, 0.8),
-        breast=0.0 if sex == "M" else _normal(rng, 8 + 12 * habitus, 7, 4, 45),
+        breast=_normal(rng, 6 + 5 * habitus, 3, 2, 25)
+        if sex == "M"
+        else _normal(rng, 10 + 14 * habitus, 8, 4, 55),
         heart=half_width * _normal(rng, 0.44 + 0.0008 * (age - 45), 0.05, 0.34, 0.62),
         aorta=_normal(rng, 14 + 0.12 * (age - 40), 2, 11, 24),
         bone=_normal(rng, 1.05 - 0.004 * max(age - 40, 0), 0.1, 0.65, 1.25),
         rib_drop=_normal(rng, 92, 12, 60, 120) * size,
         rib_height=_normal(rng, 12.5, 1.0, 10, 15) * size,
         scoliosis=rng.normal(0, 3),
-        lung_density=_normal(rng, 0.25, 0.03, 0.18, 0.34),
+        lung_density=_normal(rng, 0.25, 0.03, 0.18, 0.34) * (1 - 0.25 * emphysema),
         vascularity=_normal(rng, 1, 0.12, 0.75, 1.35),
+        roundness=_normal(rng, 2.0, 0.3, 1.5, 3.2),
+        sulcus=_normal(rng, 44, 15, 12, 85),
+        belly=_normal(rng, 22 + 26 * habitus, 14, 0, 110),
+        emphysema=emphysema,
     )
 
 
-def sample_exposure(seed: int | np.random.SeedSequence) -> Exposure:
+def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4) -> Exposure:
     """Draw one exposure; bedside (AP) films have more tubes, scatter and larger hearts than PA.
 
-    The share of AP views, 40%, is that of the challenge's training set.
+    The share of AP views, 40%, is that of the challenge's training set. With `difficulty` (0..1)
+    skin folds and drains become more frequent.
     """
     rng = np.random.default_rng(seed)
     bedside = bool(rng.random() < 0.4)
@@ -148,22 +163,30 @@ def sample_exposure(seed: int | np.random.SeedSequence) -> Exposure:
     side = rng.choice(["R", "L"])
     return Exposure(
         view="AP" if bedside else "PA",
-        field_mm=_normal(rng, 356, 16, 325, 400),
-        angle=rng.normal(0, np.deg2rad(2.6 if bedside else 1.3)),
-        shift=(rng.normal(0, 6), rng.normal(-8, 9)),
-        inspiration=max(0.0, rng.normal(16 if bedside else 4, 8)),
+        field_mm=_normal(rng, 372 if bedside else 352, 20, 315, 425),
+        angle=rng.normal(0, np.deg2rad(3.6 if bedside else 1.8)),
+        shift=(rng.normal(0, 9), rng.normal(0 if bedside else -8, 16)),
+        inspiration=_normal(rng, 26 if bedside else 9, 16 if bedside else 11, -8, 70),
         twist=rng.normal(0, 7 if bedside else 3),
         magnification=_normal(rng, 1.12 if bedside else 1.0, 0.03, 0.95, 1.2),
         arms=_normal(rng, 16, 12, -10, 50),
+        spread=_normal(rng, 0.12, 0.12, -0.05, 0.6),
+        chin=(rng.normal(0, 14), _normal(rng, 128 if bedside else 150, 18, 90, 190)),
         scapula=_normal(rng, 16 if bedside else 0, 9, -25, 40),
         haze=(max(0.0, rng.normal(-0.05, 0.08)), max(0.0, rng.normal(-0.05, 0.08))),
         gas=float(rng.uniform(12, 40)) if rng.random() < 0.6 else 0.0,
-        leads=int(rng.poisson(0.9 * often)),
+        leads=int(rng.poisson(1.4 * often)),
         tracheal_tube=bool(rng.random() < 0.1 * often),
         gastric_tube=bool(rng.random() < 0.1 * often),
         central_line=bool(rng.random() < 0.15 * often),
-        drain=(bool(rng.random() < 0.06 * often), bool(rng.random() < 0.06 * often)),
-        fold=(bool(rng.random() < 0.09 * often), bool(rng.random() < 0.09 * often)),
+        drain=(
+            bool(rng.random() < 0.1 * often * difficulty),
+            bool(rng.random() < 0.1 * often * difficulty),
+        ),
+        fold=(
+            bool(rng.random() < 0.24 * often * difficulty),
+            bool(rng.random() < 0.24 * often * difficulty),
+        ),
         photons=float(np.exp(rng.normal(np.log(14 if bedside else 22), 0.5))),
         scatter=_normal(rng, 0.5 if bedside else 0.35, 0.1, 0.15, 0.8),
         compression=_normal(rng, 0.72, 0.1, 0.5, 0.95),
@@ -171,45 +194,51 @@ def sample_exposure(seed: int | np.random.SeedSequence) -> Exposure:
         window=(rng.normal(-0.05, 0.07), _normal(rng, 0.1, 0.12, -0.08, 0.5)),
         gamma=_normal(rng, 1.0, 0.17, 0.75, 1.5),
         marker=f"{side}" + str(rng.choice(["", "\nAP" if bedside else "\nPA", "\nMS", "\n07"])),
-        collimation=tuple(np.maximum(rng.normal(-0.03, 0.025, 4), 0).tolist()),
+        captions=_captions(rng, bedside),
+        collimation=tuple(np.maximum(rng.normal(-0.03, 0.035, 4), 0).tolist()),
     )
 
 
-_DEPTHS: dict[Kind, tuple[float, float]] = {
-    "apical": (26, 70),
-    "lateral": (16, 48),
-    "basal": (24, 60),
-    "large": (45, 85),
-}
-_CENTRES: dict[Kind, tuple[float, float]] = {
-    "apical": (0.15, 0.5),
-    "lateral": (0.9, 1.5),
-    "basal": (1.9, 2.25),
-    "large": (0.7, 1.4),
-}
-_SPREADS: dict[Kind, tuple[float, float]] = {
-    "apical": (1.1, 1.7),
-    "lateral": (1.5, 2.1),
-    "basal": (1.3, 1.7),
-    "large": (2.2, 2.8),
+def _captions(rng: Rng, bedside: bool) -> tuple[str, ...]:
+    """What is written on the film besides the side: the more often, the sicker the patient."""
+    words = ("AP", "PORTABLE", "SUPINE", "ERECT") if bedside else ("PA", "ERECT", "CR")
+    count = int(rng.poisson(2.2 if bedside else 0.8))
+    return tuple(str(word) for word in rng.choice(words, min(count, 3), replace=False))
+
+
+# mm from the chest wall; radians from straight up, laterally; half of the extent, radians.
+_SHAPES: dict[Kind, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
+    "apical": ((9, 52), (0.15, 0.5), (1.1, 1.7)),
+    "lateral": ((8, 40), (0.9, 1.5), (1.5, 2.1)),
+    "basal": ((9, 44), (1.9, 2.25), (1.1, 1.7)),
+    "subpulmonic": ((8, 28), (2.4, 2.7), (0.6, 0.9)),
+    "large": ((30, 80), (0.7, 1.4), (2.2, 2.8)),
+    "tension": ((60, 110), (0.7, 1.4), (2.4, 2.9)),
 }
 
 
-def sample_collapse(seed: int | np.random.SeedSequence) -> Collapse:
-    """Draw a pneumothorax; right-sided ones are a little more frequent, apical ones the most."""
+def sample_collapse(seed: int | np.random.SeedSequence, difficulty: float = 0.4) -> Collapse:
+    """Draw a pneumothorax; right-sided ones are a little more frequent, apical ones the most.
+
+    With `difficulty` (0..1) they are smaller, more of them lie before or behind the lung, so that
+    less of the ray is air, and their pleural line is fainter.
+    """
     rng = np.random.default_rng(seed)
-    kind = KINDS[rng.choice(len(KINDS), p=[0.42, 0.28, 0.12, 0.18])]
-    slim = rng.random() < 0.15
-    low, high = _DEPTHS[kind]
-    depth = float(rng.uniform(0.5 * low, low) if slim else rng.uniform(low, high))
+    kind = KINDS[rng.choice(len(KINDS), p=[0.44, 0.27, 0.11, 0.04, 0.1, 0.04])]
+    depths, centres, spreads = _SHAPES[kind]
+    hard = difficulty * rng.random(3)
+    tension = kind == "tension"
+    low, high = depths
+    # Small ones are the most frequent: half of the challenge's masks cover less than 0.84%.
+    depth = low * (high / low) ** rng.random() * (1 - (0.3 if tension else 0.7) * hard[0])
     return Collapse(
         side="right" if rng.random() < 0.55 else "left",
         kind=kind,
-        depth=depth,
-        centre=float(rng.uniform(*_CENTRES[kind])),
-        spread=float(rng.uniform(*_SPREADS[kind])),
-        air=float(rng.uniform(0.45, 0.9)),
-        line=float(rng.uniform(4, 12)),
-        shift=float(max(0.0, rng.normal(0.08, 0.08)) * depth),
+        depth=max(float(depth), 6.0),
+        centre=float(rng.uniform(*centres)),
+        spread=float(rng.uniform(*spreads) * (1 - (0.0 if tension else 0.8) * hard[0])),
+        air=float(rng.uniform(0.6, 0.95) * (1 - 0.6 * hard[1])),
+        line=float(rng.uniform(3, 10) * (1 - 0.7 * hard[2])),
+        shift=float(max(0.0, rng.normal(0.3 if tension else 0.08, 0.08)) * depth),
         wiggle=float(rng.uniform(0, 2 * np.pi)),
     )

@@ -49,8 +49,8 @@ def _pitch(patient: Patient) -> float:
 def _ribs(patient: Patient) -> list[np.ndarray]:
     """Ten pairs of ribs: hoops from the spine round the side to the front, tilted downwards."""
     strokes = []
-    bands = [*((offset, 1.7, 1.6) for offset in (-0.3, -0.1, 0.1, 0.3)), (-0.47, 0.5, 2.4),
-             (0.48, 0.5, 3.4)]  # fmt: skip
+    bands = [*((offset, 1.7, 2.5) for offset in (-0.3, -0.1, 0.1, 0.3)), (-0.47, 0.5, 3.7),
+             (0.48, 0.5, 4.4)]  # fmt: skip
     for k in range(10):
         start = patient.apex - 4 + k * _pitch(patient)
         drop = patient.rib_drop * min(0.5 + 0.125 * k, 1.2)
@@ -61,7 +61,7 @@ def _ribs(patient: Patient) -> list[np.ndarray]:
         down = start + drop * (1 - np.cos(turn)) / 2
         behind = turn < np.pi / 2
         down = down - np.where(behind, 2.5 * min(k, 3) * np.sin(2 * turn), 0)
-        path = np.minimum(1 / np.maximum(np.abs(np.cos(turn)), 0.35), 2.6) ** 0.35
+        path = np.minimum(1 / np.maximum(np.abs(np.cos(turn)), 0.35), 2.6) ** 0.2
         fade = np.clip((turn[-1] - turn) / 0.2, 0, 1) * np.where(behind, 1.0, 0.7)
         high = patient.rib_height * np.where(behind, 1, 1.1) * (0.8 if k == 0 else 1)
         slope = np.gradient(down) / np.hypot(np.gradient(across), np.gradient(down))
@@ -107,24 +107,24 @@ def _shoulders(patient: Patient, exposure: Exposure) -> list[np.ndarray]:
     wide = 1 + 0.25 * np.cos(np.linspace(0, 2 * np.pi, len(axis)))
     across = np.stack([0 * wide, wide], axis=1)
     strokes = []
-    for offset, radius, bone in [(-2, 1.9, 3.6), (2, 1.9, 3.6), (-4.8, 0.6, 3.2), (4.8, 0.6, 3.6)]:
+    for offset, radius, bone in [(-2, 1.9, 6.0), (2, 1.9, 6.0), (-4.8, 0.6, 5.4), (4.8, 0.6, 5.8)]:
         strokes += _both(curve(axis + offset * across, radius, bone))
     edge = float(rib_cage(patient, np.array(20.0))) - exposure.scapula
     inner = smooth_curve([(edge + 16, high + 10), (edge, high + 55), (edge + 6, high + 118),
                           (edge + 15, high + 134)])  # fmt: skip
     outer = smooth_curve([(edge + 66, high + 14), (edge + 34, high + 90), (edge + 15, high + 134)])
-    strokes += _both(curve(inner, 0.8, 2.2)) + _both(curve(outer, 1.4, 5.0))
+    strokes += _both(curve(inner, 0.8, 3.0)) + _both(curve(outer, 1.4, 7.0))
     for share in np.linspace(0.08, 0.92, 9):
         strokes += _both(curve(inner * (1 - share) + outer * share, 3.2, 1.2))
     ridge = smooth_curve([(edge + 10, high + 26), (edge + 40, high + 2), (168 * size, high - 22)])
-    strokes += _both(curve(ridge, 1.6, 3.5))
+    strokes += _both(curve(ridge, 1.6, 5.5))
     joint = max(edge + 74, 170 * size)
     turn = np.linspace(-2.6, 2.6, 40)
     head = np.stack([joint + 22 * np.sin(turn), high + 18 - 22 * np.cos(turn)], axis=1)
     shaft = np.array([[joint + 6, high + 36], [joint + 40 + exposure.arms, high + 240]])
-    strokes += _both(curve(head, 0.8, 5.0))
+    strokes += _both(curve(head, 0.8, 7.0))
     for offset in (-9.0, 9.0):
-        strokes += _both(curve(shaft + np.array([offset, 0.0]), 1.3, 6.0))
+        strokes += _both(curve(shaft + np.array([offset, 0.0]), 1.3, 8.5))
     for offset in (-14.0, -5.0, 5.0, 14.0):
         column = np.array([[joint + offset, high + 2], [joint + offset, high + 38]])
         strokes += _both(curve(column, 3.4, 4.0))

@@ -8,6 +8,7 @@ the finest, so that a whole tree of vessels costs a handful of Gaussian filters.
 from itertools import pairwise
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from features.phantom_patient import Rng
@@ -17,10 +18,28 @@ SIDE = 560  # drawing pixels: 448 mm, more than any field of view
 _RADII = (0.5, 0.85, 1.4, 2.2, 3.4)  # standard deviations of the strokes' profiles, mm
 
 
-def grid() -> tuple[np.ndarray, np.ndarray]:
-    """Pixel centres in patient mm: x of shape (1, SIDE), y of shape (SIDE, 1), for broadcasting."""
-    centres = ((np.arange(SIDE) - (SIDE - 1) / 2) * PITCH).astype(np.float32)
+def grid(step: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel centres in patient mm: x of shape (1, SIDE), y of shape (SIDE, 1), for broadcasting.
+
+    With a `step` of 2 or more, those of blocks of so many pixels; `widen` brings back the full
+    size.
+    """
+    n = SIDE // step
+    centres = ((np.arange(n) - (n - 1) / 2) * PITCH * step).astype(np.float32)
     return centres[None, :], centres[:, None]
+
+
+def widen(coarse: np.ndarray) -> np.ndarray:
+    """A map of blocks of pixels at full size (SIDE, SIDE), interpolated linearly."""
+    picture = Image.fromarray(np.ascontiguousarray(coarse, np.float32))
+    return np.array(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+
+
+def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Values (float32) of a map (SIDE, SIDE) at places in mm: those of the nearest pixels."""
+    column = np.clip(np.rint(x / PITCH + (SIDE - 1) / 2), 0, SIDE - 1).astype(np.intp)
+    row = np.clip(np.rint(y / PITCH + (SIDE - 1) / 2), 0, SIDE - 1).astype(np.intp)
+    return image[row, column]
 
 
 def curve(xy: np.ndarray, radius: float, peak: float | np.ndarray) -> np.ndarray:
@@ -126,7 +145,7 @@ def tree(rng: Rng, calibre: float, reach: float) -> list[tuple[np.ndarray, np.nd
         One entry a generation: points (branches, n, 2) in mm from the hilum, laterally and
         downwards, 0.6 mm apart or closer, and their radii (branches, n) in mm.
     """
-    roots = 11
+    roots = 14
     angle = np.linspace(-1.75, 1.75, roots) + rng.normal(0, 0.1, roots)
     start = np.zeros((roots, 2))
     start[:, 1] = np.linspace(-12, 14, roots)

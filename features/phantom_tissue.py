@@ -9,10 +9,11 @@ vessels: the numbers come from `phantom_patient`.
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from scipy import ndimage
 
 from features.phantom_patient import Collapse, Exposure, Patient, Rng
-from features.phantom_strokes import PITCH, SIDE, grid, stroke, tree
+from features.phantom_strokes import PITCH, SIDE, grid, sample, stroke, tree, widen
 
 # Mass attenuation (cm2/g, ICRU-44 tissues at 60 keV, Hubbell & Seltzer, NIST IR 5632) times density
 # (g/cm3), per mm. 60 keV is about the mean energy of a 110 kV beam behind the patient's front.
@@ -20,6 +21,8 @@ MU_MUSCLE = 0.2048 * 1.05 / 10
 MU_FAT = 0.1974 * 0.95 / 10
 MU_BONE = 0.3148 * 1.92 / 10
 MU_WATER = 0.2059 * 1.00 / 10  # also lung tissue, per g/cm3
+
+TURNS = 240  # steps of the lung's polar form
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,12 @@ class Lung:
     sign: int  # -1: right lung (image left), +1: left lung
     hilum: tuple[float, float]
     field: np.ndarray
-    distance: np.ndarray  # of each pixel from the hilum, mm
-    reach_map: np.ndarray  # reach and edge at each pixel's angle, mm
-    edge_map: np.ndarray
     angles: np.ndarray
     reach: np.ndarray
     edge: np.ndarray
+    distance: np.ndarray | None  # of each pixel from the hilum, mm; None for a whole lung
+    reach_map: np.ndarray | None  # reach and edge at each pixel's angle, mm
+    edge_map: np.ndarray | None
 
 
 def _root(value: np.ndarray) -> np.ndarray:
@@ -80,7 +83,7 @@ def _medial(patient: Patient, y: np.ndarray) -> np.ndarray:
     """Distance (mm) from the midline to the mediastinal border of the lung at height y."""
     start = 0.36 * patient.half_width
     t = np.clip((y - patient.apex) / 40, 0, 1)
-    return start - (start - 17) * (1 - (1 - t) ** 2) ** 0.5
+    return start - (start - 12) * (1 - (1 - t) ** 2) ** 0.5
 
 
 def _dome(patient: Patient, exposure: Exposure, sign: int, lateral: np.ndarray) -> np.ndarray:
@@ -89,54 +92,89 @@ def _dome(patient: Patient, exposure: Exposure, sign: int, lateral: np.ndarray) 
     peak, wide = 0.5 * patient.half_width, 0.5 * patient.half_width
     out = np.maximum(lateral - peak, 0) / wide
     back = np.maximum(peak - lateral, 0) / wide
-    return top - exposure.inspiration + 42 * out * out * np.sqrt(out) + 18 * np.square(back)
+    curved = 1 - 0.6 * patient.emphysema
+    fall = patient.sulcus * out * out * np.sqrt(out) + 7 * np.square(back)
+    return top - exposure.inspiration + 14 * patient.emphysema + curved * fall
 
 
-def heart(patient: Patient, exposure: Exposure, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Chord (mm) through heart, great vessels and the rest of the mediastinum."""
+def heart(patient: Patient, exposure: Exposure, push: float) -> np.ndarray:
+    """Chord (mm) through heart, great vessels and the rest of the mediastinum, (SIDE, SIDE).
+
+    Drawn on every other pixel: a beating heart has no sharper edge. `push` is how far (mm) a
+    pneumothorax moves it towards the patient's left.
+    """
+    x, y = grid(2)
     half = patient.heart * exposure.magnification
     low = min(patient.dome_right, patient.dome_left) - exposure.inspiration
-    x = x - exposure.twist
-    pedicle = 27 + 0.5 * (patient.aorta - 14) + 8 * np.clip(np.abs(y + 60) / 90, 0, 1)
-    solid = np.square(np.square(110 * np.maximum(1 - np.square(x / pedicle), 0)))
+    x = x - exposure.twist - push
+    pedicle = 19 + 0.6 * (patient.aorta - 14) + 10 * np.clip(np.abs(y + 60) / 90, 0, 1)
+    solid = np.square(np.square(104 * np.maximum(1 - np.square(x / pedicle), 0)))
     for centre, axes, deep, tilt in (
-        ((0.34 * half, low - 0.5 * half), (1.0 * half, 0.72 * half), 100, 0.5),  # left ventricle
-        ((-0.22 * half, low - 0.62 * half), (0.54 * half, 0.75 * half), 90, 0.0),  # right atrium
-        ((0.16 * half, low - 1.3 * half), (0.62 * half, 0.9 * half), 84, -0.3),  # outflow, trunk
-        ((9.0, -70.0), (patient.aorta + 11, patient.aorta + 8), 68, 0.0),  # aortic arch
-        ((-11.0, -80.0), (19.0, 75.0), 60, 0.0),  # superior vena cava
-        ((8.0, -118.0), (21.0, 50.0), 52, 0.2),  # subclavian vessels
+        ((0.38 * half, low - 0.42 * half), (1.02 * half, 0.66 * half), 100, 0.6),  # left ventricle
+        ((-0.2 * half, low - 0.55 * half), (0.5 * half, 0.72 * half), 88, 0.0),  # right atrium
+        ((0.14 * half, low - 1.15 * half), (0.5 * half, 0.95 * half), 80, -0.35),  # outflow, trunk
+        ((12.0, -68.0), (patient.aorta + 7, patient.aorta + 5), 62, 0.0),  # aortic arch
+        ((-9.0, -80.0), (14.0, 75.0), 52, 0.0),  # superior vena cava
+        ((6.0, -118.0), (17.0, 50.0), 46, 0.2),  # subclavian vessels
     ):
         # The fourth power of each chord: their 4-norm is a union without creases.
         solid += np.square(_section(x, y, centre, axes, tilt) * deep**2)
-    return np.minimum(np.sqrt(np.sqrt(solid)), 112)
+    return widen(np.minimum(np.sqrt(np.sqrt(solid)), 112))
 
 
 def _polar(sign: int, field: np.ndarray, collapse: Collapse | None) -> Lung:
     """The lung about its hilum; its edge withdrawn from the chest wall where it has collapsed."""
-    x, y = grid()
     hilum = (36.0 * sign, -12.0 if sign < 0 else -19.0)
-    lateral, down = sign * (x - hilum[0]), y - hilum[1]
-    angle = np.arctan2(lateral, -down)
-    distance = np.hypot(lateral, down)
-    angles = np.linspace(-np.pi, np.pi, 241)
-    inside = field > 0.5
-    bins = np.rint((angle[inside] + np.pi) / (2 * np.pi) * 240).astype(int)
-    reach = np.zeros(241)
-    np.maximum.at(reach, bins, distance[inside])
+    angles = np.linspace(-np.pi, np.pi, TURNS + 1)
+    reach = _reach(field, float(sign), *hilum)
     reach[0] = reach[-1] = max(reach[0], reach[-1])
     full = np.flatnonzero(reach)
     reach = np.interp(angles, angles[full], reach[full])
-    reach = reach.astype(np.float32)
-    at = (angle + np.float32(np.pi)) * np.float32(240 / (2 * np.pi))
-    low = np.minimum(at.astype(np.int32), 239)
-    at -= low
-    reach_map = reach[low] + at * np.diff(reach)[low]
-    edge, edge_map = reach, reach_map
-    if collapse is not None and (collapse.side == "left") == (sign > 0):
-        edge = _withdrawn(angles, reach, collapse).astype(np.float32)
-        edge_map = edge[low] + at * np.diff(edge)[low]
-    return Lung(sign, hilum, field, distance, reach_map, edge_map, angles, reach, edge)
+    if collapse is None or (collapse.side == "left") != (sign > 0):
+        return Lung(sign, hilum, field, angles, reach, reach, None, None, None)
+    edge = _withdrawn(angles, reach, collapse)
+    maps = _around(reach, edge, float(sign), *hilum)
+    return Lung(sign, hilum, field, angles, reach, edge, *maps)
+
+
+@njit(cache=True)
+def _reach(field, sign, hilum_x, hilum_y):  # type: ignore[no-untyped-def]
+    """Distance (mm) from the hilum to the border of the field at each step of the angle."""
+    side = field.shape[0]
+    reach = np.zeros(TURNS + 1)
+    for row in range(1, side - 1):
+        down = (row - (side - 1) / 2) * PITCH - hilum_y
+        for column in range(1, side - 1):
+            inner = min(
+                min(field[row, column - 1], field[row, column + 1]),
+                min(field[row - 1, column], field[row + 1, column]),
+            )
+            if field[row, column] > 0.5 and inner <= 0.5:
+                lateral = sign * ((column - (side - 1) / 2) * PITCH - hilum_x)
+                k = int((np.arctan2(lateral, -down) + np.pi) * TURNS / (2 * np.pi) + 0.5)
+                reach[k] = max(reach[k], np.sqrt(lateral * lateral + down * down))
+    return reach
+
+
+@njit(cache=True)
+def _around(reach, edge, sign, hilum_x, hilum_y):  # type: ignore[no-untyped-def]
+    """Distance of each pixel from the hilum, and reach and edge at its angle, (SIDE, SIDE), mm."""
+    distance = np.empty((SIDE, SIDE), np.float32)
+    reach_map = np.ones((SIDE, SIDE), np.float32)
+    edge_map = np.ones((SIDE, SIDE), np.float32)
+    for row in range(SIDE):
+        down = (row - (SIDE - 1) / 2) * PITCH - hilum_y
+        for column in range(SIDE):
+            lateral = sign * ((column - (SIDE - 1) / 2) * PITCH - hilum_x)
+            distance[row, column] = np.sqrt(lateral * lateral + down * down)
+            if lateral < -60:  # beyond the midline nothing is asked
+                continue
+            turn = (np.arctan2(lateral, -down) + np.pi) * TURNS / (2 * np.pi)
+            low = min(int(turn), TURNS - 1)
+            share = turn - low
+            reach_map[row, column] = reach[low] + share * (reach[low + 1] - reach[low])
+            edge_map[row, column] = edge[low] + share * (edge[low + 1] - edge[low])
+    return distance, reach_map, edge_map
 
 
 def _withdrawn(angles: np.ndarray, reach: np.ndarray, collapse: Collapse) -> np.ndarray:
@@ -159,6 +197,7 @@ def _withdrawn(angles: np.ndarray, reach: np.ndarray, collapse: Collapse) -> np.
 
 def rim(lung: Lung) -> np.ndarray:
     """Coverage (0..1) of each pixel by pleural air: in the lung field, beyond the lung's edge."""
+    assert lung.distance is not None and lung.reach_map is not None and lung.edge_map is not None
     beyond = np.clip((lung.distance - lung.edge_map) / PITCH + 0.5, 0, 1)
     return np.where(lung.reach_map - lung.edge_map > 3, beyond, 0) * lung.field
 
@@ -167,58 +206,79 @@ def lungs(
     patient: Patient, exposure: Exposure, collapse: Collapse | None
 ) -> tuple[np.ndarray, tuple[Lung, Lung]]:
     """Chord of the air space of both lungs (mm), and the lung fields (right, left)."""
-    x, y = grid()
     push = 0.0 if collapse is None else collapse.shift * (1 if collapse.side == "right" else -1)
-    solid = heart(patient, exposure, x - push, y)
+    solid = heart(patient, exposure, push)
+    space = widen(_space(patient, exposure)) - 0.9 * solid
+    x, y = grid()
     outer, inner = rib_cage(patient, y), _medial(patient, y)
-    reach = np.clip((y - patient.apex) / 170, 0, 1)
-    deep = patient.depth * (1 - (1 - reach) ** 2) ** 0.5
-    space = np.zeros((SIDE, SIDE), np.float32)
+    free = (solid < 36) & (y > patient.apex)
     fields = []
     for sign in (-1, 1):
         lateral = sign * (x - 0.3 * exposure.twist)
-        across = (lateral - inner) / np.maximum(outer - inner, 1)
-        chord = deep * _root(1 - np.square(np.square(np.clip(across, 0, 1))))
-        chord *= 0.35 + 0.65 * _root(1 - np.square(1 - np.clip(across / 0.45, 0, 1)))
-        below = y - _dome(patient, exposure, sign, lateral)
-        dome = 2 * _root(150 * np.maximum(below, 0))
-        chord = np.where(across < 0, 0.35 * deep, chord) * (lateral >= 0)
-        space += np.maximum(chord - solid - dome, 0)
         # Coming from the side, the lung field ends where the mediastinum begins.
-        seen = np.logical_and.accumulate((solid < 30)[:, ::-sign], axis=1)
-        margin = np.minimum(np.minimum(lateral - inner, outer - lateral), -below)
-        margin = np.where(seen[:, ::-sign] & (y > patient.apex), margin, -PITCH)
+        seen = np.logical_and.accumulate((solid < 36)[:, ::-sign], axis=1)[:, ::-sign]
+        above = _dome(patient, exposure, sign, lateral) - y
+        margin = np.minimum(np.minimum(lateral - inner, outer - lateral), above)
+        margin = np.where(seen & free, margin, -PITCH)
         field = np.clip(margin / PITCH + 0.5, 0, 1)
         fields.append(_polar(sign, field, collapse))
-    return space, (fields[0], fields[1])
+    return np.maximum(space, 0), (fields[0], fields[1])
+
+
+def _space(patient: Patient, exposure: Exposure) -> np.ndarray:
+    """Chord of both lungs (mm) as if there were no heart, on every other pixel."""
+    x, y = grid(2)
+    outer, inner = rib_cage(patient, y), _medial(patient, y)
+    reach = np.clip((y - patient.apex) / 135, 0, 1)
+    deep = patient.depth * (0.1 + 0.9 * (1 - (1 - reach) ** 2) ** 0.5) * (y > patient.apex)
+    space = np.zeros((y.size, x.size), np.float32)
+    for sign in (-1, 1):
+        lateral = sign * (x - 0.3 * exposure.twist)
+        across = (lateral - inner) / np.maximum(outer - inner, 1)
+        # Round outside; inside, the lungs lie before and behind the mediastinum too.
+        chord = deep * _root(1 - np.clip(across, 0, 1) ** patient.roundness)
+        chord *= 0.86 + 0.14 * _root(1 - np.square(1 - np.clip(across / 0.3, 0, 1)))
+        below = y - _dome(patient, exposure, sign, lateral)
+        chord = np.where(across < 0, 0.86 * deep, chord) * (lateral >= 0)
+        space += np.maximum(chord - 2 * _root(150 * np.maximum(below, 0)), 0)
+    return space
 
 
 def trunk(patient: Patient, exposure: Exposure) -> np.ndarray:
-    """Chord (mm) through neck, shoulders, arms and trunk, breasts included."""
-    x, y = grid()
+    """Chord (mm) through head, neck, shoulders, arms and trunk, breasts included, (SIDE, SIDE).
+
+    Drawn on every other pixel, as the heart.
+    """
+    x, y = grid(2)
     side = np.abs(x)
     chest = rib_cage(patient, np.maximum(y, -20)) + patient.wall
-    top = patient.apex - 62  # where the neck meets the shoulders
-    slope = np.clip((y - top) / 80, 0, 1)
-    shoulder = 50 + 0.15 * patient.wall + (158 + 0.4 * patient.wall) * slope**0.8
-    axilla = 1 / (1 + np.exp(-(y + 52) / 11))
+    top = patient.apex - 52  # where the neck meets the shoulders
+    slope = np.clip((y - top) / 95, 0, 1)
+    shoulder = 50 + 0.15 * patient.wall + (140 + 0.4 * patient.wall) * slope**0.75
+    axilla = 1 / (1 + np.exp(-(y + 48) / 11))
     outline = shoulder * (1 - axilla) + chest * axilla
-    deep = (112 + 0.5 * patient.wall) * (1 - slope) + (patient.depth + 1.5 * patient.wall) * slope
-    deep = deep + 30 * np.clip((y - 50) / 90, 0, 1)
+    full = patient.depth + 1.5 * patient.wall
+    grown = np.clip((y - top) / 170, 0, 1)
+    deep = (84 + 0.4 * patient.wall) * (1 - grown) + full * grown
+    deep = deep + patient.belly * np.clip((y + 30) / 150, 0, 1)
     across = np.minimum(side / outline, 1)
-    solid = deep * _root(1 - across * across * np.sqrt(across))
+    solid = deep * _root(1 - across * across * across)
     start = chest + exposure.arms + 36
-    axis = start + 0.12 * (y + 70)
-    arm = 2 * _root(40**2 - (side - axis) ** 2) * np.clip((y + 105) / 30, 0, 1)
-    droop = np.clip((y - 10) / 55, 0, 1)
+    axis = start + exposure.spread * (y + 70)
+    arm = 2 * _root(36**2 - (side - axis) ** 2) * np.clip((y + 115) / 30, 0, 1)
+    droop = np.clip((y - 10 + 60 * (patient.sex == "M")) / 55, 0, 1)
     middle = (0.6 * patient.half_width, 44 + 0.35 * patient.breast)
     axes = (64 + 0.25 * patient.breast, 48 + 0.45 * patient.breast)
     breasts = patient.breast * np.sqrt(_section(side, y, middle, axes))
-    return np.maximum(solid, 0.9 * arm) + droop * breasts
+    head = 150 * np.sqrt(_section(x - exposure.chin[0], y, (0, top - exposure.chin[1]), (78, 105)))
+    return widen(np.maximum(np.maximum(solid, 0.9 * arm), head) + droop * breasts)
 
 
-def vessels(lung: Lung, rng: Rng, patient: Patient) -> list[np.ndarray]:
-    """The lung's vessels as strokes, drawn back with the lung's edge where it has collapsed."""
+def vessels(lung: Lung, rng: Rng, patient: Patient, space: np.ndarray) -> list[np.ndarray]:
+    """The lung's vessels as strokes, drawn back with the lung's edge where it has collapsed.
+
+    They fade where `space`, the chord of the lungs (mm), ends.
+    """
     strokes = []
     for xy, radius in tree(rng, patient.vascularity, float(np.median(lung.reach))):
         angle = np.arctan2(xy[..., 0], -xy[..., 1])
@@ -231,8 +291,8 @@ def vessels(lung: Lung, rng: Rng, patient: Patient) -> list[np.ndarray]:
         thin = np.clip(1.12 - share, 0, 1) ** 0.8
         spacing = np.hypot(*(np.diff(xy, axis=1)[:, :1, :]).transpose(2, 0, 1))
         keep = share < 0.985
-        calibre = np.maximum(radius * (0.35 + 0.65 * thin), 0.6)
-        peak = 4.6 * radius**0.8 * thin * MU_MUSCLE
+        calibre = np.maximum(radius * (0.35 + 0.65 * thin), 0.5)
+        peak = 6.0 * radius**0.8 * thin * MU_MUSCLE * sample(np.minimum(space / 50, 1), x, y)
         spacing = np.broadcast_to(spacing, share.shape) * scale
         strokes.append(stroke(x[keep], y[keep], 0.7 * calibre[keep], peak[keep], spacing[keep]))
     return strokes

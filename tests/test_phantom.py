@@ -1,6 +1,7 @@
 """Phantoms: truth that fits the picture, no shortcut to it, a dataset that is whole or absent."""
 
 import hashlib
+import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,11 @@ from features import images, rle
 from features import phantom as module
 from features.files import UserError
 from features.phantom import Phantom, Settings, main, phantom, sheet, write_dataset
+from features.phantom_display import place
+from features.phantom_findings import Bulla, Findings, Opacity, emptied, sample_findings, water
 from features.phantom_patient import child, sample_collapse, sample_exposure, sample_patient
-from features.phantom_strokes import PITCH, SIDE, curve, draw, smooth_curve, tree
+from features.phantom_strokes import PITCH, SIDE, curve, draw, grid, smooth_curve, tree
+from features.phantom_tissue import Lung, lungs
 
 SIZE = 256
 
@@ -64,6 +68,89 @@ def test_the_same_seed_draws_the_same_phantom() -> None:
     assert np.array_equal(one.mask, same.mask)
     assert one.collapse == same.collapse
     assert one.pixels.tobytes() != other.pixels.tobytes()
+
+
+def test_difficulty_makes_pneumothoraces_smaller_and_look_alikes_more_frequent() -> None:
+    easy, hard = (
+        [sample_collapse(seed, difficulty) for seed in range(60)] for difficulty in (0.0, 1.0)
+    )
+    assert all(a.kind == b.kind and a.side == b.side for a, b in zip(easy, hard, strict=True))
+    for name in ("depth", "air", "line"):
+        lesser, greater = (np.mean([getattr(one, name) for one in part]) for part in (hard, easy))
+        assert lesser < 0.75 * greater
+    found = [[sample_findings(seed, level) for seed in range(60)] for level in (0.0, 0.5, 1.0)]
+    counts = [
+        sum(len(one.opacities) + len(one.bullae) + len(one.creases) for one in part)
+        for part in found
+    ]
+    assert counts[0] == 0
+    assert 40 < counts[1] < counts[2]
+    assert all(one.oedema == 0 and one.fluid == (0, 0) for one in found[0])
+
+
+def test_a_pneumothorax_is_fainter_the_harder_it_is() -> None:
+    contrast = []
+    for difficulty in (0.0, 1.0):
+        gaps = []
+        for seed in range(6):
+            ill, well = (
+                phantom(seed, pneumothorax=has, size=128, difficulty=difficulty)
+                for has in (True, False)
+            )
+            gaps.append((ill.pixels[ill.mask].astype(float) - well.pixels[ill.mask]).sum())
+        contrast.append(np.mean(gaps))
+    assert contrast[0] < 2 * contrast[1] < 0
+
+
+def test_drains_follow_pneumothoraces_only_if_they_are_asked_to() -> None:
+    plain, drained = (
+        phantom(2, pneumothorax=True, size=64, difficulty=0, drained=share) for share in (0.0, 1.0)
+    )
+    assert plain.collapse is not None
+    assert plain.exposure.drain == (False, False)  # without difficulty nobody has one by chance
+    assert drained.exposure.drain == (
+        plain.collapse.side == "right", plain.collapse.side == "left",
+    )  # fmt: skip
+    assert np.array_equal(plain.mask, drained.mask)
+    well = phantom(2, pneumothorax=False, size=64, difficulty=0, drained=1.0)
+    assert well.exposure.drain == (False, False)
+
+
+def test_findings_change_the_picture_where_they_lie() -> None:
+    fields = _fields(3)
+    opacity = Opacity("left", turn=1.5, share=0.5, radius=(20.0, 15.0), density=0.2)
+    bulla = Bulla("right", turn=0.5, share=0.8, radius=15.0, empty=0.6)
+    findings = Findings((opacity,), (bulla,), fluid=(40.0, 0.0), oedema=0.0, creases=())
+    extra = water(findings, fields, np.zeros((SIDE, SIDE), np.float32))
+    right, left = (lung.field > 0.5 for lung in fields)
+    assert extra[left].max() == pytest.approx(0.2, rel=0.02)
+    rows = np.flatnonzero(right.any(axis=1))
+    assert extra[rows[-1]][right[rows[-1]]].min() > 0.3  # fluid lies in the deepest place
+    assert extra[rows[len(rows) // 3]][right[rows[len(rows) // 3]]].max() < 0.02
+    remaining = emptied(findings, fields)
+    assert remaining[right].min() == pytest.approx(0.4, abs=0.01)
+    assert (remaining[left] == 1).all()
+
+
+def _fields(seed: int) -> tuple[Lung, Lung]:
+    """The lung fields of a patient without pneumothorax."""
+    return lungs(sample_patient(seed), sample_exposure(seed), None)[1]
+
+
+def test_placing_is_exact_for_what_a_cubic_can_follow() -> None:
+    exposure = sample_exposure(4)
+    x, y = grid()
+    size = 96
+    ramp = (0.02 * x - 0.03 * y).astype(np.float32)
+    placed = place(ramp, exposure, size)
+    step = exposure.field_mm / size
+    at = (np.arange(size) - (size - 1) / 2) * step
+    cos, sin = np.cos(exposure.angle), np.sin(exposure.angle)
+    across = exposure.shift[0] + cos * at[None, :] + sin * at[:, None]
+    down = exposure.shift[1] - sin * at[None, :] + cos * at[:, None]
+    # The border of the drawing grid is repeated, so compare away from it.
+    inside = (np.abs(across) < 210) & (np.abs(down) < 210)
+    assert placed[inside] == pytest.approx((0.02 * across - 0.03 * down)[inside], abs=2e-3)
 
 
 def test_one_patient_keeps_the_anatomy_from_image_to_image() -> None:
@@ -113,7 +200,7 @@ def test_the_mask_is_pleural_air_in_the_lung_field_of_its_side(
         lung = ill.right_lung if ill.collapse.side == "right" else ill.left_lung
         assert ill.mask.any()
         assert not (ill.mask & ~lung).any()
-        assert 0.004 < ill.mask.mean() < 0.16
+        assert 0.001 < ill.mask.mean() < 0.16
         # At the chest wall: the air reaches the border of the lung field.
         border = lung & ~ndimage.binary_erosion(lung)
         assert (ill.mask & border).any()
@@ -138,7 +225,7 @@ def test_pneumothorax_is_darker_and_less_textured_than_the_same_place_without(
 def test_pneumothorax_is_darker_than_its_mirror_image() -> None:
     below = []
     for seed in range(100, 116):
-        one = phantom(seed, pneumothorax=True, size=128)
+        one = phantom(seed, pneumothorax=True, size=128, difficulty=0)
         lungs = one.right_lung | one.left_lung
         mirror = one.mask[:, ::-1] & lungs
         if mirror.sum() > 20:
@@ -178,10 +265,11 @@ def test_sampled_numbers_stay_in_the_human_range(seed: int) -> None:
     assert patient.sex in ("F", "M")
     assert 95 < patient.half_width < 170
     assert 0.3 < patient.heart / patient.half_width < 0.65  # half the cardiothoracic ratio's span
-    assert patient.breast == 0 or patient.sex == "F"
+    assert 2 <= patient.breast <= (25 if patient.sex == "M" else 55)
+    assert 0 <= patient.emphysema <= 1
     assert exposure.view in ("PA", "AP")
     assert all(0 <= share < 0.1 for share in exposure.collimation)
-    assert 5 < collapse.depth < 90
+    assert 6 <= collapse.depth <= 110
     assert 0 < collapse.air < 1
 
 
@@ -274,6 +362,20 @@ def test_the_tables_agree_with_one_another(dataset: Settings) -> None:
     assert owner.value_counts().max() <= 3
 
 
+def test_the_parameters_of_every_image_are_written(
+    dataset: Settings, drawn: dict[str, Phantom]
+) -> None:
+    written = json.loads((dataset.out / "parameters.json").read_text())
+    assert [one["id"] for one in written] == list(drawn)
+    for one in written:
+        truth = drawn[one["id"]]
+        assert one["patient"]["age"] == truth.age
+        assert one["exposure"]["field_mm"] == truth.exposure.field_mm
+        assert (one["collapse"] is None) == (truth.collapse is None)
+        if truth.collapse is not None:
+            assert one["collapse"]["depth"] == truth.collapse.depth
+
+
 def test_ids_and_patients_say_nothing_about_the_label() -> None:
     orders = module._orders(Settings(out=Path("unused"), train=900, test=300))
     labels = [order.pneumothorax for order in orders]
@@ -346,6 +448,8 @@ def test_what_a_killed_run_left_is_cleared_away(dataset: Settings, tmp_path: Pat
     ("change", "message"),
     [
         ({"positives": 1.5}, "--positives 1.5: a share; give a number from 0 to 1"),
+        ({"difficulty": -0.1}, "--difficulty -0.1: a share; give a number from 0 to 1"),
+        ({"drained": 2}, "--drained 2: a share; give a number from 0 to 1"),
         ({"train": 0}, "--train 0 --test 4: both sets need"),
         ({"size": 10}, "--size 10: too small"),
         ({"seed": -1}, "--seed -1: a seed is not negative"),

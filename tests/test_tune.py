@@ -54,6 +54,19 @@ def test_it_goes_on_where_it_stopped_and_writes_settings_for_training(run, capsy
     assert len(set(tried)) == len(tried) == 5
 
 
+def test_defaults_that_were_killed_while_tried_are_tried_again(run, monkeypatch):
+    def killed(self, training, first=0):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tune.Objective, "__call__", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tune.search(settings(run))
+    found = tune.search(settings(run, trials=2))
+    assert found["default"]["settings"] == tune.DEFAULTS
+    assert found["trials"] == 2
+
+
 def test_the_score_is_the_out_of_fold_auc_of_the_splits(run):
     objective = tune.Objective(settings(run, splits=2))
     one, other = (tune.Objective(settings(run, splits=1))(train.Training(), k) for k in (0, 1))
@@ -70,5 +83,5 @@ def test_mistakes(run):
     with pytest.raises(UserError, match="trials = 0"):
         tune.main(settings(run, trials=0))
     (run / "tune" / "study.journal").unlink()
-    with pytest.raises(UserError, match="no settings were tried"):
+    with pytest.raises(UserError, match="not even the default settings were tried"):
         tune.search(settings(run, minutes=-1.0))

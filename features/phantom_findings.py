@@ -1,0 +1,151 @@
+"""What looks like a pneumothorax, or hides one: other disease, and lines on the skin.
+
+Findings are drawn from their own stream, never from the disease, so that with `difficulty` there
+are more of them in healthy and in collapsed lungs alike.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.phantom_patient import Patient, Rng
+from features.phantom_strokes import curve, grid, smooth_curve
+from features.phantom_tissue import MU_MUSCLE, MU_WATER, Lung
+
+SIDES = ("right", "left")
+
+
+@dataclass(frozen=True)
+class Opacity:
+    """A consolidation or an atelectasis: more water in a part of one lung."""
+
+    side: str
+    turn: float  # direction from the hilum, radians from straight up, turning laterally
+    share: float  # distance from the hilum, share of the way to the chest wall
+    radius: tuple[float, float]  # half axes, mm
+    density: float  # g/cm3 above that of the lung
+
+
+@dataclass(frozen=True)
+class Bulla:
+    """A bubble in the lung with a thin wall; its edge is round the wrong way for a pneumothorax."""
+
+    side: str
+    turn: float  # as of an `Opacity`
+    share: float
+    radius: float  # mm
+    empty: float  # share of the lung along the ray that is air, 0..1
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Look-alikes and other disease of one study."""
+
+    opacities: tuple[Opacity, ...]
+    bullae: tuple[Bulla, ...]
+    fluid: tuple[float, float]  # height of an effusion in the right, left costophrenic angle, mm
+    oedema: float  # water about the hila, g/cm3
+    creases: tuple[float, ...]  # thickness of hair, clothing and sheets seen edge on, mm of muscle
+
+
+def sample_findings(seed: int | np.random.SeedSequence, difficulty: float = 0.4) -> Findings:
+    """Draw the findings; `difficulty` (0..1) scales how many there are, 0 for none."""
+    rng = np.random.default_rng(seed)
+    opacities = tuple(_opacity(rng) for _ in range(min(int(rng.poisson(1.1 * difficulty)), 4)))
+    bullae = tuple(_bulla(rng) for _ in range(min(int(rng.poisson(0.25 * difficulty)), 3)))
+    wet = rng.random(2) < 0.3 * difficulty
+    height = rng.uniform(12, 75, 2)
+    swollen = rng.random() < 0.4 * difficulty
+    oedema = float(rng.uniform(0.02, 0.16)) * swollen
+    count = min(int(rng.poisson(2.4 * difficulty)), 6)
+    return Findings(
+        opacities,
+        bullae,
+        (float(wet[0] * height[0]), float(wet[1] * height[1])),
+        oedema,
+        tuple(rng.uniform(0.6, 3.5, count).tolist()),
+    )
+
+
+def _opacity(rng: Rng) -> Opacity:
+    return Opacity(
+        side=str(rng.choice(SIDES)),
+        turn=float(rng.uniform(0.2, 2.6)),
+        share=float(rng.uniform(0.25, 0.85)),
+        radius=(float(rng.uniform(14, 48)), float(rng.uniform(10, 40))),
+        density=float(rng.uniform(0.04, 0.3)),
+    )
+
+
+def _bulla(rng: Rng) -> Bulla:
+    return Bulla(
+        side=str(rng.choice(SIDES)),
+        turn=float(rng.uniform(0.0, 1.4)),
+        share=float(rng.uniform(0.55, 0.95)),
+        radius=float(rng.uniform(10, 34)),
+        empty=float(rng.uniform(0.3, 0.75)),
+    )
+
+
+def _centre(lung: Lung, turn: float, share: float) -> tuple[float, float]:
+    """Place (mm) at a share of the way from the hilum to the lung's edge."""
+    reach = share * float(np.interp(turn, lung.angles, lung.edge))
+    x = lung.hilum[0] + lung.sign * reach * float(np.sin(turn))
+    return x, lung.hilum[1] - reach * float(np.cos(turn))
+
+
+def water(findings: Findings, fields: tuple[Lung, Lung], texture: np.ndarray) -> np.ndarray:
+    """Water (g/cm3) that findings add to the lungs, (SIDE, SIDE); `texture` makes it patchy."""
+    x, y = grid()
+    extra = np.zeros((y.size, x.size), np.float32)
+    for side, lung, height in zip(SIDES, fields, findings.fluid, strict=True):
+        for one in (opacity for opacity in findings.opacities if opacity.side == side):
+            at = _centre(lung, one.turn, one.share)
+            far = ((x - at[0]) / one.radius[0]) ** 2 + ((y - at[1]) / one.radius[1]) ** 2
+            extra += one.density * np.exp(-far * np.maximum(1 + 0.35 * texture, 0.2))
+        if findings.oedema:
+            far = ((x - lung.hilum[0]) / 55) ** 2 + ((y - lung.hilum[1] - 20) / 65) ** 2
+            extra += findings.oedema * np.exp(-far) * np.maximum(1 + 0.4 * texture, 0)
+        if height:
+            rows = np.flatnonzero((lung.field > 0.5).any(axis=1))
+            floor = float(y[rows[-1], 0]) if len(rows) else 100.0
+            # A meniscus: the fluid climbs along the chest wall.
+            lateral = np.clip(lung.sign * (x - lung.hilum[0]) / 80, 0, 1)
+            level = floor - height * (0.55 + 0.45 * lateral**3)
+            extra += 0.6 / (1 + np.exp((level - y) / 5)) * (lung.sign * x > 0)
+    return extra
+
+
+def emptied(findings: Findings, fields: tuple[Lung, Lung]) -> np.ndarray | float:
+    """Share of the lung's water that bullae leave along each ray, (SIDE, SIDE), or 1."""
+    x, y = grid()
+    left: np.ndarray | float = 1.0
+    for one in findings.bullae:
+        at = _centre(fields[SIDES.index(one.side)], one.turn, one.share)
+        far = ((x - at[0]) ** 2 + (y - at[1]) ** 2) / one.radius**2
+        left = left * (1 - one.empty * np.sqrt(np.maximum(1 - far, 0)))
+    return left
+
+
+def lines(
+    findings: Findings, fields: tuple[Lung, Lung], patient: Patient, rng: Rng
+) -> list[np.ndarray]:
+    """Strokes of the bullae's walls and of creases across the chest."""
+    strokes = []
+    for one in findings.bullae:
+        at = _centre(fields[SIDES.index(one.side)], one.turn, one.share)
+        turn = np.linspace(0, 2 * np.pi, 60)
+        wall = np.stack([at[0] + one.radius * np.sin(turn), at[1] - one.radius * np.cos(turn)], 1)
+        strokes.append(curve(wall, 0.5, 2.5 * MU_WATER))
+    for thickness in findings.creases:
+        x, bend = rng.uniform(-1, 1, 2) * (patient.half_width, 25)
+        top, length, slant = rng.uniform(-150, 60), rng.uniform(50, 200), rng.normal(0, 0.35)
+        path = [
+            (x, top),
+            (x + 0.5 * slant * length + bend, top + 0.5 * length),
+            (x + slant * length, top + length),
+        ]
+        strokes.append(
+            curve(smooth_curve(path), float(rng.uniform(0.45, 1.0)), thickness * MU_MUSCLE)
+        )
+    return strokes
