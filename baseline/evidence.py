@@ -59,8 +59,8 @@ def hear(
         Evidence by zone: "judge" (the fold whose verdict gets the row), "id" and the columns of
         `evidence.names`.
     cells : DataFrame
-        For a judge of one fold the map of that fold's images and of images without a fold; for one
-        of a pair that of their images with a mask, from which the other fold's network learns.
+        The map of the judge's own folds' images, and for a judge of one fold of images without a
+        fold. From the maps of a pair's judge the network of the other fold learns.
     """
     material = judges.read_material(settings.run)
     judge = judges.fit_judge(material, without, settings.weak_weight, settings.seed)
@@ -87,10 +87,7 @@ def hear(
         ).astype(np.float32),
         judge=np.repeat(table["judge"].to_numpy(), np.diff(ends)),
     )
-    if single:
-        return judge, table, drawn
-    masked = material.rows["mask"].notna().to_numpy()[asked]
-    return None, table, drawn[np.repeat(masked, np.diff(ends))]
+    return judge if single else None, table, drawn
 
 
 def score(

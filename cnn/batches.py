@@ -1,5 +1,7 @@
-"""The labelled X-rays as one block of bytes, and the order in which a fold's training meets them.
+"""The X-rays that teach as one block of bytes, and the order in which a fold meets them.
 
+Two kinds teach: those whose mask is known, and those of which only the probability of a
+pneumothorax is (weak labels). Where that is above one half, the evidence map stands in for a mask.
 Images are decoded once a size and kept beside the run (`RUN/cnn/images-<size>.npy`), so that the
 folds, and a run that goes on, do not decode them again. The order of an epoch is a function of
 seed, fold and epoch alone, so that a run that goes on meets the images as it would have.
@@ -9,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from cnn import planes
 from cnn.geometry import read_pair
-from features import parallel
+from features import parallel, rle
 from features.files import UserError, atomic, open_array, read_json, read_table, write_json
 
 Number = TypeVar("Number", bound=np.number)
@@ -26,21 +28,38 @@ Number = TypeVar("Number", bound=np.number)
 FEW = 300
 
 
+class Counts(NamedTuple):
+    """How many images an epoch meets, and of which kinds."""
+
+    steps: int
+    """Number of batches."""
+    batch: int
+    """Images a batch."""
+    positive_share: float
+    """Share of images with a lesion among each kind, in [0, 1]; all of them if there are no
+    others."""
+    weak_share: float = 0.0
+    """Share of weakly labelled images."""
+
+
 @dataclass(frozen=True)
 class Labelled:
-    """Training images whose masks are known.
+    """Images to learn from, those of known mask first.
 
     Parameters
     ----------
     ids : tuple of str
     folds : (n,) array of int
         The fold each image belongs to.
+    known : (n,) array of bool
+        Whether the image's mask is known.
     positive : (n,) array of bool
-        Whether the image's mask is not empty.
+        Whether the mask is not empty; where it is not known, whether the weak label says so.
     images, masks : (n, size, size) arrays of uint8
-        X-rays, air dark; masks as share of the pixel covered, 255 for all of it.
+        X-rays, air dark; masks as share of the pixel covered, 255 for all of it, 0 if not known.
     digest : str
-        Fingerprint of ids, folds, masks and evidence: two equal ones mean the same training set.
+        Fingerprint of ids, folds, masks, weak labels and evidence: two equal ones mean the same
+        training set.
     table : DataFrame
         The images' rows of the dataset.
     evidence : (n, size, size) array of uint8, optional
@@ -49,6 +68,7 @@ class Labelled:
 
     ids: tuple[str, ...]
     folds: NDArray[np.int64]
+    known: NDArray[np.bool_]
     positive: NDArray[np.bool_]
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
@@ -56,10 +76,19 @@ class Labelled:
     table: pd.DataFrame
     evidence: NDArray[np.uint8] | None = None
 
-    def seen(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """What the network sees of some images, (n, size, size, planes)."""
-        planes = [self.images[rows]] + ([] if self.evidence is None else [self.evidence[rows]])
-        return np.stack(planes, axis=-1)
+    def seen(self, rows: NDArray[np.integer], evidence: bool = True) -> NDArray[np.uint8]:
+        """What a network sees of some images, with the evidence or without: (n, size, size, c)."""
+        shown = [] if self.evidence is None or not evidence else [self.evidence[rows]]
+        return np.stack([self.images[rows], *shown], axis=-1)
+
+    def target(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """What a network should draw: the mask, or the evidence map of a weakly positive image."""
+        drawn = self.masks[rows]
+        weak = np.flatnonzero(self.positive[rows] & ~self.known[rows])
+        if weak.size:
+            assert self.evidence is not None
+            drawn[weak] = self.evidence[rows[weak]]
+        return drawn
 
     @property
     def fold_count(self) -> int:
@@ -67,8 +96,8 @@ class Labelled:
         return int(self.folds.max()) + 1
 
 
-def labelled(run: Path, size: int, evidence: bool = False) -> Labelled:
-    """Load every training image with a known mask, decoding it unless a former run has.
+def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -> Labelled:
+    """Load every image to learn from, decoding it unless a former run has.
 
     Parameters
     ----------
@@ -79,6 +108,8 @@ def labelled(run: Path, size: int, evidence: bool = False) -> Labelled:
     evidence : bool
         Whether the network sees the evidence map too, which then counts as a part of the data. The
         planes themselves are a fold's own affair.
+    weak : bool
+        Whether weakly labelled images belong to it too; they need the evidence.
 
     Raises
     ------
@@ -86,23 +117,32 @@ def labelled(run: Path, size: int, evidence: bool = False) -> Labelled:
         If there is no such image, an image cannot be read, or there is no evidence.
     """
     table = read_table(run / "dataset.parquet")
-    table = table[(table["split"] == "train") & table["mask"].notna() & (table["fold"] >= 0)]
-    if table.empty:
+    table = table[table["fold"] >= 0]
+    drawn = (table["split"] == "train") & table["mask"].notna()
+    if not drawn.any():
         raise UserError(
             f"{run / 'dataset.parquet'}: no training image has a known mask, and the network "
-            "learns from nothing else; add annotations to the dataset."
+            "cannot learn to draw without one; add annotations to the dataset."
         )
-    folds = table["fold"].to_numpy(np.int64)
-    content = fingerprint(table["id"], table["path"], table["mask"])
-    known = planes.digest(run) if evidence else ""
-    images, masks = _cached(run / "cnn", table, size, content)
+    parts = [table[drawn]]
+    if weak and evidence and "weak" in table:
+        parts.append(table[~drawn & table["weak"].notna()])
+    table = pd.concat(parts)
+    known = np.arange(len(table)) < len(parts[0])
+    # A mask that is not to be learned from, such as a test image's, must not be met by chance.
+    codes = table["mask"].where(known, rle.EMPTY)
+    label = table["weak"] if len(parts) > 1 else pd.Series(np.nan, table.index)
+    positive = np.where(known, codes != rle.EMPTY, label > 0.5)
+    images, masks = _cached(run / "cnn", table["path"], codes, size)
+    found = fingerprint(table["id"], codes, table["fold"], pd.Series(positive))
     return Labelled(
         ids=tuple(table["id"]),
-        folds=folds,
-        positive=(table["mask"] != "-1").to_numpy(bool),
+        folds=table["fold"].to_numpy(np.int64),
+        known=known,
+        positive=positive,
         images=images,
         masks=masks,
-        digest=fingerprint(table["id"], table["mask"], table["fold"]) + known,
+        digest=found + (planes.digest(run) if evidence else ""),
         table=table,
     )
 
@@ -114,17 +154,16 @@ def fingerprint(*columns: pd.Series) -> str:
 
 
 def _cached(
-    folder: Path, table: pd.DataFrame, size: int, content: str
+    folder: Path, files: pd.Series, codes: pd.Series, size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Decoded images and masks of `table`, memory-mapped; `content` says if the files are its."""
+    """Decoded images and masks, memory-mapped; a marker says of which files and codes they are."""
+    content = fingerprint(files, codes)
     marker = folder / f"images-{size}.json"
     paths = [folder / f"images-{size}.npy", folder / f"masks-{size}.npy"]
     found = marker.exists() and read_json(marker) == {"content": content}
     if not (found and all(path.exists() for path in paths)):
         marker.unlink(missing_ok=True)
-        items = [
-            (path, code, size) for path, code in zip(table["path"], table["mask"], strict=True)
-        ]
+        items = [(path, code, size) for path, code in zip(files, codes, strict=True)]
         pairs = parallel.stream(read_pair, items, "decode", jobs=-1 if len(items) > FEW else 1)
         _write_pairs(paths, pairs, (len(items), size, size))
         write_json(marker, {"content": content})
@@ -149,15 +188,13 @@ def _write_pairs(
 def training_order(
     data: Labelled,
     without: tuple[int, ...],
-    steps: int,
-    batch: int,
-    positive_share: float,
+    counts: Counts,
     key: tuple[int, ...],
 ) -> NDArray[np.int32]:
     """Draw an epoch's batches from the images outside some folds.
 
-    Positives and negatives each come in permutations of all of them, one after the other, so that
-    none is met twice before the others once; then all are shuffled together.
+    Each kind of images comes in permutations of all of them, one after the other, so that none is
+    met twice before the others once; then all are shuffled together.
 
     Parameters
     ----------
@@ -165,10 +202,8 @@ def training_order(
         The images.
     without : tuple of int
         The folds to leave out.
-    steps, batch : int
-        Number of batches, and images in each.
-    positive_share : float
-        Share of images with a lesion, in [0, 1]; all of them if there are no others.
+    counts : Counts
+        Batches, images in each, and shares.
     key : tuple of int
         Everything the draw depends on, e.g. (seed, fold, epoch).
 
@@ -180,24 +215,27 @@ def training_order(
     Raises
     ------
     UserError
-        If no image outside these folds has a lesion.
+        If no image outside these folds has a known lesion.
     """
-    inside = ~np.isin(data.folds, without)
-    positives = np.flatnonzero(inside & data.positive)
-    negatives = np.flatnonzero(inside & ~data.positive)
-    if not positives.size:
+    outside = ~np.isin(data.folds, without)
+    if not (outside & data.known & data.positive).any():
         raise UserError(
-            f"fold {' and '.join(map(str, without))}: none of the {int(inside.sum())} images "
-            "outside it has a lesion to learn from; use fewer folds or a dataset with more "
-            "positives."
+            f"fold {' and '.join(map(str, without))}: none of the "
+            f"{int((outside & data.known).sum())} images outside it has a lesion to learn from; "
+            "use fewer folds or a dataset with more positives."
         )
     generator = np.random.default_rng(key)
-    total = steps * batch
-    count = round(total * positive_share) if negatives.size else total
-    order = np.concatenate(
-        [_cycle(generator, positives, count), _cycle(generator, negatives, total - count)]
-    )
-    return generator.permutation(order).reshape(steps, batch).astype(np.int32)
+    total = counts.steps * counts.batch
+    weak = round(total * counts.weak_share) if (outside & ~data.known).any() else 0
+    order = []
+    for of_kind, count in ((data.known, total - weak), (~data.known, weak)):
+        positives = np.flatnonzero(outside & of_kind & data.positive)
+        negatives = np.flatnonzero(outside & of_kind & ~data.positive)
+        share = counts.positive_share if negatives.size else 1.0
+        first = round(count * share) if positives.size else 0
+        order += [_cycle(generator, positives, first), _cycle(generator, negatives, count - first)]
+    mixed = generator.permutation(np.concatenate(order))
+    return mixed.reshape(counts.steps, counts.batch).astype(np.int32)
 
 
 def _cycle(

@@ -32,11 +32,12 @@ def outlined(
 
 def write(path: Path, params: PyTree, data: Labelled, fold: int, config: UNetConfig) -> None:
     """Write the first positives of a fold, filled up with its negatives, side by side as PNG."""
-    rows = np.flatnonzero(data.folds == fold)
+    rows = np.flatnonzero((data.folds == fold) & data.known)
     rows = rows[np.argsort(~data.positive[rows], kind="stable")][:COUNT]
     if not rows.size:
         return
-    logits = jax.jit(apply, static_argnums=2)(params, data.seen(rows) / np.float32(255), config)
+    seen = data.seen(rows, config.evidence) / np.float32(255)
+    logits = jax.jit(apply, static_argnums=2)(params, seen, config)
     drawn = np.asarray(logits) > 0
     pictures = [
         outlined(data.images[row], data.masks[row] > 127, mask)

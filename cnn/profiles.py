@@ -14,11 +14,11 @@ class TrainConfig:
     unet: UNetConfig = field(default_factory=UNetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    epochs: int = 8
+    epochs: int = 2
     """Epochs a fold; with early stopping, the most."""
     steps: int = 50
     """Batches an epoch."""
-    batch: int = 4
+    batch: int = 8
     """Images a batch."""
     accumulate: int = 1
     """Parts into which each device's share of a batch is cut, one after the other, where memory is
@@ -26,7 +26,14 @@ class TrainConfig:
     positive_shares: tuple[float, float] = (0.6, 0.6)
     """Share of images with a lesion in the first epoch and in the last, whatever their share in the
     data; in between it slides."""
-    learning_rate: float = 5e-4
+    weak_epochs: int = 24
+    """Epochs before all others, in which the network sees the X-ray alone and weakly labelled
+    images teach too: where the label says pneumothorax, the evidence map stands in for the mask."""
+    weak_share: float = 0.5
+    """Share of weakly labelled images in these epochs."""
+    weak_rate: float = 2e-3
+    """Peak of the learning rate in these epochs."""
+    learning_rate: float = 3e-4
     """Peak of the learning rate, reached after the warm-up; from there a cosine falls to 0."""
     warmup: float = 0.1
     """Share of all steps in which the learning rate rises."""
@@ -41,17 +48,19 @@ class TrainConfig:
     training, and keep the best epoch's weights; 0 for a fixed number of epochs."""
     bfloat16: bool = False
     """Whether to compute in bfloat16; weights, their updates and the loss stay in float32."""
-    flip: bool = False
+    flip: bool = True
     """Whether predictions average an image and its mirror image."""
 
 
 PROFILES = {
     "demo": TrainConfig(
-        unet=UNetConfig(size=128, widths=(32, 64, 128), window=5),
+        unet=UNetConfig(widths=(32, 64, 128)),
         epochs=8,
         steps=25,
         batch=8,
+        weak_epochs=0,
         learning_rate=3e-3,
+        flip=False,
     ),
     "lite": TrainConfig(),
     "full": TrainConfig(
@@ -69,8 +78,8 @@ PROFILES = {
         steps=600,
         batch=16,
         positive_shares=(0.8, 0.4),
+        weak_epochs=0,
         learning_rate=1e-3,
         ema=0.999,
-        flip=True,
     ),
 }

@@ -1,34 +1,34 @@
 """Train one U-Net a fold: ``python -m cnn.train --run RUN --profile demo|lite|full``.
 
-Fold k's network learns from the labelled images outside fold k for a fixed number of epochs, and
-the moving average of its weights at the end is what counts: no epoch is chosen by the fold that is
-scored, so out-of-fold figures stay honest. (Early stopping, an option, looks at one more fold that
-is left out.) After each epoch everything needed to go on is saved; every random number is a
-function of seed, fold, epoch and step. So a run that is killed and started again ends with the same
-weights, bit for bit, as one that was not.
+Fold k's network learns from the images outside fold k for a fixed number of epochs, and the moving
+average of its weights at the end is what counts: no epoch is chosen by the fold that is scored, so
+out-of-fold figures stay honest. (Early stopping, an option, looks at one more fold that is left
+out.) Where there are weak labels, a first training without the evidence map learns from them too,
+and the final one goes on from there. After each epoch everything needed to go on is saved; every
+random number is a function of seed, fold, epoch and step. So a run that is killed and started again
+ends with the same weights, bit for bit, as one that was not.
 
 The loop over batches is Python's, each step one compiled call: inside `lax.scan` XLA's CPU compiler
 gives up its fast convolutions, and an accelerator is kept busy either way, since calls return
 before they are done. Several devices share each batch.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pandas as pd
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+from jaxtyping import PyTree
 
 from cnn import checkpoint, panel, planes, weights
-from cnn.augment import augment
-from cnn.batches import Labelled, chunks, labelled, padded, training_order
+from cnn.batches import Counts, Labelled, labelled, training_order
 from cnn.compilation import keep_compiled
 from cnn.devices import (
     Cluster,
@@ -40,9 +40,8 @@ from cnn.devices import (
     is_first,
     shared_out,
 )
-from cnn.losses import cross_entropy, hard_dice, mean_shares, segmentation_loss, soft_dice
 from cnn.profiles import PROFILES, TrainConfig
-from cnn.unet import apply
+from cnn.steps import TrainState, initial_state, train_step, validate
 from features import command
 from features.files import UserError, write_csv, write_json
 
@@ -56,7 +55,7 @@ class Settings:
     run: Path
     """Run folder; dataset.parquet in it is read, cnn/ written."""
     profile: Literal["demo", "lite", "full"] = "lite"
-    """demo: 128 pixels, a minute; lite: 256 pixels, a quarter of an hour on 2 cores, whatever the
+    """demo: a small network, a minute; lite: 128 pixels, ten minutes on 2 cores, whatever the
     number of images; full: 512 pixels, 36,000 steps a fold, for an accelerator."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
@@ -68,6 +67,8 @@ class Settings:
     """Images a batch, instead of the profile's."""
     accumulate: int | None = None
     """Parts into which each device's share of a batch is cut, where memory is short."""
+    weak_epochs: int | None = None
+    """First epochs, in which weak labels teach too, instead of the profile's; 0: none."""
     patience: int | None = None
     """Stop a fold after so many epochs without gain on one more fold left out; 0: never."""
     evidence: bool = True
@@ -86,129 +87,6 @@ class Settings:
     """Delete weights of other settings or data and train anew, instead of refusing."""
 
 
-class TrainState(NamedTuple):
-    """What changes from step to step."""
-
-    params: PyTree
-    ema: PyTree
-    optimiser: PyTree
-    step: Int[Array, ""]
-
-
-def make_optimiser(config: TrainConfig) -> optax.GradientTransformation:
-    """AdamW under a warm-up and cosine schedule, with gradients clipped by their common norm."""
-    total = config.epochs * config.steps
-    warmup = max(1, round(config.warmup * total))
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, warmup, max(total, warmup + 1)
-    )
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip),
-        optax.adamw(schedule, weight_decay=config.weight_decay),
-    )
-
-
-def initial_state(params: PyTree, config: TrainConfig) -> TrainState:
-    """The state before the first step, from the first weights."""
-    ema = jax.tree.map(jnp.copy, params)  # a copy, since a step gives its inputs' memory away
-    return TrainState(params, ema, make_optimiser(config).init(params), jnp.zeros((), jnp.int32))
-
-
-def loss_fn(
-    params: PyTree,
-    images: Float[Array, "n h w c"],
-    masks: Float[Array, "n h w"],
-    shares: tuple[Float[Array, " n"], Float[Array, " n"]],
-    config: TrainConfig,
-) -> Float[Array, ""]:
-    """Loss of a batch as the network sees it, augmented, or what a part of it adds to it."""
-    logits = apply(params, images, config.unet, jnp.bfloat16 if config.bfloat16 else jnp.float32)
-    return segmentation_loss(logits, masks, shares, config.loss)
-
-
-def gradients(
-    params: PyTree,
-    images: Float[Array, "n h w c"],
-    masks: Float[Array, "n h w"],
-    config: TrainConfig,
-) -> tuple[Float[Array, ""], PyTree]:
-    """Loss of a batch and its gradient, added up over the parts it is cut into."""
-    shares = mean_shares(masks.max((1, 2)) > 0.5)
-    batch = (images, masks, shares)
-    devices = jax.device_count()
-
-    def part(number: int, array: Array) -> Array:
-        # Each device cuts its own share, so that none waits for another's images.
-        cut = array.reshape(devices, config.accumulate, -1, *array.shape[1:])
-        return cut[:, number].reshape(-1, *array.shape[1:])
-
-    found = []
-    for number in range(config.accumulate):
-        piece = batch if config.accumulate == 1 else jax.tree.map(partial(part, number), batch)
-        found.append(jax.value_and_grad(loss_fn)(params, *piece, config))
-    return jax.tree.map(lambda *each: sum(each), *found) if len(found) > 1 else found[0]
-
-
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
-def train_step(
-    state: TrainState,
-    images: UInt8[Array, "n h w c"],
-    masks: UInt8[Array, "n h w"],
-    key: Key[Array, ""],
-    config: TrainConfig,
-) -> tuple[TrainState, Float[Array, ""]]:
-    """Learn from one batch; `key` is the epoch's, the step's own is derived from it."""
-    x, y = augment(
-        jax.random.fold_in(key, state.step), images / 255.0, masks / 255.0, config.augment
-    )
-    loss, gradient = gradients(state.params, x, y, config)
-    update, optimiser = make_optimiser(config).update(gradient, state.optimiser, state.params)
-    params = optax.apply_updates(state.params, update)
-    # The average starts short, or the random initial weights would linger in it.
-    decay = jnp.minimum(config.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
-    return TrainState(params, ema, optimiser, state.step + 1), loss
-
-
-@partial(jax.jit, static_argnames="config")
-def eval_step(
-    params: PyTree,
-    images: UInt8[Array, "n h w c"],
-    masks: UInt8[Array, "n h w"],
-    config: TrainConfig,
-) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
-    """Cross-entropy, soft Dice and Dice at 0.5 of each image, unaugmented."""
-    logits, true = apply(params, images / 255.0, config.unet), masks / 255.0
-    p = jax.nn.sigmoid(logits)
-    return cross_entropy(logits, true), soft_dice(p, true, config.loss.smooth), hard_dice(p, true)
-
-
-def validate(
-    params: PyTree, data: Labelled, fold: int, config: TrainConfig
-) -> dict[str, float | None]:
-    """Score weights on the images of a fold.
-
-    Returns
-    -------
-    dict
-        bce, nats a pixel of all images; of those with a lesion soft_dice, and dice at 0.5. None
-        where there is no image to say it of.
-    """
-    chosen = np.flatnonzero(data.folds == fold)
-    positive = data.positive[chosen]
-    scores = []
-    for part in chunks(len(chosen), config.batch):
-        rows = padded(chosen[part], config.batch)
-        batch = eval_step(params, data.seen(rows), data.masks[rows], config)
-        scores.append(np.stack(batch)[:, : part.stop - part.start])
-    bce, soft, hard = np.concatenate(scores, axis=1) if scores else np.zeros((3, 0))
-    return {
-        "bce": float(bce.mean()) if bce.size else None,
-        "soft_dice": float(soft[positive].mean()) if positive.any() else None,
-        "dice": float(hard[positive].mean()) if positive.any() else None,
-    }
-
-
 def train_epoch(
     state: TrainState,
     data: Labelled,
@@ -225,12 +103,10 @@ def train_epoch(
         key = jax.random.fold_in(key, number)
     low, high = config.positive_shares
     share = low + (high - low) * epoch / max(config.epochs - 1, 1)
-    order = training_order(
-        data, without, config.steps, config.batch, share, (seed, without[0], epoch)
-    )
+    counts = Counts(config.steps, config.batch, share, config.weak_share)
     losses = []
-    for rows in order:
-        batch = shared_out((data.seen(rows), data.masks[rows]), mesh)
+    for rows in training_order(data, without, counts, (seed, without[0], epoch)):
+        batch = shared_out((data.seen(rows, config.unet.evidence), data.target(rows)), mesh)
         state, loss = train_step(state, *batch, key, config)
         losses.append(loss)
         for _ in rows:
@@ -253,11 +129,11 @@ def train_fold(
     folder : Path
         Where checkpoint, `curves.csv`, `panel.png` and `weights.safetensors` go.
     data : Labelled
-        All labelled images.
+        All images to learn from.
     fold : int
         The fold not to learn from.
     config : TrainConfig
-        The settings.
+        The settings, see `phases`.
     identity : dict
         What the weights belong to (`weights.identify`); its seed starts the random numbers.
     params : pytree
@@ -271,7 +147,8 @@ def train_fold(
     mesh = all_devices(config.batch, config.accumulate)
     without = left_out(fold, data, config)
     saved = folder / "checkpoint.safetensors"
-    held = {"state": initial_state(params, config), "best": params}
+    params = jax.device_get(params)  # a copy: the first step gives the state's memory away
+    held = {"state": initial_state(jax.tree.map(jnp.asarray, params), config), "best": params}
     history: History = []
     if saved.exists():
         arrays, info = checkpoint.load(saved)
@@ -281,7 +158,8 @@ def train_fold(
         history.append({"epoch": 0, "loss": None} | judged(best, data, without, config))
     left = range(len(history), config.epochs + 1)
     images = range(len(left) * config.steps * config.batch)
-    ticks = command.progress(images, f"U-Net, fold {fold}") if is_first() else iter(images)
+    what = f"U-Net, fold {fold}" + (", weak labels too" if config.weak_share else "")
+    ticks = command.progress(images, what) if is_first() else iter(images)
     for epoch in left:
         if best_epoch(history, config) + (config.patience or config.epochs) < epoch:
             print(f"fold {fold}: no gain for {config.patience} epochs, so it ends here")
@@ -305,6 +183,46 @@ def train_fold(
         learned = {"learned_from": weights.marks(taught)}
         checkpoint.save(folder / "weights.safetensors", best, identity | learned)
         saved.unlink(missing_ok=True)
+
+
+def phases(config: TrainConfig, data: Labelled) -> dict[str, TrainConfig]:
+    """The trainings of a fold one after the other, by the subfolder that each is kept in."""
+    final = replace(config, weak_share=0.0)
+    if data.known.all() or not config.weak_epochs:
+        return {"": final}
+    blind = replace(config.unet, evidence=False)
+    weak = replace(config, unet=blind, epochs=config.weak_epochs, learning_rate=config.weak_rate)
+    return {"weak": replace(weak, patience=0), "": final}
+
+
+def train_phases(
+    folder: Path,
+    data: Labelled,
+    fold: int,
+    config: TrainConfig,
+    identity: dict[str, Any],
+    start: Path | None,
+) -> None:
+    """Train a fold's network phase by phase, each from where the one before ended.
+
+    Parameters
+    ----------
+    folder, data, fold, identity
+        As of `train_fold`.
+    config : TrainConfig
+        The settings of the whole.
+    start : Path, optional
+        Weights of another training to begin with.
+    """
+    for name, phase in phases(config, data).items():
+        own, done = folder / name, folder / name / "weights.safetensors"
+        belongs = identity | json.loads(json.dumps({"config": asdict(phase)})) if name else identity
+        if not first(partial(weights.check, own, belongs, True)):
+            params = weights.first_params(phase, identity["seed"], fold, data, start)
+            train_fold(own, data, fold, phase, belongs, params)
+        start = done
+    if is_first():
+        (folder / "weak" / "weights.safetensors").unlink(missing_ok=True)
 
 
 def left_out(fold: int, data: Labelled, config: TrainConfig) -> tuple[int, ...]:
@@ -370,10 +288,11 @@ def configured(settings: Settings) -> TrainConfig:
         ("batch", 1),
         ("accumulate", 1),
         ("patience", 0),
+        ("weak_epochs", 0),
     ):
         value = getattr(settings, name)
         if value is not None and value < least:
-            raise UserError(f"--{name} is {value}, but must be at least {least}.")
+            raise UserError(f"--{name.replace('_', '-')} is {value}, but must be at least {least}.")
         config = config if value is None else replace(config, **{name: value})
     if not 0 <= settings.seed < 2**31:
         raise UserError(f"--seed is {settings.seed}, but must be from 0 to {2**31 - 1}.")
@@ -389,7 +308,8 @@ def main(settings: Settings) -> None:
     config = configured(settings)
     folder, seed = settings.run / "cnn", settings.seed
     keep_compiled(folder)
-    data = first(lambda: labelled(settings.run, config.unet.size, settings.evidence))
+    weak = bool(config.weak_epochs)
+    data = first(lambda: labelled(settings.run, config.unet.size, settings.evidence, weak))
     all_devices(config.batch, config.accumulate)  # complaints come before any training
     missing = {}
     for fold in range(data.fold_count):
@@ -397,16 +317,16 @@ def main(settings: Settings) -> None:
         identity = weights.identify(config, seed, fold, data, start)
         done = partial(weights.check, folder / f"fold{fold}", identity, settings.overwrite)
         if not first(done):
-            without = left_out(fold, data, config)
-            training_order(data, without, 1, 1, config.positive_shares[0], (seed,))
-            missing[fold] = identity, weights.first_params(config, seed, fold, data, start)
-    for fold, (identity, params) in missing.items():
+            training_order(data, left_out(fold, data, config), Counts(1, 1, 1.0), (seed,))
+            weights.first_params(next(iter(phases(config, data).values())), seed, fold, data, start)
+            missing[fold] = identity, start
+    for fold, (identity, start) in missing.items():
         own, seen = folder / f"fold{fold}", data
         if settings.evidence:
             path = own / "evidence.npy"
             drawn = planes.teaching(path, settings.run, fold, data.table, config.unet.size)
             seen = replace(data, evidence=drawn)
-        train_fold(own, seen, fold, config, identity, params)
+        train_phases(own, seen, fold, config, identity, start)
         (own / "evidence.npy").unlink(missing_ok=True)
     if is_first():
         content = {"profile": settings.profile, "seed": seed, "config": asdict(config)}

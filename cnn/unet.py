@@ -27,7 +27,7 @@ from jaxtyping import Array, Float, PyTree
 class UNetConfig:
     """What the network looks like."""
 
-    size: int = 256
+    size: int = 128
     """Side of the square input image in pixels."""
     stem: int = 4
     """Side of the pixel blocks which the stem folds into channels."""
@@ -37,7 +37,7 @@ class UNetConfig:
     """Residual blocks (two 3x3 convolutions each) per level, on the way down and on the way up."""
     groups: int = 8
     """Channel groups of each normalisation; every width must be a multiple of it."""
-    window: int = 9
+    window: int = 5
     """Side of the neighbourhood, in blocks of the stem, against which local contrast is taken."""
     prior: float = 0.02
     """Share of lesion pixels which the untrained network predicts everywhere, without evidence."""

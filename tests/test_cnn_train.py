@@ -37,8 +37,10 @@ TINY = TrainConfig(
     epochs=3,
     steps=20,
     batch=4,
+    weak_epochs=0,
     learning_rate=1e-2,
     ema=0.8,
+    flip=False,
 )
 
 
@@ -61,8 +63,9 @@ def run(tmp_path: Path) -> Path:
         split = "train" if number < 9 else "unlabelled" if number == 13 else "test"
         fold = number // 3 if number < 9 else 1 if number < 11 else -1
         code = rle.encode(mask) if number < 9 else None
-        rows.append((f"i{number}", str(path), split, code, fold, SIDE, SIDE))
-    columns = ["id", "path", "split", "mask", "fold", "rows", "columns"]
+        weak = {9: 0.9, 10: 0.25}.get(number, np.nan)
+        rows.append((f"i{number}", str(path), split, code, fold, SIDE, SIDE, weak))
+    columns = ["id", "path", "split", "mask", "fold", "rows", "columns", "weak"]
     folder = tmp_path / "run"
     folder.mkdir()
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "dataset.parquet")
@@ -94,7 +97,8 @@ def write_evidence(run: Path) -> None:
     own = [(n, n // 3) for n in range(9)] + [(9, 1), (10, 1)]
     outside = [(n, judge) for n in (11, 12, 13) for judge in range(3)]
     files.write_table(run / "evidence" / "map.parquet", rows(own + outside))
-    taught = [(n, judge) for n in range(9) for judge in range(3) if judge != n // 3]
+    fold = [*np.repeat([0, 1, 2], 3), 1, 1]
+    taught = [(n, judge) for n in range(11) for judge in range(3) if judge != fold[n]]
     files.write_table(run / "evidence" / "pairs.parquet", rows(taught))
 
 
@@ -205,17 +209,51 @@ def test_decoded_images_of_other_annotations_are_not_used(run):
 
 def test_an_epoch_leaves_its_fold_out_and_evens_the_classes(run):
     data = batches.labelled(run, 32)
-    order = batches.training_order(data, (1,), 5, 4, 0.6, (0, 1, 2))
+    asked = batches.Counts(5, 4, 0.6)
+    order = batches.training_order(data, (1,), asked, (0, 1, 2))
     assert order.shape == (5, 4)
     assert not (data.folds[order] == 1).any()
     assert data.positive[order].sum() == 12
     counts = np.bincount(order.ravel(), minlength=9)
     assert_array_equal(counts[[0, 6]], [6, 6])
     assert_array_equal(counts[[1, 2, 7, 8]], [2, 2, 2, 2])
-    assert_array_equal(order, batches.training_order(data, (1,), 5, 4, 0.6, (0, 1, 2)))
-    assert not np.array_equal(order, batches.training_order(data, (1,), 5, 4, 0.6, (0, 1, 3)))
-    both = batches.training_order(data, (1, 2), 5, 4, 0.6, (0, 1, 2))
+    assert_array_equal(order, batches.training_order(data, (1,), asked, (0, 1, 2)))
+    assert not np.array_equal(order, batches.training_order(data, (1,), asked, (0, 1, 3)))
+    both = batches.training_order(data, (1, 2), asked, (0, 1, 2))
     assert set(data.folds[both].ravel()) == {0}
+
+
+def test_weakly_labelled_images_are_met_for_their_share_and_outside_their_fold(run):
+    data = batches.labelled(run, 32, evidence=True, weak=True)
+    assert data.ids == tuple(f"i{n}" for n in range(11))
+    assert_array_equal(data.known, np.arange(11) < 9)
+    assert_array_equal(data.positive, [True, False, False] * 3 + [True, False])
+    assert not data.masks[9:].any()
+    order = batches.training_order(data, (0,), batches.Counts(5, 4, 0.5, 0.4), (0,))
+    assert_array_equal(np.bincount(order.ravel(), minlength=11)[:3], 0)
+    assert (order > 8).sum() == 8 and (order == 9).sum() == 4
+    # Fold 1, to which both belong, does without.
+    assert (batches.training_order(data, (1,), batches.Counts(5, 4, 0.5, 0.4), (0,)) < 9).all()
+
+
+def test_the_evidence_stands_in_for_the_mask_of_a_weak_positive(run):
+    data = batches.labelled(run, 32, evidence=True, weak=True)
+    drawn = planes.teaching(run / "seen.npy", run, 0, data.table, 32)
+    shown = replace(data, evidence=drawn)
+    target = shown.target(np.array([0, 10, 9]))
+    assert_array_equal(target[0], data.masks[0])
+    assert not target[1].any()
+    level = to_levels(np.array(evidence_of(9, 0), np.float32))
+    assert_array_equal(np.unique(target[2]), [0, level])
+    assert shown.seen(np.array([0, 9])).shape == (2, 32, 32, 2)
+    assert shown.seen(np.array([0, 9]), evidence=False).shape == (2, 32, 32, 1)
+
+
+def test_the_truth_of_a_test_image_is_not_met(run):
+    change(run, mask=[rle.EMPTY] * 8 + ["0 64"] * 6)
+    data = batches.labelled(run, 32, evidence=True, weak=True)
+    assert_array_equal(np.flatnonzero(data.known & data.positive), [8])
+    assert not data.masks[9:].any()
 
 
 def test_nothing_to_learn_from_is_said(run):
@@ -299,6 +337,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
         ({"epochs": 0}, "--epochs is 0, but must be at least 1"),
         ({"steps": 0}, "--steps is 0, but must be at least 1"),
         ({"patience": -1}, "--patience is -1, but must be at least 0"),
+        ({"weak_epochs": -1}, "--weak-epochs is -1, but must be at least 0"),
         ({"batch": 3, "accumulate": 2}, "a batch of 3 images cannot be shared .* in 2 parts"),
         ({"seed": -1}, "--seed is -1, but"),
         ({"accelerator": True}, "--accelerator: JAX sees processors only"),
@@ -385,39 +424,38 @@ def test_a_run_that_stops_anywhere_goes_on_to_the_same_final(run, tiny, monkeypa
 # --- early stopping, other starts, many devices ----------------------------------------------
 
 
-def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(run, tiny, monkeypatch):
-    taught, dice = [], iter([0.3, 0.5, 0.4, 0.45, 0.5, 0.9] + [0.0] * 99)
-    real, judge = train.training_order, train.validate
+@pytest.mark.parametrize(
+    ("dice", "best"), [([0.3, 0.5, 0.4, 0.45], 1), ([0.6, 0.5, 0.4], 0), ([0.1, 0.2, 0.2, 0.3], 3)]
+)
+def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
+    run, tiny, monkeypatch, dice, best
+):
+    taught, told, kept = [], iter(dice), []
+    order, judge, save = train.training_order, train.validate, checkpoint.save
 
     def watched(data, without, *rest):
         taught.append(without)
-        return real(data, without, *rest)
+        return order(data, without, *rest)
 
-    def told(params, data, fold, config):
+    def validate(params, data, fold, config):
         found = judge(params, data, fold, config)
-        return found if fold == 2 else found | {"dice": next(dice)}
+        return found if fold == 2 else found | {"dice": next(told)}
 
     monkeypatch.setattr(train, "training_order", watched)
-    monkeypatch.setattr(train, "validate", told)
-    data = batches.labelled(run, 32)
-    config = replace(TINY, epochs=9, steps=2, patience=2, unet=replace(TINY.unet, evidence=False))
-    identity = weights.identify(config, 0, 2, data)
-    params = weights.first_params(config, 0, 2, data)
-    kept = []
-    real_save = checkpoint.save
+    monkeypatch.setattr(train, "validate", validate)
     monkeypatch.setattr(
-        checkpoint,
-        "save",
-        lambda path, tree, info: kept.append(tree) or real_save(path, tree, info),
+        checkpoint, "save", lambda path, tree, info: kept.append(tree) or save(path, tree, info)
     )
+    data = batches.labelled(run, 32)
+    config = replace(TINY, epochs=3, steps=2, patience=2, unet=replace(TINY.unet, evidence=False))
+    identity = weights.identify(config, 0, 2, data)
+    params = jax.device_get(weights.first_params(config, 0, 2, data))
     train.train_fold(run / "cnn" / "fold2", data, 2, config, identity, params)
     assert set(taught) == {(2, 0)}
     curves = pd.read_csv(run / "cnn" / "fold2" / "curves.csv")
-    assert list(curves["epoch"]) == [0, 1, 2, 3]  # epoch 1 was best, and two more were waited for
-    assert list(curves["stop_dice"]) == [0.3, 0.5, 0.4, 0.45]
-    jax.tree.map(assert_array_equal, kept[-1], kept[0]["best"])  # what was best after epoch 1
-    jax.tree.map(assert_array_equal, kept[0]["best"], kept[0]["state"].ema)
-    assert not np.array_equal(kept[-1]["head"]["kernel"], kept[-2]["state"].ema["head"]["kernel"])
+    assert list(curves["stop_dice"]) == dice
+    averages = [params, *(each["state"].ema for each in kept[:-1])]
+    jax.tree.map(assert_array_equal, kept[-1], averages[best])
 
 
 def test_early_stopping_needs_three_folds(run, tiny):
@@ -476,15 +514,47 @@ def test_the_share_of_positives_slides(run, tiny, monkeypatch):
     seen = []
     real = train.training_order
 
-    def watched(data, without, steps, batch, share, key):
-        seen.append(share)
-        return real(data, without, steps, batch, share, key)
+    def watched(data, without, counts, key):
+        seen.append(counts.positive_share)
+        return real(data, without, counts, key)
 
     monkeypatch.setattr(train, "training_order", watched)
     sliding = replace(TINY, steps=2, positive_shares=(0.8, 0.4))
     monkeypatch.setitem(PROFILES, "demo", sliding)
     train.main(train.Settings(run, "demo", evidence=False))
     assert_allclose(seen[-3:], [0.8, 0.6, 0.4])
+
+
+def test_weak_labels_teach_first_and_the_final_training_goes_on_from_there(run, tiny, monkeypatch):
+    begun, met = [], []
+    real, order = train.train_fold, train.training_order
+
+    def watched(folder, data, fold, config, identity, params):
+        begun.append((folder.name, config.unet.evidence, config.epochs, config.weak_share))
+        params = jax.device_get(params)
+        real(folder, data, fold, config, identity, params)
+        if folder.name == "weak":
+            begun.append(checkpoint.load(folder / "weights.safetensors")[0])
+        else:
+            begun.append(params)
+
+    def drawn(data, without, counts, key):
+        found = order(data, without, counts, key)
+        met.append((without[0], counts.weak_share, (found > 8).mean()))
+        return found
+
+    monkeypatch.setattr(train, "train_fold", watched)
+    monkeypatch.setattr(train, "training_order", drawn)
+    monkeypatch.setitem(PROFILES, "demo", replace(TINY, epochs=1, steps=5, weak_epochs=2))
+    train.main(train.Settings(run, "demo"))
+    phases = [(("weak", False, 2, 0.5), (f"fold{k}", True, 1, 0.0)) for k in range(3)]
+    assert begun[::2] == [one for pair in phases for one in pair]
+    assert_array_equal(begun[3]["down"][0][0]["conv1"]["kernel"], begun[1]["down.0.0.conv1.kernel"])
+    assert {(k, weak, share) for k, weak, share in met} >= {
+        (0, 0.5, 0.5), (1, 0.5, 0.0), (2, 0.5, 0.5), (0, 0.0, 0.0)
+    }  # fmt: skip
+    assert not list(run.glob("cnn/fold*/weak/*.safetensors"))
+    assert len(list(run.glob("cnn/fold*/weak/curves.csv"))) == 3
 
 
 def test_the_panel_shows_truth_and_mask():
