@@ -33,23 +33,24 @@ Floats = NDArray[np.float64]
 LEAST_SHARE = 0.1
 # How often the weak labels are shared out among the lungs anew.
 TURNS = 4
+# Many small steps: each tree sees few features and images, so the sum of many is steadier.
 LUNGS = {
-    "learning_rate": 0.06,
+    "learning_rate": 0.02,
     "num_leaves": 8,
     "min_data_in_leaf": 20,
     "feature_fraction": 0.03,
     "bagging_fraction": 0.7,
     "lambda_l2": 5.0,
-    "rounds": 400,
+    "rounds": 1200,
 }
 CELLS = {
-    "learning_rate": 0.1,
+    "learning_rate": 0.033,
     "num_leaves": 16,
     "min_data_in_leaf": 100,
     "feature_fraction": 0.2,
     "bagging_fraction": 0.5,
     "lambda_l2": 5.0,
-    "rounds": 100,
+    "rounds": 300,
 }
 
 
