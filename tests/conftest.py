@@ -1,5 +1,7 @@
 """Shared fixtures: the real X-rays beside the checkout, and tiny datasets made on the spot."""
 
+import os
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,11 @@ with warnings.catch_warnings():
     # shap imports deprecated parts of matplotlib and IPython; its warnings are not ours.
     warnings.simplefilter("ignore")
     import shap  # noqa: F401
+
+# What JAX compiles is shared with the processes that tests start: it takes longer than their work.
+COMPILED = tempfile.TemporaryDirectory(prefix="compiled-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -613,6 +613,7 @@ from pathlib import Path
 from cnn import devices, train
 from tests.test_cnn_train import TINY
 train.PROFILES["demo"] = TINY
+train.keep_compiled = lambda folder: None
 cluster = devices.Cluster()
 if len(sys.argv) > 2:
     cluster = devices.Cluster(sys.argv[2], 2, int(sys.argv[3]))
@@ -654,6 +655,7 @@ from pathlib import Path
 from cnn import predict, train
 from tests.test_cnn_train import TINY
 train.PROFILES["demo"] = TINY
+train.keep_compiled = predict.keep_compiled = lambda folder: None
 train.main(train.Settings(Path(sys.argv[1]), "demo"))
 predict.PART = 4
 predict.main(predict.Settings(Path(sys.argv[1])))

@@ -27,7 +27,7 @@ from features import files, folds, images
 from features.table import read as read_features
 
 MODELS = 3  # boosters whose log-odds are averaged
-NEAR = 0.35  # a Kolmogorov distance below it counts as near, issue 6
+NEAR = 0.35  # a Kolmogorov distance below it counts as near
 SHOWN = 20  # features that are named as the worst
 USED = 15  # features named of the classifier that tells phantoms from X-rays
 PICTURES = 120  # images of each kind that are opened
