@@ -190,9 +190,15 @@ def phases(config: TrainConfig, data: Labelled) -> dict[str, TrainConfig]:
     final = replace(config, weak_share=0.0)
     if data.known.all() or not config.weak_epochs:
         return {"": final}
-    blind = replace(config.unet, evidence=False)
-    weak = replace(config, unet=blind, epochs=config.weak_epochs, learning_rate=config.weak_rate)
-    return {"weak": replace(weak, patience=0), "": final}
+    weak = replace(
+        config,
+        unet=replace(config.unet, evidence=False),
+        epochs=config.weak_epochs,
+        learning_rate=config.weak_rate,
+        # Runs to its end, but leaves the fold out that early stopping looks at later.
+        patience=config.weak_epochs if config.patience else 0,
+    )
+    return {"weak": weak, "": final}
 
 
 def train_phases(

@@ -458,6 +458,15 @@ def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
     jax.tree.map(assert_array_equal, kept[-1], averages[best])
 
 
+def test_no_phase_learns_from_the_fold_that_early_stopping_looks_at(run):
+    data = batches.labelled(run, 32, evidence=True, weak=True)
+    config = replace(TINY, weak_epochs=4, patience=2)
+    trainings = train.phases(config, data)
+    assert list(trainings) == ["weak", ""]
+    assert {train.left_out(2, data, phase) for phase in trainings.values()} == {(2, 0)}
+    assert trainings["weak"].patience >= trainings["weak"].epochs == 4
+
+
 def test_early_stopping_needs_three_folds(run, tiny):
     change(run, fold=[0] * 5 + [1] * 4 + [-1] * 5)
     with pytest.raises(UserError, match="of 2 folds none is left to learn from"):
