@@ -21,7 +21,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from baseline import heat
-from cnn import batches, checkpoint, devices, geometry, panel, planes, predict, train, weights
+from cnn import batches, checkpoint, devices, geometry, panel, planes, predict, steps, train, weights
 from cnn.augment import AugmentConfig
 from cnn.maps import stream_maps
 from cnn.profiles import PROFILES, TrainConfig
@@ -513,7 +513,7 @@ def test_a_batch_learned_in_parts_teaches_the_same(run):
     config = replace(TINY, unet=replace(TINY.unet, evidence=False))
     x, y = data.seen(rows) / np.float32(255), data.masks[rows] / np.float32(255)
     params = first_state(config).params
-    found = jax.jit(train.gradients, static_argnames="config")
+    found = jax.jit(steps.gradients, static_argnames="config")
     whole = found(params, x, y, config)
     parts = found(params, x, y, replace(config, accumulate=2))
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6), whole, parts)
