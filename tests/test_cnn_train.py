@@ -21,7 +21,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from baseline import heat
-from cnn import batches, checkpoint, devices, geometry, panel, planes, predict, steps, train, weights
+from cnn import (
+    batches,
+    checkpoint,
+    devices,
+    geometry,
+    panel,
+    planes,
+    predict,
+    steps,
+    train,
+    weights,
+)
 from cnn.augment import AugmentConfig
 from cnn.maps import stream_maps
 from cnn.profiles import PROFILES, TrainConfig
