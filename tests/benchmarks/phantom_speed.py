@@ -21,7 +21,7 @@ import numpy as np
 
 from features import phantom as module
 
-GOAL = 150  # ms, issue 6
+GOAL = 150  # ms
 
 
 def peak() -> float:
