@@ -279,6 +279,22 @@ def _check_loss(loss: float, history: History, folder: Path, epoch: int) -> None
         )
 
 
+def summary(folder: Path, data: Labelled) -> str:
+    """Dice at 0.5 over all positives, each out of fold: before the first step and at the end."""
+    counts, ends = [], []
+    for fold in range(data.fold_count):
+        curves = pd.read_csv(folder / f"fold{fold}" / "curves.csv")
+        positives = int((data.positive & data.known & (data.folds == fold)).sum())
+        if positives:
+            counts.append(positives)
+            ends.append(curves["val_dice"].iloc[[0, -1]])
+    before, after = np.average(ends, axis=0, weights=counts)
+    return (
+        f"Dice at a level of 0.5 on the {sum(counts)} positives, out of fold: {before:.3f} before "
+        f"the first step of the final training, {after:.3f} after the last epoch"
+    )
+
+
 def configured(settings: Settings) -> TrainConfig:
     """The profile with the changes asked for.
 
@@ -337,6 +353,7 @@ def main(settings: Settings) -> None:
     if is_first():
         content = {"profile": settings.profile, "seed": seed, "config": asdict(config)}
         write_json(folder / "settings.json", content)
+        print(summary(folder, data))
 
 
 if __name__ == "__main__":

@@ -369,8 +369,13 @@ def final(run: Path, fold: int) -> bytes:
     return (run / "cnn" / f"fold{fold}" / "weights.safetensors").read_bytes()
 
 
-def test_training_writes_weights_curves_and_settings(run, tiny):
+def test_training_writes_weights_curves_and_settings(run, tiny, capsys):
     train.main(train.Settings(run, "demo"))
+    curves = [pd.read_csv(run / "cnn" / f"fold{k}" / "curves.csv")["val_dice"] for k in range(3)]
+    first, last = (np.mean([one.iloc[place] for one in curves]) for place in (0, -1))
+    said = capsys.readouterr().out
+    assert f"on the 3 positives, out of fold: {first:.3f} before" in said
+    assert f"{last:.3f} after the last epoch" in said
     for fold in range(3):
         curves = pd.read_csv(run / "cnn" / f"fold{fold}" / "curves.csv")
         columns = ["epoch", "loss", "val_bce", "val_soft_dice", "val_dice"]
