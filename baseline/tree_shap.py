@@ -1,4 +1,4 @@
-"""Exact SHAP values of LightGBM's trees, many times faster than the general algorithm.
+"""Exact SHAP values of LightGBM's trees, faster than the general algorithm on shallow trees.
 
 What a tree says about an image hangs on the outcomes of its splits alone, and a tree of 8 leaves
 has 7 of them: 128 answers at most. Each is computed once, when it first occurs, and looked up for
