@@ -32,6 +32,8 @@ from features.study import Study
 OLDEST = 122.0
 SMALLEST_SIDE = 64
 LARGEST_ASPECT = 4
+# Values of ViewPosition for a chest seen from its side: the standard's two, and what is met.
+LATERAL = {"LL", "RL", "LAT", "LATERAL"}
 
 
 class UnreadableImage(UserError):
@@ -61,7 +63,8 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     Raises
     ------
     UnreadableImage
-        If the file is missing, damaged, not a greyscale image or of an unknown encoding.
+        If the file is missing, damaged, not a greyscale image, of an unknown encoding, or tagged
+        as a lateral view.
     """
     path = Path(path)
     if path.suffix.lower() == ".png":
@@ -140,6 +143,12 @@ def _open_dicom(path: Path) -> FileDataset:
         raise UnreadableImage(
             f"{path}: an X-ray has one greyscale frame, tags SamplesPerPixel (0028,0002) = 1 and "
             "NumberOfFrames (0028,0008) = 1."
+        )
+    view = _text(dataset, "ViewPosition").upper()
+    if view in LATERAL:
+        raise UnreadableImage(
+            f"{path}: a lateral view, tag ViewPosition (0018,5101) is {view}; only frontal chest "
+            "X-rays (PA, AP) can be judged."
         )
     return dataset
 

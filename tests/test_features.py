@@ -367,9 +367,29 @@ def test_inverted_storage_gives_the_same_features(shared_data, tmp_path):
     np.testing.assert_allclose(list(rows[0].values()), list(rows[1].values()), atol=1e-3, rtol=1e-2)
 
 
-@pytest.mark.parametrize("kind", ["blank", "noise", "one white lung"])
+def from_the_side(size: int = 256) -> np.ndarray:
+    """A thorax of ellipsoids, seen from its left, front to the left; exp(-mu x) on a log scale."""
+    y, x = np.mgrid[:size, :size] / size - 0.5
+
+    def chord(column, row, wide, high, deep):
+        inside = 1 - ((x - column) / wide) ** 2 - ((y - row) / high) ** 2
+        return 2 * deep * np.sqrt(np.clip(inside, 0, None))
+
+    trunk = chord(0, 0.1, 0.36, 0.75, 170)
+    lungs = chord(0, -0.05, 0.25, 0.36, 130)  # one behind the other
+    others = chord(-0.12, 0.12, 0.13, 0.16, 55) + chord(0.05, 0.42, 0.33, 0.16, 120)
+    arms = chord(-0.25, -0.45, 0.3, 0.15, 60)
+    spine = np.exp(-(((x - 0.2 - 0.08 * y) / 0.045) ** 2)) * (60 + 15 * np.sin(90 * y))
+    water = trunk - 0.75 * lungs + others + arms + spine * (trunk > 0)  # mm
+    dark = -np.log(np.exp(-0.019 * np.clip(water, 0, None)) + 0.01)
+    return ((dark - dark.min()) / np.ptp(dark)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["blank", "noise", "one white lung", "lateral view"])
 def test_bad_images_give_finite_rows(kind):
     pixels = np.full((256, 256), 0.5, np.float32)
+    if kind == "lateral view":
+        pixels = from_the_side()
     if kind == "noise":
         pixels = np.random.default_rng(0).random((256, 256)).astype(np.float32)
     if kind == "one white lung":

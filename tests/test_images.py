@@ -115,6 +115,19 @@ def test_siim_age_without_a_unit(tmp_path, ramp):
     assert images.read(write_dicom(tmp_path / "a.dcm", ramp, PatientAge="38"))[0].age == 38
 
 
+@pytest.mark.parametrize("view", ["LL", "RL", "LATERAL"])
+def test_a_lateral_view_is_refused(tmp_path, ramp, view):
+    path = write_dicom(tmp_path / "a.dcm", ramp, ViewPosition=view)
+    with pytest.raises(images.UnreadableImage, match=r"a\.dcm: a lateral view.*\(PA, AP\)"):
+        images.read(path)
+
+
+@pytest.mark.parametrize("view", ["LLD", "RLD"])
+def test_a_decubitus_view_is_frontal(tmp_path, ramp, view):
+    study, _ = images.read(write_dicom(tmp_path / "a.dcm", ramp, ViewPosition=view))
+    assert study.view is None
+
+
 @pytest.mark.parametrize("share", [0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.6, 0.97])
 def test_a_truncated_dicom_is_refused(tmp_path, ramp, share):
     path = write_jpeg_dicom(tmp_path / "a.dcm", ramp)
