@@ -5,7 +5,10 @@ take part, all hold the images and draw the same batches, each device takes its 
 process alone writes.
 """
 
+import math
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from features import parallel
 from features.files import UserError
 
 Tree = TypeVar("Tree")
@@ -83,6 +87,19 @@ def accelerated() -> bool:
     return jax.default_backend() != "cpu"
 
 
+def split_processor() -> None:
+    """Let JAX see a processor of several cores as two devices; call it before anything computes.
+
+    One device runs many of the network's small steps on one core. Two, a half of each batch to
+    either, halve the time of inference on 2 cores and save an eighth of a training step's; more
+    spend on exchanging gradients what they gain. What the user sets for JAX counts.
+    """
+    chosen = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if parallel.cores() > 1 and not chosen and jax.config.jax_num_cpu_devices < 1:
+        with suppress(RuntimeError):  # JAX has computed already, and keeps its devices
+            jax.config.update("jax_num_cpu_devices", 2)
+
+
 def demand(accelerator: bool) -> None:
     """Make sure that there is an accelerator, if one is asked for.
 
@@ -101,6 +118,8 @@ def demand(accelerator: bool) -> None:
 def all_devices(batch: int, parts: int = 1) -> Mesh:
     """All devices as one row, along which batches are cut.
 
+    Of one process's parts of a processor, no more than can share a batch evenly.
+
     Parameters
     ----------
     batch : int
@@ -114,13 +133,15 @@ def all_devices(batch: int, parts: int = 1) -> Mesh:
         If a batch cannot be cut into equal parts.
     """
     count = jax.device_count()
+    if jax.process_count() == 1 and not accelerated() and batch % parts == 0:
+        count = math.gcd(count, batch // parts)
     if batch % (count * parts):
         raise UserError(
             f"a batch of {batch} images cannot be shared evenly among {count} devices in {parts} "
             "parts each; give another --batch or --accumulate, or make fewer devices visible "
             "(CUDA_VISIBLE_DEVICES)."
         )
-    return Mesh(np.array(jax.devices()), (AXIS,))
+    return Mesh(np.array(jax.devices()[:count]), (AXIS,))
 
 
 def copied(tree: Tree, mesh: Mesh) -> Tree:

@@ -23,6 +23,7 @@ from baseline import heat
 from cnn import checkpoint, planes
 from cnn.batches import FEW, chunks, fingerprint, padded
 from cnn.compilation import keep_compiled
+from cnn.devices import all_devices, copied, shared_out, split_processor
 from cnn.geometry import read_square
 from cnn.maps import part_path
 from cnn.unet import UNetConfig, apply, outline
@@ -136,6 +137,8 @@ def predict_part(
         Probabilities times 255, rounded.
     """
     maps = np.zeros(images.shape, np.uint8)
+    mesh = all_devices(BATCH)
+    params = [copied(own, mesh) for own in networks.params]
     for fold in np.unique(folds):
         judges = range(len(networks.params)) if fold < 0 else [fold]
         rows = np.flatnonzero(folds == fold)
@@ -143,9 +146,8 @@ def predict_part(
             each = []
             for judge in judges:
                 seen = [images[rows[part]], *(own[rows[part]] for own in evidence[judge:][:1])]
-                batch = padded(np.stack(seen, axis=-1), BATCH)
-                params = networks.params[judge]
-                each.append(probabilities(params, batch, networks.config, networks.flip))
+                batch = shared_out(padded(np.stack(seen, axis=-1), BATCH), mesh)
+                each.append(probabilities(params[judge], batch, networks.config, networks.flip))
             mean = jnp.stack(each).mean(0)[: part.stop - part.start]
             maps[rows[part]] = np.rint(np.asarray(mean) * 255)
     return maps
@@ -182,6 +184,7 @@ def _is_done(path: Path, key: str) -> bool:
 
 def main(settings: Settings) -> None:
     """Write the maps that are not there yet, then the index."""
+    split_processor()
     table = scored_images(settings.run)
     networks = load_networks(
         settings.run, int(table["fold"].to_numpy().max(initial=-1)) + 1, settings.flip

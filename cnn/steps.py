@@ -61,11 +61,11 @@ def gradients(
     images: Float[Array, "n h w c"],
     masks: Float[Array, "n h w"],
     config: TrainConfig,
+    devices: int,
 ) -> tuple[Float[Array, ""], PyTree]:
-    """Loss of a batch and its gradient, added up over the parts it is cut into."""
+    """Loss of a batch, spread over devices, and its gradient, added up over the batch's parts."""
     shares = mean_shares(masks.max((1, 2)) > 0.5)
     batch = (images, masks, shares)
-    devices = jax.device_count()
 
     def part(number: int, array: Array) -> Array:
         # Each device cuts its own share, so that none waits for another's images.
@@ -79,19 +79,21 @@ def gradients(
     return jax.tree.map(lambda *each: sum(each), *found) if len(found) > 1 else found[0]
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
+@partial(jax.jit, static_argnames=("config", "devices"), donate_argnames="state")
 def train_step(
     state: TrainState,
     images: UInt8[Array, "n h w c"],
     masks: UInt8[Array, "n h w"],
     key: Key[Array, ""],
     config: TrainConfig,
+    devices: int = 1,
 ) -> tuple[TrainState, Float[Array, ""]]:
-    """Learn from one batch; `key` is the epoch's, the step's own is derived from it."""
+    """Learn from one batch, spread over so many devices; `key` is the epoch's, the step's own is
+    derived from it."""
     x, y = augment(
         jax.random.fold_in(key, state.step), images / 255.0, masks / 255.0, config.augment
     )
-    loss, gradient = gradients(state.params, x, y, config)
+    loss, gradient = gradients(state.params, x, y, config, devices)
     update, optimiser = make_optimiser(config).update(gradient, state.optimiser, state.params)
     params = optax.apply_updates(state.params, update)
     # The average starts short, or the random initial weights would linger in it.

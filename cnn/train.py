@@ -39,6 +39,7 @@ from cnn.devices import (
     first,
     is_first,
     shared_out,
+    split_processor,
 )
 from cnn.profiles import PROFILES, TrainConfig
 from cnn.steps import TrainState, initial_state, train_step, validate
@@ -107,7 +108,7 @@ def train_epoch(
     losses = []
     for rows in training_order(data, without, counts, (seed, without[0], epoch)):
         batch = shared_out((data.seen(rows, config.unet.evidence), data.target(rows)), mesh)
-        state, loss = train_step(state, *batch, key, config)
+        state, loss = train_step(state, *batch, key, config, mesh.size)
         losses.append(loss)
         for _ in rows:
             next(ticks, None)
@@ -325,6 +326,7 @@ def configured(settings: Settings) -> TrainConfig:
 
 def main(settings: Settings) -> None:
     """Train every fold that is not finished, then write the settings: the mark that all are."""
+    split_processor()
     settings.cluster.join()
     demand(settings.accelerator)
     config = configured(settings)

@@ -20,6 +20,8 @@ with warnings.catch_warnings():
 COMPILED = tempfile.TemporaryDirectory(prefix="compiled-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# As many devices in the tests' own process as in those that they start, see cnn.devices.
+os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -529,10 +529,17 @@ def test_a_batch_learned_in_parts_teaches_the_same(run):
     config = replace(TINY, unet=replace(TINY.unet, evidence=False))
     x, y = data.seen(rows) / np.float32(255), data.masks[rows] / np.float32(255)
     params = first_state(config).params
-    found = jax.jit(steps.gradients, static_argnames="config")
-    whole = found(params, x, y, config)
-    parts = found(params, x, y, replace(config, accumulate=2))
-    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6), whole, parts)
+    found = jax.jit(steps.gradients, static_argnames=("config", "devices"))
+    whole = found(params, x, y, config, 1)
+    for count in (1, 2):
+        parts = found(params, x, y, replace(config, accumulate=2), count)
+        jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6), whole, parts)
+
+
+@pytest.mark.parametrize(("batch", "parts", "count"), [(8, 1, 2), (8, 2, 2), (7, 1, 1), (6, 6, 1)])
+def test_a_processor_is_split_as_far_as_a_batch_allows(batch, parts, count):
+    assert jax.device_count() == 2
+    assert devices.all_devices(batch, parts).size == count
 
 
 def test_the_share_of_positives_slides(run, tiny, monkeypatch):
@@ -613,7 +620,7 @@ for mesh in (devices.all_devices(4), jax.sharding.Mesh(np.array(jax.devices()[:1
     for _ in range(8):
         batch = devices.shared_out((data.seen(rows), data.masks[rows]), mesh)
         assert len(batch[0].sharding.device_set) == mesh.size
-        state, loss = train.train_step(state, *batch, jax.random.key(0), config)
+        state, loss = train.train_step(state, *batch, jax.random.key(0), config, mesh.size)
         losses.append(float(loss))
     curves.append(losses)
 assert len(set(curves[0])) == 8
@@ -626,7 +633,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def test_four_devices_lose_as_one_does(run):
-    flags = environment(XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    flags = environment(JAX_NUM_CPU_DEVICES="4")
     command = [sys.executable, "-c", FOUR_DEVICES, str(run)]
     done = subprocess.run(command, env=flags, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

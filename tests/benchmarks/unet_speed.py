@@ -112,15 +112,19 @@ def ours(
         update, state = optimiser.update(jax.grad(loss)(params), state, params)
         return optax.apply_updates(params, update), state
 
-    x, y = jnp.asarray(images), jnp.asarray(masks)
-    state = optimiser.init(params)
+    mesh = devices.all_devices(BATCH)
+    params, state = devices.copied((params, optimiser.init(params)), mesh)
+    x, y, shares = devices.shared_out((images, masks, shares), mesh)
     train = jax.jit(step).lower(params, state, x, y).compile()
     predict = jax.jit(lambda p, x: unet.apply(p, x, config.unet, dtype)).lower(params, x).compile()
     for name, program in (("training step", train), ("inference", predict)):
         cost, memory = program.cost_analysis(), program.memory_analysis()
         peak = memory.temp_size_in_bytes + memory.argument_size_in_bytes
         peak += memory.output_size_in_bytes
-        print(f"{name}: {cost['flops'] / 1e9:.1f} GFLOP, {peak / 2**20:.0f} MiB by XLA's account")
+        print(
+            f"{name}: {mesh.size * cost['flops'] / 1e9:.1f} GFLOP, {mesh.size * peak / 2**20:.0f} "
+            "MiB by XLA's account"
+        )
     return {
         "training step": lambda: jax.block_until_ready(train(params, state, x, y)),
         "inference": lambda: jax.block_until_ready(predict(params, x)),
@@ -194,13 +198,16 @@ def main() -> None:
     parser.add_argument("--profile", default="lite", choices=sorted(profiles.PROFILES))
     parser.add_argument("--study", type=Path, help="an X-ray of 1024x1024 to time as a whole")
     options = parser.parse_args()
+    devices.split_processor()
     config = profiles.PROFILES[options.profile]
     generator = np.random.default_rng(0)
     side = config.unet.size
     images = generator.random((BATCH, side, side, config.unet.planes), np.float32)
     masks = (generator.random((BATCH, side, side)) > 0.97).astype(np.float32)
     print(f"{unet.parameter_count(config.unet):,} parameters, {BATCH} images of {side}x{side}")
-    print(f"JAX {jax.__version__} on {jax.default_backend()}, PyTorch {torch.__version__}")
+    print(
+        f"JAX {jax.__version__} on {jax.device_count()} {jax.default_backend()}, PyTorch {torch.__version__}"
+    )
     first, second = ours(config, images, masks), peers(config, images, masks)
     for name in first:
         times = [[measure(side_[name]) for side_ in (first, second)] for _ in range(ROUNDS + 2)][2:]
