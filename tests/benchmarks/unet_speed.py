@@ -205,9 +205,8 @@ def main() -> None:
     images = generator.random((BATCH, side, side, config.unet.planes), np.float32)
     masks = (generator.random((BATCH, side, side)) > 0.97).astype(np.float32)
     print(f"{unet.parameter_count(config.unet):,} parameters, {BATCH} images of {side}x{side}")
-    print(
-        f"JAX {jax.__version__} on {jax.device_count()} {jax.default_backend()}, PyTorch {torch.__version__}"
-    )
+    on = f"{jax.device_count()} devices ({jax.default_backend()})"
+    print(f"JAX {jax.__version__} on {on}, PyTorch {torch.__version__}")
     first, second = ours(config, images, masks), peers(config, images, masks)
     for name in first:
         times = [[measure(side_[name]) for side_ in (first, second)] for _ in range(ROUNDS + 2)][2:]
