@@ -95,7 +95,8 @@ def split_processor() -> None:
     spend on exchanging gradients what they gain. What the user sets for JAX counts.
     """
     chosen = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if parallel.cores() > 1 and not chosen and jax.config.jax_num_cpu_devices < 1:
+    free = jax.config.jax_num_cpu_devices < 1  # type: ignore[attr-defined]
+    if parallel.cores() > 1 and free and not chosen:
         with suppress(RuntimeError):  # JAX has computed already, and keeps its devices
             jax.config.update("jax_num_cpu_devices", 2)
 

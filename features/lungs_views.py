@@ -9,6 +9,7 @@ moves along, as signed distances on a canvas that reaches beyond the view, since
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.io import imread
 
+from features import parallel
 from features.files import UserError
 from features.lungs_frames import SIDE, Array, Mask, Pose, area_resize, body_box, moments
+from features.phantom_image import phantom
 
 CANVAS = 1.5  # the canvas spans -1.5..1.5 where the view spans -1..1
 _CANVAS_SIDE = round(SIDE * CANVAS)
@@ -59,6 +62,15 @@ def read_cases(folder: Path) -> list[Case]:
     if not cases:
         raise UserError(f"{folder} holds no images/*.png: give --data the lung-masks folder.")
     return cases
+
+
+def drawn_cases(count: int) -> list[Case]:
+    """Phantoms, a third of them with a pneumothorax, and their lung fields."""
+    drawn = parallel.stream(partial(phantom, size=512), list(range(count)), "phantoms")
+    return [
+        Case(str(number), one.pixels.astype(np.float32) / 255, one.right_lung, one.left_lung)
+        for number, one in enumerate(drawn)
+    ]
 
 
 def _by_label(labels: NDArray[np.uint8]) -> tuple[Mask, Mask]:

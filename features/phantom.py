@@ -2,12 +2,13 @@
 
 ``python -m features.phantom --out FOLDER`` writes what Kaggle handed out: JPEG-compressed DICOMs,
 ``stage_2_train.csv`` and ``stage_2_sample_submission.csv``; beside them ``patients.csv`` and, for
-scoring only, the test set's truth and ``parameters.json``, every number that each image was drawn
-from. Everything follows from the seed. The folder is written under a temporary name and renamed at
-the end, so that it is either whole or absent.
+scoring only, the test set's truth. As there, masks are what readers drew; ``exact_masks.csv`` has
+the exact ones, ``parameters.json`` every number that an image was drawn from, and with ``--truth``
+``truth/`` a map of each image's zones, vessels and pleural air. Everything follows from the seed.
+The folder is written under a temporary name and renamed at the end, so that it is either whole or
+absent.
 """
 
-import io
 import shutil
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,21 +16,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pydicom.config
 from PIL import Image, ImageDraw
-from pydicom.dataelem import DataElement
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 from scipy import ndimage
 
 from features import command, parallel, rle
 from features.files import UserError, atomic, read_json, write_csv, write_json
+from features.phantom_annotator import annotated
+from features.phantom_dicom import dicom
 from features.phantom_image import DIFFICULTY, Phantom, phantom
 from features.phantom_patient import child
 
 # Raised with every change of what a seed draws, so that older folders are told apart.
-VERSION = 2
+VERSION = 3
+TWO_READERS = 0.15  # share of images that two readers outlined; their union counts
 
 __all__ = ["Phantom", "Settings", "main", "phantom", "sheet", "write_dataset"]
 
@@ -54,6 +53,11 @@ class Settings:
     """0: large pneumothoraces and no look-alikes; 1: slivers among many look-alikes."""
     drained: float = 0.0
     """Share of pneumothoraces that have a drain in place because of it, 0 to 1: a confounder."""
+    inverted: float = 0.0
+    """Share of images stored with air bright (MONOCHROME1), 0 to 1."""
+    truth: bool = False
+    """Write truth/<id>.png too: the number of the lung zone (1 to 10 in the right lung, 11 to 20 in
+    the left), plus 32 for a vessel, plus 64 for pleural air."""
     sheet: Path | None = None
     """Also draw the first 24 test images, masks outlined, into this PNG file."""
 
@@ -74,6 +78,7 @@ class _Written:
     """What is known of an image that has been written."""
 
     codes: list[str]  # its annotations as run-length codes
+    exact: str  # the same of the exact mask
     parameters: dict[str, object]  # every number it was drawn from
 
 
@@ -111,13 +116,15 @@ def write_dataset(settings: Settings, jobs: int = -1) -> None:
     try:
         shutil.rmtree(building, ignore_errors=True)  # what a killed run has left
         (building / "stage_2_images").mkdir(parents=True)
+        if settings.truth:
+            (building / "truth").mkdir()
     except OSError as error:
         raise UserError(
             f"{out}: cannot be written ({error.strerror or error}); choose another --out folder."
         ) from error
     try:
         orders = _orders(settings)
-        write = partial(_write_image, settings, building / "stage_2_images")
+        write = partial(_write_image, settings, building)
         rows = list(parallel.stream(write, orders, "phantoms", jobs))
         _write_tables(settings, building, orders, rows)
         building.rename(out)
@@ -169,7 +176,8 @@ def _check(settings: Settings) -> None:
     """Refuse settings that make no dataset."""
     if not 0 <= settings.positives <= 1:
         raise UserError(f"--positives {settings.positives}: a share; give a number from 0 to 1.")
-    for name, share in (("difficulty", settings.difficulty), ("drained", settings.drained)):
+    for name in ("difficulty", "drained", "inverted"):
+        share = getattr(settings, name)
         if not 0 <= share <= 1:
             raise UserError(f"--{name} {share}: a share; give a number from 0 to 1.")
     if settings.train < 1 or settings.test < 1:
@@ -246,74 +254,30 @@ def _drawn(settings: Settings, order: _Order) -> Phantom:
 
 
 def _write_image(settings: Settings, folder: Path, order: _Order) -> _Written:
-    """Draw one image and write its DICOM."""
+    """Draw one image, write its DICOM and, if it is asked for, its map of the truth."""
     image = _drawn(settings, order)
-    path = folder / f"{order.image_id}.dcm"
-    _dicom(image, order.image_id).save_as(path, enforce_file_format=True)
     rng = np.random.default_rng(child(settings.seed, 3, order.index))
-    codes = ["-1"]
+    readers = 1 + (rng.random() < TWO_READERS)
+    inverted = bool(rng.random() < settings.inverted)
+    path = folder / "stage_2_images" / f"{order.image_id}.dcm"
+    dicom(image, order.image_id, inverted).save_as(path, enforce_file_format=True)
+    if settings.truth:
+        labels = image.zones + np.uint8(32) * image.vessels + np.uint8(64) * image.mask
+        Image.fromarray(labels).save(folder / "truth" / f"{order.image_id}.png")
+    codes, exact = ["-1"], "-1"
     if image.mask.any():
-        codes = [rle.encode(part) for part in _annotations(image.mask, rng)]
+        exact = rle.encode(image.mask)
+        drawn_by = [annotated(image.mask, image.spacing_mm, rng) for _ in range(readers)]
+        codes = [rle.encode(mask) for mask in drawn_by]
     drawn: dict[str, object] = {
         "id": order.image_id,
+        "inverted": inverted,
         "patient": asdict(image.patient),
         "exposure": asdict(image.exposure),
         "findings": asdict(image.findings),
         "collapse": None if image.collapse is None else asdict(image.collapse),
     }
-    return _Written(codes, drawn)
-
-
-def _annotations(mask: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """One annotation of the mask, or sometimes two that overlap; their union is the mask."""
-    if rng.random() > 0.15:
-        return [mask]
-    rows = np.flatnonzero(mask.any(axis=1))
-    low, high = np.quantile(rows, [0.4, 0.6]).astype(int)
-    upper, lower = mask.copy(), mask.copy()
-    upper[high + 1 :] = False
-    lower[:low] = False
-    return [upper, lower] if upper.any() and lower.any() else [mask]
-
-
-def _dicom(image: Phantom, image_id: str) -> FileDataset:
-    """The phantom as SIIM's files are: an 8-bit JPEG in a Secondary Capture object.
-
-    PatientAge is written as the challenge has it ('38', not '038Y'). PixelSpacing, unlike the
-    challenge's, is the true one of the image.
-    """
-    number = int(image_id.removeprefix("ID_"), 16)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = f"2.25.{number + 2**40}"
-    meta.TransferSyntaxUID = JPEGBaseline8Bit
-    data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    data.SpecificCharacterSet = "ISO_IR 100"
-    data.SOPClassUID = SecondaryCaptureImageStorage
-    data.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    data.StudyInstanceUID = f"2.25.{number + 2**41}"
-    data.SeriesInstanceUID = f"2.25.{number + 2**42}"
-    data.StudyDate, data.StudyTime = "19010101", "000000.00"
-    data.AccessionNumber, data.StudyID = "", ""
-    data.Modality, data.ConversionType = "CR", "WSD"
-    data.ReferringPhysicianName = data.PatientBirthDate = ""
-    data.PatientName, data.PatientID = "Phantom", image_id
-    data.SeriesDescription = f"view: {image.view}"
-    data.PatientSex = image.sex
-    age = DataElement(0x00101010, "AS", str(image.age), validation_mode=pydicom.config.IGNORE)
-    data.add(age)
-    data.BodyPartExamined, data.ViewPosition = "CHEST", image.view
-    data.SeriesNumber = data.InstanceNumber = "1"
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.Rows, data.Columns = image.pixels.shape
-    data.PixelSpacing = [f"{image.spacing_mm:.6f}"] * 2
-    data.BitsAllocated = data.BitsStored = 8
-    data.HighBit, data.PixelRepresentation = 7, 0
-    data.LossyImageCompression, data.LossyImageCompressionMethod = "01", "ISO_10918_1"
-    stream = io.BytesIO()
-    Image.fromarray(image.pixels).save(stream, format="JPEG", quality=90)
-    data.PixelData = encapsulate([stream.getvalue()])
-    return data
+    return _Written(codes, exact, drawn)
 
 
 def _write_tables(
@@ -335,6 +299,8 @@ def _write_tables(
     sample = test[["ImageId"]].drop_duplicates().assign(EncodedPixels="-1")
     write_csv(folder / "stage_2_sample_submission.csv", sample)
     write_csv(folder / "patients.csv", table[["ImageId", "patient"]].drop_duplicates())
+    exact = [(order.image_id, one.exact) for order, one in zip(orders, written, strict=True)]
+    write_csv(folder / "exact_masks.csv", pd.DataFrame(sorted(exact), columns=columns))
     write_json(folder / "parameters.json", [one.parameters for one in written])
     write_json(folder / "settings.json", _recorded(settings))
 

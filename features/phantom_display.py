@@ -200,7 +200,7 @@ def _write(
     """Write white text, a little askew, at a place given in shares of the side."""
     size = picture.width
     font = ImageFont.load_default(float(rng.uniform(*heights)) * size)
-    label = Image.new("L", (size // 6, size // 6))
+    label = Image.new("L", (size // 4, size // 6))
     ImageDraw.Draw(label).multiline_text((size // 40, size // 60), text, 255, font=font)
     label = label.rotate(float(rng.normal(0, 6)))
     white = Image.new("L", label.size, int(rng.uniform(225, 255)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from features.phantom_patient import Patient, Rng
 from features.phantom_strokes import curve, grid, smooth_curve
-from features.phantom_tissue import MU_MUSCLE, MU_WATER, Lung
+from features.phantom_tissue import MU_MUSCLE, MU_WATER, Lung, rib_cage
 
 SIDES = ("right", "left")
 
@@ -46,6 +46,7 @@ class Findings:
     fluid: tuple[float, float]  # height of an effusion in the right, left costophrenic angle, mm
     oedema: float  # water about the hila, g/cm3
     creases: tuple[float, ...]  # thickness of hair, clothing and sheets seen edge on, mm of muscle
+    emphysema: tuple[float, float]  # air under the skin, right and left, mm a streak
 
 
 def sample_findings(seed: int | np.random.SeedSequence, difficulty: float = 0.4) -> Findings:
@@ -58,12 +59,16 @@ def sample_findings(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
     swollen = rng.random() < 0.4 * difficulty
     oedema = float(rng.uniform(0.02, 0.16)) * swollen
     count = min(int(rng.poisson(2.4 * difficulty)), 6)
+    creases = tuple(rng.uniform(0.6, 3.5, count).tolist())
+    streaky = rng.random(2) < 0.1 * difficulty
+    air = rng.uniform(5.0, 18.0, 2)
     return Findings(
         opacities,
         bullae,
         (float(wet[0] * height[0]), float(wet[1] * height[1])),
         oedema,
-        tuple(rng.uniform(0.6, 3.5, count).tolist()),
+        creases,
+        (float(streaky[0] * air[0]), float(streaky[1] * air[1])),
     )
 
 
@@ -149,3 +154,33 @@ def lines(
             curve(smooth_curve(path), float(rng.uniform(0.45, 1.0)), thickness * MU_MUSCLE)
         )
     return strokes
+
+
+def under_the_skin(findings: Findings, patient: Patient, rng: Rng) -> list[np.ndarray]:
+    """Strokes of subcutaneous emphysema: streaks of air along the chest wall's muscles.
+
+    In the lateral wall they run down the ribs; over the upper chest they fan out from the armpit
+    with the fibres of the great pectoral muscle.
+    """
+    strokes = []
+    for sign, air in zip((-1, 1), findings.emphysema, strict=True):
+        for _ in range(36 if air else 0):
+            y = rng.uniform(-115, 60) + np.linspace(0, rng.uniform(20, 75), 8)
+            x = rib_cage(patient, y) + 4 + rng.uniform(0.1, 0.8) * patient.wall
+            x = x + np.cumsum(rng.normal(0, 0.8, 8))
+            strokes.append(_streak(rng, sign * x, y, air))
+        armpit = np.array([1.02 * patient.half_width, patient.apex + 62])
+        for _ in range(22 if air else 0):
+            middle = np.array([rng.uniform(20, 75), rng.uniform(-95, 15)])
+            start, end = np.sort(rng.uniform(0.05, 0.95, 2))
+            along = np.linspace(float(start), float(end), 8)[:, None]
+            x, y = (armpit + along * (middle - armpit)).T
+            strokes.append(_streak(rng, sign * x, y + np.cumsum(rng.normal(0, 0.6, 8)), 0.6 * air))
+    return strokes
+
+
+def _streak(rng: Rng, x: np.ndarray, y: np.ndarray, air: float) -> np.ndarray:
+    """One streak of air, thickest in its middle."""
+    profile = np.sin(np.linspace(0.15, np.pi - 0.15, x.size))
+    depth = air * float(rng.uniform(0.4, 1.2)) * profile
+    return curve(np.stack([x, y], 1), float(rng.uniform(0.6, 1.7)), -depth * MU_MUSCLE)

@@ -12,9 +12,18 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from features import zones
+from features.lungs import LungFields
 from features.phantom_devices import devices, folds
 from features.phantom_display import expose, place, place_share, process
-from features.phantom_findings import Findings, emptied, lines, sample_findings, water
+from features.phantom_findings import (
+    Findings,
+    emptied,
+    lines,
+    sample_findings,
+    under_the_skin,
+    water,
+)
 from features.phantom_patient import (
     Collapse,
     Exposure,
@@ -78,6 +87,7 @@ class Phantom:
     findings: Findings
     collapse: Collapse | None
     signed_field: np.ndarray = field(repr=False)  # of the lungs, right positive; drawing grid
+    vessel_strokes: list[np.ndarray] = field(repr=False)
 
     @cached_property
     def right_lung(self) -> np.ndarray:
@@ -90,9 +100,30 @@ class Phantom:
         return self._shares < -0.5
 
     @cached_property
+    def vessels(self) -> np.ndarray:
+        """Where the lungs' vessels are as dense as two millimetres of muscle, or denser."""
+        return place_share(draw(self.vessel_strokes), self.exposure, self._size) > 2 * MU_MUSCLE
+
+    @cached_property
+    def zones(self) -> np.ndarray:
+        """Zone of each pixel, uint8: 0 outside the lungs, then each lung's ten, the right first.
+
+        The ten are those of `zones.CELLS`, from the apex's rim and core down to the base's.
+        """
+        cells = zones.build(LungFields(self.right_lung, self.left_lung, 1.0)).cells
+        number = np.zeros(len(zones.NAMES) + 1, np.uint8)  # the last for -1, outside
+        for k, name in enumerate(f"{side}_{cell}" for side in zones.SIDES for cell in zones.CELLS):
+            number[zones.NAMES.index(name)] = k + 1
+        return number[cells]
+
+    @property
+    def _size(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
     def _shares(self) -> np.ndarray:
         # Placed only where it is asked for: a written dataset holds no lung fields.
-        return place_share(self.signed_field, self.exposure, len(self.pixels))
+        return place_share(self.signed_field, self.exposure, self._size)
 
 
 def phantom(
@@ -139,7 +170,7 @@ def phantom(
     if collapse is not None and np.random.default_rng(child(seed, 7)).random() < drained:
         exposure = _with_drain(exposure, collapse.side)
     subject = Subject(body, exposure, findings, collapse)
-    attenuation, (right, left) = _attenuate(subject, body_seed, child(seed, 4))
+    attenuation, (right, left), branches = _attenuate(subject, body_seed, child(seed, 4))
     placed = place(process(attenuation, exposure), exposure, size)
     pixels = expose(placed, exposure, np.random.default_rng(child(seed, 5)))
     mask = np.zeros((size, size), bool)
@@ -147,7 +178,7 @@ def phantom(
         mask = place_share(rim(right if collapse.side == "right" else left), exposure, size) > 0.5
     return Phantom(
         pixels, mask, body.age, body.sex, exposure.view, exposure.field_mm / size, body, exposure,
-        findings, collapse, right.field - left.field,
+        findings, collapse, right.field - left.field, branches,
     )  # fmt: skip
 
 
@@ -159,8 +190,8 @@ def _with_drain(exposure: Exposure, side: str) -> Exposure:
 
 def _attenuate(
     subject: Subject, body_seed: np.random.SeedSequence, exposure_seed: np.random.SeedSequence
-) -> tuple[np.ndarray, tuple[Lung, Lung]]:
-    """Line integral of attenuation (SIDE, SIDE) behind the patient, and the lung fields."""
+) -> tuple[np.ndarray, tuple[Lung, Lung], list[np.ndarray]]:
+    """Line integral of attenuation (SIDE, SIDE) behind the patient; lung fields and vessels."""
     patient, exposure, collapse = subject.patient, subject.exposure, subject.collapse
     space, fields = lungs(patient, exposure, collapse)
     solid = trunk(patient, exposure)
@@ -174,20 +205,22 @@ def _attenuate(
     density += water(subject.findings, fields, texture)
     density *= emptied(subject.findings, fields)
     rng = np.random.default_rng(child(exposure_seed, 1))
-    strokes = [*skeleton(patient, exposure), *airways(exposure, patient)]
-    strokes += lines(
-        subject.findings, fields, patient, np.random.default_rng(child(exposure_seed, 2))
-    )
+    own = np.random.default_rng(child(body_seed, 3))
+    strokes = [*skeleton(patient, exposure, own), *airways(exposure, patient)]
+    drawn = np.random.default_rng(child(exposure_seed, 2))
+    strokes += lines(subject.findings, fields, patient, drawn)
+    strokes += under_the_skin(subject.findings, patient, drawn)
+    branches = []
     for k, lung in enumerate(fields):
         density = _within(lung, collapse, density, exposure.haze[k])
-        strokes += vessels(lung, np.random.default_rng(child(body_seed, 1 + k)), patient, space)
+        branches += vessels(lung, np.random.default_rng(child(body_seed, 1 + k)), patient, space)
         if collapse is not None and (collapse.side == "left") == (lung.sign > 0):
             strokes.append(pleural_line(lung, collapse))
     total = MU_MUSCLE * (solid - space) - (MU_MUSCLE - MU_FAT) * fat
     total += MU_WATER * np.minimum(density, 1.0) * space
     total += folds(patient, exposure, rng) - MU_MUSCLE * _bubble(patient, exposure)
-    total += draw(strokes + devices(patient, exposure, rng))
-    return np.maximum(total, 0).astype(np.float32), fields
+    total += draw(strokes + branches + devices(patient, exposure, rng))
+    return np.maximum(total, 0).astype(np.float32), fields, branches
 
 
 def _within(lung: Lung, collapse: Collapse | None, density: np.ndarray, haze: float) -> np.ndarray:

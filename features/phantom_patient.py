@@ -62,7 +62,8 @@ class Exposure:
     arms: float  # mm between chest and arm
     spread: float  # mm outwards per mm downwards: how far the arms are held out
     chin: tuple[float, float]  # place of the head: mm to the left, mm above the neck
-    scapula: float  # mm the scapula's inner edge reaches into the lung field
+    scapula: tuple[float, float]  # mm the right, left scapula's edge reaches into the lung field
+    shrug: tuple[float, float]  # mm the right, left shoulder stands higher than usual
     haze: tuple[float, float]  # extra water in the lower right, left lung, g/cm3
     gas: float  # half the width of the stomach's air bubble, 0 for none, mm
     leads: int  # monitoring wires on the skin
@@ -172,7 +173,8 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
         arms=_normal(rng, 16, 12, -10, 50),
         spread=_normal(rng, 0.12, 0.12, -0.05, 0.6),
         chin=(rng.normal(0, 14), _normal(rng, 128 if bedside else 150, 18, 90, 190)),
-        scapula=_normal(rng, 16 if bedside else 0, 9, -25, 40),
+        scapula=_pair(rng, _normal(rng, 16 if bedside else 0, 9, -25, 40), 6),
+        shrug=_pair(rng, 0.0, 5),
         haze=(max(0.0, rng.normal(-0.05, 0.08)), max(0.0, rng.normal(-0.05, 0.08))),
         gas=float(rng.uniform(12, 40)) if rng.random() < 0.6 else 0.0,
         leads=int(rng.poisson(1.4 * often)),
@@ -199,9 +201,16 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
     )
 
 
+def _pair(rng: Rng, mean: float, sd: float) -> tuple[float, float]:
+    """A number for the right side and one for the left."""
+    right, left = rng.normal(mean, sd, 2)
+    return float(right), float(left)
+
+
 def _captions(rng: Rng, bedside: bool) -> tuple[str, ...]:
     """What is written on the film besides the side: the more often, the sicker the patient."""
-    words = ("AP", "PORTABLE", "SUPINE", "ERECT") if bedside else ("PA", "ERECT", "CR")
+    pose = str(rng.choice(["SUPINE", "ERECT"]))
+    words = ("AP", "PORTABLE", pose) if bedside else ("PA", "ERECT", "CR")
     count = int(rng.poisson(2.2 if bedside else 0.8))
     return tuple(str(word) for word in rng.choice(words, min(count, 3), replace=False))
 

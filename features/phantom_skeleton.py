@@ -7,14 +7,27 @@ are strokes of missing muscle.
 
 import numpy as np
 
-from features.phantom_patient import Exposure, Patient
+from features.phantom_patient import Exposure, Patient, Rng
 from features.phantom_strokes import curve, smooth_curve
 from features.phantom_tissue import MU_BONE, MU_MUSCLE, rib_cage
 
+# Marrow and cortex of a rib as bands along it: place across as a share of its height, radius and
+# thickness in mm.
+RIB_BANDS = (
+    *((offset, 1.7, 2.5) for offset in (-0.3, -0.1, 0.1, 0.3)),
+    (-0.47, 0.5, 3.7),
+    (0.48, 0.5, 4.4),
+)
 
-def skeleton(patient: Patient, exposure: Exposure) -> list[np.ndarray]:
-    """Strokes of ribs, spine, clavicles, scapulae and humeri: attenuation beyond muscle's."""
-    strokes = [*_ribs(patient), _spine(patient), *_shoulders(patient, exposure)]
+
+def skeleton(patient: Patient, exposure: Exposure, rng: Rng) -> list[np.ndarray]:
+    """Strokes of ribs, spine, clavicles, scapulae and humeri: attenuation beyond muscle's.
+
+    `rng` makes one rib differ from the next, and must be the patient's own.
+    """
+    strokes = [*_ribs(patient, rng), _spine(patient)]
+    for side in range(2):
+        strokes += _turned(_shoulder(patient, exposure, side), side)
     for points in strokes:
         points[3] *= (MU_BONE - MU_MUSCLE) * patient.bone
     return strokes
@@ -34,6 +47,13 @@ def airways(exposure: Exposure, patient: Patient) -> list[np.ndarray]:
     ]
 
 
+def _turned(strokes: list[np.ndarray], side: int) -> list[np.ndarray]:
+    """What was drawn as a left side, put on its own: 0 for the right, 1 for the left."""
+    for points in strokes:
+        points[0] *= (-1, 1)[side]
+    return strokes
+
+
 def _both(points: np.ndarray) -> list[np.ndarray]:
     """A stroke and its mirror image."""
     mirrored = points.copy()
@@ -46,30 +66,42 @@ def _pitch(patient: Patient) -> float:
     return (patient.dome_right - patient.apex) / 9.3
 
 
-def _ribs(patient: Patient) -> list[np.ndarray]:
-    """Ten pairs of ribs: hoops from the spine round the side to the front, tilted downwards."""
+def _ribs(patient: Patient, rng: Rng) -> list[np.ndarray]:
+    """Ten pairs of ribs, no two quite alike."""
     strokes = []
-    bands = [*((offset, 1.7, 2.5) for offset in (-0.3, -0.1, 0.1, 0.3)), (-0.47, 0.5, 3.7),
-             (0.48, 0.5, 4.4)]  # fmt: skip
-    for k in range(10):
-        start = patient.apex - 4 + k * _pitch(patient)
-        drop = patient.rib_drop * min(0.5 + 0.125 * k, 1.2)
-        turn = np.linspace(0, np.deg2rad(142 - 3 * max(k - 5, 0)), 120)
-        level = np.array(max(start + drop / 2, patient.apex + 14))
-        half = float(rib_cage(patient, level)) + 3
-        across = 15 + (half - 15) * np.sin(turn) ** 0.9
-        down = start + drop * (1 - np.cos(turn)) / 2
-        behind = turn < np.pi / 2
-        down = down - np.where(behind, 2.5 * min(k, 3) * np.sin(2 * turn), 0)
-        path = np.minimum(1 / np.maximum(np.abs(np.cos(turn)), 0.35), 2.6) ** 0.2
-        fade = np.clip((turn[-1] - turn) / 0.2, 0, 1) * np.where(behind, 1.0, 0.7)
-        high = patient.rib_height * np.where(behind, 1, 1.1) * (0.8 if k == 0 else 1)
-        slope = np.gradient(down) / np.hypot(np.gradient(across), np.gradient(down))
-        outward = -0.35 * slope * np.sign(np.gradient(across)) * high
-        downward = (1 - 0.65 * slope**2) * high
-        for offset, radius, bone in bands:
-            xy = np.stack([across + offset * outward, down + offset * downward], axis=1)
-            strokes += _both(curve(xy, radius, bone * path * fade))
+    for number in range(10):
+        for side in range(2):
+            strokes += _turned(_rib(patient, number, rng.standard_normal(5)), side)
+    return strokes
+
+
+def _rib(patient: Patient, number: int, own: np.ndarray) -> list[np.ndarray]:
+    """A left rib: a hoop from the spine round the side to the front, tilted downwards.
+
+    `own` says in standard deviations how it differs from the mean of its number: place, slope,
+    reach to the front, height and mineral.
+    """
+    start = patient.apex - 4 + number * _pitch(patient) + 1.3 * own[0]
+    drop = patient.rib_drop * min(0.5 + 0.125 * number, 1.2) * (1 + 0.05 * own[1])
+    end = np.deg2rad(142 - 3 * max(number - 5, 0) + 5 * own[2])
+    turn = np.linspace(0, end, 120)
+    level = np.array(max(start + drop / 2, patient.apex + 14))
+    half = float(rib_cage(patient, level)) + 3
+    across = 15 + (half - 15) * np.sin(turn) ** 0.9
+    down = start + drop * (1 - np.cos(turn)) / 2
+    behind = turn < np.pi / 2
+    down = down - np.where(behind, 2.5 * min(number, 3) * np.sin(2 * turn), 0)
+    path = np.minimum(1 / np.maximum(np.abs(np.cos(turn)), 0.35), 2.6) ** 0.2
+    fade = np.clip((turn[-1] - turn) / 0.2, 0, 1) * np.where(behind, 1.0, 0.7)
+    high = patient.rib_height * np.where(behind, 1, 1.1) * (0.8 if number == 0 else 1)
+    high = high * (1 + 0.07 * own[3])
+    slope = np.gradient(down) / np.hypot(np.gradient(across), np.gradient(down))
+    outward = -0.35 * slope * np.sign(np.gradient(across)) * high
+    downward = (1 - 0.65 * slope**2) * high
+    strokes = []
+    for offset, radius, bone in RIB_BANDS:
+        xy = np.stack([across + offset * outward, down + offset * downward], axis=1)
+        strokes.append(curve(xy, radius, max(1 + 0.12 * own[4], 0.5) * bone * path * fade))
     return strokes
 
 
@@ -97,36 +129,43 @@ def _spine(patient: Patient) -> np.ndarray:
     return np.stack([part.ravel() for part in (x, y, radius, mass)]).astype(np.float32)
 
 
-def _shoulders(patient: Patient, exposure: Exposure) -> list[np.ndarray]:
-    """Clavicles, scapulae and humeri."""
+def _shoulder(patient: Patient, exposure: Exposure, side: int) -> list[np.ndarray]:
+    """Clavicle, scapula and humerus of one side, drawn as the left."""
     size = patient.half_width / 133
-    high = patient.apex + 24
-    middle = [(19 * size, high + 14), (62 * size, high + 4), (105 * size, high - 22),
-              (150 * size, high - 33), (190 * size, high - 24)]  # fmt: skip
+    up = exposure.shrug[side]
+    high = patient.apex + 24 - 0.6 * up
+    middle = [(19 * size, patient.apex + 38), (62 * size, high + 4), (105 * size, high - 22),
+              (150 * size, high - 33 - 0.4 * up), (190 * size, high - 24 - 0.4 * up)]  # fmt: skip
     axis = smooth_curve(middle)
     wide = 1 + 0.25 * np.cos(np.linspace(0, 2 * np.pi, len(axis)))
     across = np.stack([0 * wide, wide], axis=1)
-    strokes = []
-    for offset, radius, bone in [(-2, 1.9, 6.0), (2, 1.9, 6.0), (-4.8, 0.6, 5.4), (4.8, 0.6, 5.8)]:
-        strokes += _both(curve(axis + offset * across, radius, bone))
-    edge = float(rib_cage(patient, np.array(20.0))) - exposure.scapula
+    strokes = [
+        curve(axis + offset * across, radius, bone)
+        for offset, radius, bone in [
+            (-2, 1.9, 6.0),
+            (2, 1.9, 6.0),
+            (-4.8, 0.6, 5.4),
+            (4.8, 0.6, 5.8),
+        ]
+    ]
+    edge = float(rib_cage(patient, np.array(20.0))) - exposure.scapula[side]
     inner = smooth_curve([(edge + 16, high + 10), (edge, high + 55), (edge + 6, high + 118),
                           (edge + 15, high + 134)])  # fmt: skip
     outer = smooth_curve([(edge + 66, high + 14), (edge + 34, high + 90), (edge + 15, high + 134)])
-    strokes += _both(curve(inner, 0.8, 3.0)) + _both(curve(outer, 1.4, 7.0))
+    strokes += [curve(inner, 0.8, 3.0), curve(outer, 1.4, 7.0)]
     for share in np.linspace(0.08, 0.92, 9):
-        strokes += _both(curve(inner * (1 - share) + outer * share, 3.2, 1.2))
+        strokes.append(curve(inner * (1 - share) + outer * share, 3.2, 1.2))
     ridge = smooth_curve([(edge + 10, high + 26), (edge + 40, high + 2), (168 * size, high - 22)])
-    strokes += _both(curve(ridge, 1.6, 5.5))
+    strokes.append(curve(ridge, 1.6, 5.5))
     joint = max(edge + 74, 170 * size)
     turn = np.linspace(-2.6, 2.6, 40)
     head = np.stack([joint + 22 * np.sin(turn), high + 18 - 22 * np.cos(turn)], axis=1)
     shaft = np.array([[joint + 6, high + 36], [joint + 40 + exposure.arms, high + 240]])
-    strokes += _both(curve(head, 0.8, 7.0))
+    strokes.append(curve(head, 0.8, 7.0))
     for offset in (-9.0, 9.0):
-        strokes += _both(curve(shaft + np.array([offset, 0.0]), 1.3, 8.5))
+        strokes.append(curve(shaft + np.array([offset, 0.0]), 1.3, 8.5))
     for offset in (-14.0, -5.0, 5.0, 14.0):
         column = np.array([[joint + offset, high + 2], [joint + offset, high + 38]])
-        strokes += _both(curve(column, 3.4, 4.0))
-        strokes += _both(curve(shaft + np.array([0.5 * offset, 0.0]), 2.4, 2.0))
+        strokes.append(curve(column, 3.4, 4.0))
+        strokes.append(curve(shaft + np.array([0.5 * offset, 0.0]), 2.4, 2.0))
     return strokes

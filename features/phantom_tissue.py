@@ -88,7 +88,9 @@ def _medial(patient: Patient, y: np.ndarray) -> np.ndarray:
 
 def _dome(patient: Patient, exposure: Exposure, sign: int, lateral: np.ndarray) -> np.ndarray:
     """Height y (mm) of the diaphragm at a distance from the midline."""
-    top = patient.dome_right if sign < 0 else patient.dome_left
+    # Behind the heart one dome passes into the other.
+    step = sign * (patient.dome_left - patient.dome_right) / 2
+    top = (patient.dome_right + patient.dome_left) / 2 + step * np.tanh(lateral / 15)
     peak, wide = 0.5 * patient.half_width, 0.5 * patient.half_width
     out = np.maximum(lateral - peak, 0) / wide
     back = np.maximum(peak - lateral, 0) / wide
@@ -250,7 +252,8 @@ def trunk(patient: Patient, exposure: Exposure) -> np.ndarray:
     Drawn on every other pixel, as the heart.
     """
     x, y = grid(2)
-    side = np.abs(x)
+    # A turned patient is wider on the side that turns towards the rays.
+    side = np.abs(x) * (1 + exposure.twist / 250 * np.sign(x))
     chest = rib_cage(patient, np.maximum(y, -20)) + patient.wall
     top = patient.apex - 52  # where the neck meets the shoulders
     slope = np.clip((y - top) / 95, 0, 1)
