@@ -149,8 +149,9 @@ def expose(placed: np.ndarray, exposure: Exposure, rng: Rng) -> np.ndarray:
     low = low - 0.02 + exposure.window[0] * width
     width *= 1 + exposure.window[1]
     # Poisson: the relative noise of what is left of `photons` behind the patient.
-    grain = exposure.sharpening * 0.25 / np.sqrt(1000 * exposure.photons)
-    tone = np.rint(238 * _curve(np.linspace(0, 1, TONES)) ** exposure.gamma).astype(np.uint8)
+    grain = exposure.sharpening * 0.38 / np.sqrt(1000 * exposure.photons)
+    curve = _curve(np.linspace(0, 1, TONES))
+    tone = np.rint(exposure.white * curve**exposure.gamma).astype(np.uint8)
     pixels = _tones(placed, noise, np.float32(grain), low, (TONES - 1) / width, tone)
     return _burn_in(pixels, exposure, rng, size)
 

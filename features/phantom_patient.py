@@ -78,6 +78,7 @@ class Exposure:
     sharpening: float  # of fine contrast
     window: tuple[float, float]  # shift of the display window's ends, share of its width
     gamma: float  # of the display curve
+    white: float  # grey level of the densest tissue, of 255
     marker: str  # burnt-in text at the side
     captions: tuple[str, ...]  # further burnt-in text
     collimation: tuple[float, float, float, float]  # black rim, share of the side
@@ -194,7 +195,8 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
         compression=_normal(rng, 0.72, 0.1, 0.5, 0.95),
         sharpening=_normal(rng, 1.35, 0.25, 0.9, 2.0),
         window=(rng.normal(-0.05, 0.07), _normal(rng, 0.1, 0.12, -0.08, 0.5)),
-        gamma=_normal(rng, 1.0, 0.17, 0.75, 1.5),
+        gamma=_normal(rng, 0.93, 0.17, 0.7, 1.45),
+        white=_normal(rng, 226, 14, 180, 250),
         marker=f"{side}" + str(rng.choice(["", "\nAP" if bedside else "\nPA", "\nMS", "\n07"])),
         captions=_captions(rng, bedside),
         collimation=tuple(np.maximum(rng.normal(-0.03, 0.035, 4), 0).tolist()),
@@ -243,10 +245,10 @@ def sample_collapse(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
     return Collapse(
         side="right" if rng.random() < 0.55 else "left",
         kind=kind,
-        depth=max(float(depth), 6.0),
+        depth=max(float(depth), 7.0),
         centre=float(rng.uniform(*centres)),
         spread=float(rng.uniform(*spreads) * (1 - (0.0 if tension else 0.8) * hard[0])),
-        air=float(rng.uniform(0.6, 0.95) * (1 - 0.6 * hard[1])),
+        air=float(rng.uniform(0.75, 0.99) * (1 - 0.6 * hard[1])),
         line=float(rng.uniform(3, 10) * (1 - 0.7 * hard[2])),
         shift=float(max(0.0, rng.normal(0.3 if tension else 0.08, 0.08)) * depth),
         wiggle=float(rng.uniform(0, 2 * np.pi)),

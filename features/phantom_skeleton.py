@@ -95,13 +95,15 @@ def _rib(patient: Patient, number: int, own: np.ndarray) -> list[np.ndarray]:
     fade = np.clip((turn[-1] - turn) / 0.2, 0, 1) * np.where(behind, 1.0, 0.7)
     high = patient.rib_height * np.where(behind, 1, 1.1) * (0.8 if number == 0 else 1)
     high = high * (1 + 0.07 * own[3])
+    # The upper ribs are the broadest and meet the rays on their flat.
+    dense = max(1 + 0.12 * own[4], 0.5) * np.interp(number, (0, 4), (1.25, 1.0))
     slope = np.gradient(down) / np.hypot(np.gradient(across), np.gradient(down))
     outward = -0.35 * slope * np.sign(np.gradient(across)) * high
     downward = (1 - 0.65 * slope**2) * high
     strokes = []
     for offset, radius, bone in RIB_BANDS:
         xy = np.stack([across + offset * outward, down + offset * downward], axis=1)
-        strokes.append(curve(xy, radius, max(1 + 0.12 * own[4], 0.5) * bone * path * fade))
+        strokes.append(curve(xy, radius, dense * bone * path * fade))
     return strokes
 
 

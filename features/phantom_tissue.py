@@ -232,16 +232,20 @@ def _space(patient: Patient, exposure: Exposure) -> np.ndarray:
     x, y = grid(2)
     outer, inner = rib_cage(patient, y), _medial(patient, y)
     reach = np.clip((y - patient.apex) / 135, 0, 1)
-    deep = patient.depth * (0.1 + 0.9 * (1 - (1 - reach) ** 2) ** 0.5) * (y > patient.apex)
+    deep = patient.depth * (0.1 + 0.9 * (1 - (1 - reach) ** 2) ** 0.5)
+    deep *= np.minimum(0.55 + 1.5 * reach, 1) * (y > patient.apex)
+    # Round outside; inside, the lungs lie before and behind the mediastinum too, but for the
+    # apices, which are domes.
+    down = np.clip((y - patient.apex) / 60, 0, 1)
+    beside, inward = 0.86 * down, 0.5 - 0.2 * down
     space = np.zeros((y.size, x.size), np.float32)
     for sign in (-1, 1):
         lateral = sign * (x - 0.3 * exposure.twist)
         across = (lateral - inner) / np.maximum(outer - inner, 1)
-        # Round outside; inside, the lungs lie before and behind the mediastinum too.
         chord = deep * _root(1 - np.clip(across, 0, 1) ** patient.roundness)
-        chord *= 0.86 + 0.14 * _root(1 - np.square(1 - np.clip(across / 0.3, 0, 1)))
+        chord *= beside + (1 - beside) * _root(1 - np.square(1 - np.clip(across / inward, 0, 1)))
         below = y - _dome(patient, exposure, sign, lateral)
-        chord = np.where(across < 0, 0.86 * deep, chord) * (lateral >= 0)
+        chord = np.where(across < 0, beside * deep, chord) * (lateral >= 0)
         space += np.maximum(chord - 2 * _root(150 * np.maximum(below, 0)), 0)
     return space
 
