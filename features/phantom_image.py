@@ -212,7 +212,7 @@ def _attenuate(
     strokes += under_the_skin(subject.findings, patient, drawn)
     branches = []
     for k, lung in enumerate(fields):
-        density = _within(lung, collapse, density, exposure.haze[k])
+        density = _within(lung, collapse, density, exposure.haze[k], exposure.aeration[k])
         branches += vessels(lung, np.random.default_rng(child(body_seed, 1 + k)), patient, space)
         if collapse is not None and (collapse.side == "left") == (lung.sign > 0):
             strokes.append(pleural_line(lung, collapse))
@@ -223,11 +223,20 @@ def _attenuate(
     return np.maximum(total, 0).astype(np.float32), fields, branches
 
 
-def _within(lung: Lung, collapse: Collapse | None, density: np.ndarray, haze: float) -> np.ndarray:
+def _within(
+    lung: Lung,
+    collapse: Collapse | None,
+    density: np.ndarray,
+    haze: float,
+    aeration: tuple[float, float],
+) -> np.ndarray:
     """Density (g/cm3) along the rays through one lung: haze below, air in a pneumothorax."""
-    _, y = grid()
-    here = lung.sign * grid()[0] >= 0
-    result = density + haze * np.clip((y + 20) / 90, 0, 1) * here
+    x, y = grid()
+    here = lung.sign * x >= 0
+    uneven = 1 + aeration[0] * (y - lung.hilum[1]) / 100
+    uneven = uneven + aeration[1] * lung.sign * (x - lung.hilum[0]) / 60
+    result = density * np.where(here, np.maximum(uneven, 0.4), 1)
+    result += haze * np.clip((y + 20) / 90, 0, 1) * here
     if collapse is None or (collapse.side == "left") != (lung.sign > 0):
         return result
     assert lung.distance is not None and lung.reach_map is not None and lung.edge_map is not None

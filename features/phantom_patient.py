@@ -65,6 +65,8 @@ class Exposure:
     scapula: tuple[float, float]  # mm the right, left scapula's edge reaches into the lung field
     shrug: tuple[float, float]  # mm the right, left shoulder stands higher than usual
     haze: tuple[float, float]  # extra water in the lower right, left lung, g/cm3
+    # Of the right, left lung's density: share more 100 mm below the hilum, and 60 mm outwards.
+    aeration: tuple[tuple[float, float], tuple[float, float]]
     gas: float  # half the width of the stomach's air bubble, 0 for none, mm
     leads: int  # monitoring wires on the skin
     tracheal_tube: bool
@@ -177,6 +179,7 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
         scapula=_pair(rng, _normal(rng, 16 if bedside else 0, 9, -25, 40), 6),
         shrug=_pair(rng, 0.0, 5),
         haze=(max(0.0, rng.normal(-0.05, 0.08)), max(0.0, rng.normal(-0.05, 0.08))),
+        aeration=(_pair(rng, 0.0, 0.07), _pair(rng, 0.0, 0.07)),
         gas=float(rng.uniform(12, 40)) if rng.random() < 0.6 else 0.0,
         leads=int(rng.poisson(1.4 * often)),
         tracheal_tube=bool(rng.random() < 0.1 * often),
@@ -223,7 +226,7 @@ _SHAPES: dict[Kind, tuple[tuple[float, float], tuple[float, float], tuple[float,
     "lateral": ((8, 40), (0.9, 1.5), (1.5, 2.1)),
     "basal": ((9, 44), (1.9, 2.25), (1.1, 1.7)),
     "subpulmonic": ((8, 28), (2.4, 2.7), (0.6, 0.9)),
-    "large": ((30, 80), (0.7, 1.4), (2.2, 2.8)),
+    "large": ((30, 100), (0.7, 1.4), (2.2, 2.8)),
     "tension": ((60, 110), (0.7, 1.4), (2.4, 2.9)),
 }
 
@@ -235,7 +238,7 @@ def sample_collapse(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
     less of the ray is air, and their pleural line is fainter.
     """
     rng = np.random.default_rng(seed)
-    kind = KINDS[rng.choice(len(KINDS), p=[0.44, 0.27, 0.11, 0.04, 0.1, 0.04])]
+    kind = KINDS[rng.choice(len(KINDS), p=[0.40, 0.22, 0.11, 0.04, 0.18, 0.05])]
     depths, centres, spreads = _SHAPES[kind]
     hard = difficulty * rng.random(3)
     tension = kind == "tension"
