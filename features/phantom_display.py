@@ -126,7 +126,7 @@ def _along_columns(rows, size, cos, sin, x0, y0):  # type: ignore[no-untyped-def
 def _curve(level: np.ndarray) -> np.ndarray:
     """The S-shaped characteristic of film that displays imitate; 0..1 to 0..1."""
     bend = 1 / (1 + np.exp(-5.0 * (level - 0.48)))
-    low, high = 1 / (1 + np.exp(5.0 * 0.55)), 1 / (1 + np.exp(-5.0 * 0.45))
+    low, high = 1 / (1 + np.exp(5.0 * 0.48)), 1 / (1 + np.exp(-5.0 * 0.52))
     return (bend - low) / (high - low)
 
 

@@ -110,7 +110,7 @@ def water(findings: Findings, fields: tuple[Lung, Lung], texture: np.ndarray) ->
             extra += one.density * np.exp(-far * np.maximum(1 + 0.35 * texture, 0.2))
         if findings.oedema:
             far = ((x - lung.hilum[0]) / 55) ** 2 + ((y - lung.hilum[1] - 20) / 65) ** 2
-            extra += findings.oedema * np.exp(-far) * np.maximum(1 + 0.4 * texture, 0)
+            extra += findings.oedema * np.exp(-far) * np.maximum(1 + 0.2 * texture, 0)
         if height:
             rows = np.flatnonzero((lung.field > 0.5).any(axis=1))
             floor = float(y[rows[-1], 0]) if len(rows) else 100.0

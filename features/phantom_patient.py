@@ -167,9 +167,9 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
     side = rng.choice(["R", "L"])
     return Exposure(
         view="AP" if bedside else "PA",
-        field_mm=_normal(rng, 372 if bedside else 352, 20, 315, 425),
-        angle=rng.normal(0, np.deg2rad(3.6 if bedside else 1.8)),
-        shift=(rng.normal(0, 9), rng.normal(0 if bedside else -8, 16)),
+        field_mm=_normal(rng, 368 if bedside else 352, 30, 285, 430),
+        angle=rng.normal(0, np.deg2rad(4.5 if bedside else 1.8)),
+        shift=(rng.normal(0, 14 if bedside else 9), rng.normal(0 if bedside else -8, 20)),
         inspiration=_normal(rng, 26 if bedside else 9, 16 if bedside else 11, -8, 70),
         twist=rng.normal(0, 7 if bedside else 3),
         magnification=_normal(rng, 1.12 if bedside else 1.0, 0.03, 0.95, 1.2),

@@ -20,7 +20,7 @@ from features import phantom as module
 from features.files import UserError
 from features.phantom import Phantom, Settings, main, phantom, sheet, write_dataset
 from features.phantom_annotator import annotated
-from features.phantom_display import place
+from features.phantom_display import expose, place
 from features.phantom_findings import (
     Bulla,
     Findings,
@@ -166,6 +166,22 @@ def test_placing_is_exact_for_what_a_cubic_can_follow() -> None:
     assert placed[inside] == pytest.approx((0.02 * across - 0.03 * down)[inside], abs=2e-3)
 
 
+def test_denser_is_never_darker() -> None:
+    ramp = np.repeat(np.linspace(0, 1, 64, dtype=np.float32)[None], 64, axis=0)
+    plain = replace(
+        sample_exposure(4),
+        captions=(),
+        marker="R",
+        collimation=(0.0,) * 4,
+        photons=1e9,
+        white=250.0,
+    )
+    pixels = expose(ramp, plain, np.random.default_rng(0))
+    assert (np.diff(pixels[40:].astype(int), axis=1) >= 0).all()
+    assert pixels[40, 0] < 15
+    assert pixels[40, -1] in (249, 250)
+
+
 def test_one_patient_keeps_the_anatomy_from_image_to_image() -> None:
     first, second = (phantom(seed, patient=7, size=64) for seed in (1, 2))
     assert first.patient == second.patient
@@ -230,18 +246,6 @@ def test_pneumothorax_is_darker_and_less_textured_than_the_same_place_without() 
         smoother.append(details[0][inner].std() / details[1][inner].std())
     assert max(darker) < 0
     assert np.mean(smoother) < 0.98
-
-
-def test_pneumothorax_is_darker_than_its_mirror_image() -> None:
-    below = []
-    for seed in range(100, 116):
-        one = phantom(seed, pneumothorax=True, size=128, difficulty=0)
-        lungs = one.right_lung | one.left_lung
-        mirror = one.mask[:, ::-1] & lungs
-        if mirror.sum() > 20:
-            below.append(one.pixels[one.mask].mean() - one.pixels[mirror].mean())
-    assert len(below) >= 10
-    assert np.median(below) < -3
 
 
 def test_nothing_but_the_collapse_tells_positives_from_negatives(

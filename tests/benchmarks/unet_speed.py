@@ -61,13 +61,12 @@ class TorchUNet(nn.Module):
         self.up = nn.ModuleList(blocks(width) for width in widths[:-1])
         self.norm = nn.GroupNorm(config.groups, widths[0], 1e-6)
         self.head = nn.Conv2d(widths[0], config.stem**2, 1)
-        self.trust = nn.Parameter(torch.ones(()))
+        if config.evidence:
+            self.trust = nn.Parameter(torch.ones(()))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # (n, planes, h, w)
         stem, window = self.config.stem, self.config.window
         grey = F.pixel_unshuffle(images[:, :1], stem)
-        levels = 255 * images[:, 1:]
-        evidence = torch.log(levels + 0.5) - torch.log(255.5 - levels)
 
         def around(values: torch.Tensor) -> torch.Tensor:
             return F.avg_pool2d(values, window, 1, window // 2, count_include_pad=False)
@@ -75,8 +74,12 @@ class TorchUNet(nn.Module):
         mean = around(grey.mean(1, keepdim=True))
         variance = around(grey.square().mean(1, keepdim=True)) - mean.square()
         contrast = (grey - mean) / ((variance.clamp(min=0) + 1e-4).sqrt() + 0.01)
-        seen = F.avg_pool2d(evidence, stem) / 2 + 1
-        x = torch.cat([(grey - 0.5) / 0.25, contrast, seen], dim=1)
+        inputs = [(grey - 0.5) / 0.25, contrast]
+        if self.config.evidence:
+            levels = 255 * images[:, 1:]
+            evidence = torch.log(levels + 0.5) - torch.log(255.5 - levels)
+            inputs.append(F.avg_pool2d(evidence, stem) / 2 + 1)
+        x = torch.cat(inputs, dim=1)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for level, level_blocks in enumerate(self.down):
@@ -86,14 +89,18 @@ class TorchUNet(nn.Module):
             x = F.pixel_shuffle(self.grow[level](x), 2)
             x = self.up[level](self.merge[level](torch.cat([skips[level], x], dim=1)))
         logits = F.pixel_shuffle(self.head(F.relu(self.norm(x))), stem).float()
-        return (logits + self.trust * evidence)[:, 0]
+        if self.config.evidence:
+            logits = logits + self.trust * evidence
+        return logits[:, 0]
 
 
-def torch_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+def torch_loss(logits: torch.Tensor, masks: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+    """`cnn.losses.segmentation_loss` with its default weights."""
     p = torch.sigmoid(logits)
-    overlap, total = (p * masks).sum((1, 2)), p.sum((1, 2)) + masks.sum((1, 2))
-    dice = (2 * overlap + 1) / (total + 1)
-    return F.binary_cross_entropy_with_logits(logits, masks) + (1 - dice).mean()
+    common, total = (p * masks).sum((1, 2)), p.sum((1, 2)) + masks.sum((1, 2))
+    dice = (2 * common + 1) / (total + 1)
+    overlap = (1 - dice)[positive].sum() / positive.sum().clamp(min=1)
+    return F.binary_cross_entropy_with_logits(logits, masks) + overlap
 
 
 def ours(
@@ -141,6 +148,7 @@ def peers(
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-4, fused=True)
     x = torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
     y = torch.from_numpy(masks).to(device)
+    every = torch.ones(len(y), dtype=torch.bool, device=device)
     run = torch.compile(network) if device == "cuda" else network
 
     def narrow():
@@ -154,7 +162,7 @@ def peers(
         optimiser.zero_grad()
         with narrow():
             logits = run(x)
-        torch_loss(logits, y).backward()
+        torch_loss(logits, y, every).backward()
         optimiser.step()
         done()
 

@@ -1,0 +1,149 @@
+"""Masks of our U-Net against those of the same network in PyTorch, learned in as many steps.
+
+``python tests/benchmarks/unet_peer.py RUN [--epochs 26]``. RUN holds dataset.parquet with folds.
+Both see the X-ray alone and the images whose mask is known, in the same order and the same random
+variants, under the same loss, learning rates, clipping and moving average; weights are drawn by
+each package's own rules. PyTorch is no dependency of the project: install it beside it for this.
+Printed is the mean Dice of the positives, out of fold, at a level of 0.5 and at the best.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from unet_speed import TorchUNet, torch_loss
+
+from baseline import scores
+from cnn import batches, profiles, steps
+from cnn.augment import augment
+from cnn.batches import Counts, Labelled, chunks, padded, training_order
+from cnn.devices import all_devices, copied, shared_out, split_processor
+from cnn.predict import probabilities
+from cnn.profiles import TrainConfig
+from cnn.weights import first_params
+from features import command
+
+LEVELS = np.arange(0.05, 1, 0.05)
+
+Maps = NDArray[np.float32]
+
+
+def order_of(data: Labelled, fold: int, epoch: int, config: TrainConfig) -> NDArray[np.int32]:
+    """The batches of an epoch, as `cnn.train` draws them."""
+    counts = Counts(config.steps, config.batch, config.positive_shares[0], 0.0)
+    return training_order(data, (fold,), counts, (0, fold, epoch))
+
+
+def key_of(fold: int, epoch: int) -> jax.Array:
+    key = jax.random.key(0)
+    for number in (fold, epoch):
+        key = jax.random.fold_in(key, number)
+    return key
+
+
+def by_ours(data: Labelled, fold: int, rows: NDArray[np.intp], config: TrainConfig) -> Maps:
+    """Maps of the images of a fold by our network."""
+    mesh = all_devices(config.batch)
+    params = first_params(config, 0, fold, data)
+    state = copied(steps.initial_state(params, config), mesh)
+    for epoch in command.progress(range(config.epochs), f"ours, fold {fold}", unit="epochs"):
+        for part in order_of(data, fold, epoch, config):
+            batch = shared_out((data.seen(part), data.masks[part]), mesh)
+            state, _ = steps.train_step(state, *batch, key_of(fold, epoch), config, mesh.size)
+    ema = jax.device_get(state.ema)
+    found = [
+        np.asarray(probabilities(ema, padded(data.seen(rows[part]), 8), config.unet, config.flip))
+        for part in chunks(len(rows), 8)
+    ]
+    return np.concatenate(found)[: len(rows)]
+
+
+def by_torch(data: Labelled, fold: int, rows: NDArray[np.intp], config: TrainConfig) -> Maps:
+    """The same by PyTorch's."""
+    torch.manual_seed(fold)
+    network = TorchUNet(config.unet).to(memory_format=torch.channels_last)
+    torch.nn.init.constant_(network.head.bias, float(np.log(config.unet.prior)))
+    averaged = TorchUNet(config.unet).to(memory_format=torch.channels_last)
+    averaged.load_state_dict(network.state_dict())
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
+    total = config.epochs * config.steps
+    warmup = max(1, round(config.warmup * total))
+    vary = jax.jit(lambda key, x, y: augment(key, x / 255.0, y / 255.0, config.augment))
+    step = 0
+    for epoch in command.progress(range(config.epochs), f"PyTorch, fold {fold}", unit="epochs"):
+        for part in order_of(data, fold, epoch, config):
+            key = jax.random.fold_in(key_of(fold, epoch), step)
+            variants = vary(key, data.seen(part), data.masks[part])
+            x, y = (torch.tensor(np.asarray(array)) for array in variants)
+            falling = 0.5 + 0.5 * np.cos(np.pi * (step - warmup) / (total - warmup))
+            rate = step / warmup if step < warmup else falling
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * rate
+            optimiser.zero_grad()
+            torch_loss(network(x.permute(0, 3, 1, 2)), y, y.amax((1, 2)) > 0.5).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+            optimiser.step()
+            decay = min(config.ema, (1 + step) / (10 + step))
+            with torch.no_grad():
+                for old, new in zip(averaged.parameters(), network.parameters(), strict=True):
+                    old.lerp_(new, 1 - decay)
+            step += 1
+    with torch.no_grad():
+        seen = torch.tensor(data.seen(rows) / np.float32(255)).permute(0, 3, 1, 2)
+        p = torch.sigmoid(averaged(seen))
+        if config.flip:
+            p = (p + torch.sigmoid(averaged(seen.flip(3))).flip(2)) / 2
+    return p.numpy()
+
+
+def dice(maps: Maps, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Dice of each image at each of `LEVELS`, (n, t)."""
+
+    def one(drawn: NDArray[np.bool_], mask: NDArray[np.bool_]) -> float:
+        return float(2 * (drawn & mask).sum() / max(drawn.sum() + mask.sum(), 1))
+
+    return np.array(
+        [[one(p >= level, m) for level in LEVELS] for p, m in zip(maps, masks, strict=True)]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--epochs", type=int, default=26, help="of 50 batches of 8")
+    options = parser.parse_args()
+    split_processor()
+    lite = profiles.PROFILES["lite"]
+    config = replace(
+        lite, unet=replace(lite.unet, evidence=False), epochs=options.epochs, weak_share=0.0
+    )
+    data = batches.labelled(options.run, config.unet.size)
+    positives = np.flatnonzero(data.known & data.positive & (data.folds >= 0))
+    masks = data.masks[positives] > 127
+    patients = pd.Series(data.table["patient"]).to_numpy(object)[positives]
+    found = {}
+    for name, way in (("ours", by_ours), ("PyTorch", by_torch)):
+        start = time.perf_counter()
+        maps = np.zeros(masks.shape, np.float32)
+        for fold in range(data.fold_count):
+            here = data.folds[positives] == fold
+            maps[here] = way(data, fold, positives[here], config)
+        found[name] = dice(maps, masks)
+        best = int(found[name].mean(axis=0).argmax())
+        for what, level in (("0.5", 9), (f"the best, {LEVELS[best]:.2f}", best)):
+            own = found[name][:, level]
+            estimate = scores.bootstrap(lambda rows, own=own: own[rows].mean(), patients)
+            print(f"{name}: Dice on {len(own)} positives at {what}: {estimate}")
+        print(f"{name}: {time.perf_counter() - start:.0f} s")
+    gap = found["ours"][:, 9] - found["PyTorch"][:, 9]
+    print("ours less PyTorch's at 0.5:", scores.bootstrap(lambda rows: gap[rows].mean(), patients))
+
+
+if __name__ == "__main__":
+    main()
