@@ -16,7 +16,7 @@ TONES = 4096  # steps of the tabulated display curve
 
 
 def process(attenuation: np.ndarray, exposure: Exposure) -> np.ndarray:
-    """Scatter, then the reader's processing: logarithm, flattened background, sharper detail.
+    """Blur and scatter, then the processing: logarithm, flattened background, sharper detail.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def process(attenuation: np.ndarray, exposure: Exposure) -> np.ndarray:
     (SIDE, SIDE) array of float32
         What is displayed, dense tissue high.
     """
-    primary = np.exp(-attenuation)
+    primary = ndimage.gaussian_filter(np.exp(-attenuation), exposure.blur / PITCH, truncate=2.5)
     scatter = _shrunk_blur(np.minimum(primary, 0.2), 60)
     inside = attenuation > 1.0
     level = primary[inside].mean() / scatter[inside].mean()

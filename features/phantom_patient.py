@@ -74,6 +74,7 @@ class Exposure:
     central_line: bool
     drain: tuple[bool, bool]  # chest drain on the right, left
     fold: tuple[bool, bool]  # skin fold over the right, left lung
+    blur: float  # penumbra of the focal spot, and motion: standard deviation, mm
     photons: float  # detected per pixel where nothing attenuates, in 1000s
     scatter: float  # scattered to primary radiation behind the grid, mean over the image
     compression: float  # of large-scale contrast by the display processing
@@ -193,6 +194,7 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
             bool(rng.random() < 0.24 * often * difficulty),
             bool(rng.random() < 0.24 * often * difficulty),
         ),
+        blur=_normal(rng, 0.42 if bedside else 0.2, 0.12, 0.05, 0.9),
         photons=float(np.exp(rng.normal(np.log(14 if bedside else 22), 0.5))),
         scatter=_normal(rng, 0.5 if bedside else 0.35, 0.1, 0.15, 0.8),
         compression=_normal(rng, 0.72, 0.1, 0.5, 0.95),

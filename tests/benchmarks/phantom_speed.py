@@ -34,6 +34,7 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = module.Settings(out=Path(folder), train=count + 1, test=1)
         orders = module._orders(settings)[: count + 1]
+        (Path(folder) / "stage_2_images").mkdir()
         module._write_image(settings, Path(folder), orders[0])
         taken, memory = [], []
         for order in orders[1:]:
