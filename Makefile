@@ -115,7 +115,8 @@ $(SETTINGS)/gate: FORCE
 $(SETTINGS)/report: FORCE
 	$(call settings,CASES=$(CASES))
 
-$(PHANTOMS)/stage_2_train.csv: | $(ENV)
+# Phantoms of a former version are refused with a sentence.
+$(PHANTOMS)/stage_2_train.csv: features/phantom.py | $(ENV)
 	$(PY) -m features.phantom --out $(PHANTOMS) --train $(TRAIN) --test $(TEST) --seed $(SEED)
 ifeq ($(DATA),$(PHANTOMS))
 DATA_FILES := $(PHANTOMS)/stage_2_train.csv

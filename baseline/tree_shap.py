@@ -93,7 +93,8 @@ def read_trees(booster: lgb.Booster) -> Trees:
         if key in lines:
             lines[key].append(value)
     found: dict[str, NDArray] = {
-        key: np.fromstring(" ".join(lines[key]), kind, sep=" ") for key, kind in FIELDS.items()
+        key: np.fromstring(" ".join(lines[key]).strip(), kind, sep=" ")
+        for key, kind in FIELDS.items()
     }
     kinds = found["decision_type"]
     if (kinds & (CATEGORY | ZERO_MISSING)).any() or found["is_linear"].any():

@@ -90,9 +90,9 @@ def accelerated() -> bool:
 def split_processor() -> None:
     """Let JAX see a processor of several cores as two devices; call it before anything computes.
 
-    One device runs many of the network's small steps on one core. Two, a half of each batch to
-    either, halve the time of inference on 2 cores and save an eighth of a training step's; more
-    spend on exchanging gradients what they gain. What the user sets for JAX counts.
+    One device runs many of the network's small steps on one core; of two, each takes a half of
+    every batch. More than two spend on exchanging gradients what they gain. What the user sets for
+    JAX counts.
     """
     chosen = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     free = jax.config.jax_num_cpu_devices < 1  # type: ignore[attr-defined]
@@ -140,7 +140,7 @@ def all_devices(batch: int, parts: int = 1) -> Mesh:
         raise UserError(
             f"a batch of {batch} images cannot be shared evenly among {count} devices in {parts} "
             "parts each; give another --batch or --accumulate, or make fewer devices visible "
-            "(CUDA_VISIBLE_DEVICES)."
+            "(CUDA_VISIBLE_DEVICES, or JAX_NUM_CPU_DEVICES for processors)."
         )
     return Mesh(np.array(jax.devices()[:count]), (AXIS,))
 

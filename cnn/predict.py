@@ -7,6 +7,7 @@ killed goes on with the part it was at. `index.csv` is written last and says tha
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -137,17 +138,18 @@ def predict_part(
         Probabilities times 255, rounded.
     """
     maps = np.zeros(images.shape, np.uint8)
-    mesh = all_devices(BATCH)
+    batch = math.lcm(BATCH, jax.device_count())
+    mesh = all_devices(batch)
     params = [copied(own, mesh) for own in networks.params]
     for fold in np.unique(folds):
         judges = range(len(networks.params)) if fold < 0 else [fold]
         rows = np.flatnonzero(folds == fold)
-        for part in chunks(len(rows), BATCH):
+        for part in chunks(len(rows), batch):
             each = []
             for judge in judges:
                 seen = [images[rows[part]], *(own[rows[part]] for own in evidence[judge:][:1])]
-                batch = shared_out(padded(np.stack(seen, axis=-1), BATCH), mesh)
-                each.append(probabilities(params[judge], batch, networks.config, networks.flip))
+                shown = shared_out(padded(np.stack(seen, axis=-1), batch), mesh)
+                each.append(probabilities(params[judge], shown, networks.config, networks.flip))
             mean = jnp.stack(each).mean(0)[: part.stop - part.start]
             maps[rows[part]] = np.rint(np.asarray(mean) * 255)
     return maps

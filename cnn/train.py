@@ -326,7 +326,8 @@ def configured(settings: Settings) -> TrainConfig:
 
 def main(settings: Settings) -> None:
     """Train every fold that is not finished, then write the settings: the mark that all are."""
-    split_processor()
+    if settings.cluster.coordinator is None:
+        split_processor()
     settings.cluster.join()
     demand(settings.accelerator)
     config = configured(settings)

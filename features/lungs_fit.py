@@ -57,6 +57,7 @@ from features.lungs_views import (
 )
 
 SATURATION = 0.25  # distance at which signed distance maps saturate, in half frames
+FEWEST = 10  # phantoms, so that each stage can be fitted to two thirds of them
 FRESH = 3  # views of each X-ray kept back for the quality
 TREES = {
     "objective": "regression",
@@ -314,8 +315,10 @@ def report(name: str, table: NDArray[np.float64]) -> None:
 
 
 def main(settings: FitSettings) -> None:
-    """Fit to Montgomery, write the model, score on JSRT and, by folds, on Montgomery."""
-    if settings.phantoms and settings.out == cascade.MODEL:
+    """Fit to Montgomery or phantoms, write the model, score it where it has not learned."""
+    if settings.phantoms and settings.phantoms < FEWEST:
+        raise UserError(f"--phantoms is {settings.phantoms}; give {FEWEST} or more, or 0 for none.")
+    if settings.phantoms and settings.out.resolve() == cascade.MODEL.resolve():
         raise UserError(
             "--phantoms: the model that ships is fitted to Montgomery; give --out FILE."
         )

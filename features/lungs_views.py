@@ -65,7 +65,7 @@ def read_cases(folder: Path) -> list[Case]:
 
 
 def drawn_cases(count: int) -> list[Case]:
-    """Phantoms, a third of them with a pneumothorax, and their lung fields."""
+    """Phantoms, three in ten with a pneumothorax, and their lung fields."""
     drawn = parallel.stream(partial(phantom, size=512), list(range(count)), "phantoms")
     return [
         Case(str(number), one.pixels.astype(np.float32) / 255, one.right_lung, one.left_lung)

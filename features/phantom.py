@@ -3,8 +3,8 @@
 ``python -m features.phantom --out FOLDER`` writes what Kaggle handed out: JPEG-compressed DICOMs,
 ``stage_2_train.csv`` and ``stage_2_sample_submission.csv``; beside them ``patients.csv`` and, for
 scoring only, the test set's truth. As there, masks are what readers drew; ``exact_masks.csv`` has
-the exact ones, ``parameters.json`` every number that an image was drawn from, and with ``--truth``
-``truth/`` a map of each image's zones, vessels and pleural air. Everything follows from the seed.
+the exact ones, ``parameters.json`` the parameters of each image, and with ``--truth`` ``truth/`` a
+map of each image's zones, vessels and pleural air. Everything follows from the seed.
 The folder is written under a temporary name and renamed at the end, so that it is either whole or
 absent.
 """
@@ -27,7 +27,7 @@ from features.phantom_image import DIFFICULTY, Phantom, phantom
 from features.phantom_patient import child
 
 # Raised with every change of what a seed draws, so that older folders are told apart.
-VERSION = 3
+VERSION = 4
 TWO_READERS = 0.15  # share of images that two readers outlined; their union counts
 
 __all__ = ["Phantom", "Settings", "main", "phantom", "sheet", "write_dataset"]
@@ -56,8 +56,9 @@ class Settings:
     inverted: float = 0.0
     """Share of images stored with air bright (MONOCHROME1), 0 to 1."""
     truth: bool = False
-    """Write truth/<id>.png too: the number of the lung zone (1 to 10 in the right lung, 11 to 20 in
-    the left), plus 32 for a vessel, plus 64 for pleural air."""
+    """Write truth/<id>.png too: the number of the lung zone (1 to 10 in the right lung, from the
+    apex's rim and core down to the base's, 11 to 20 in the left), plus 32 for a vessel, plus 64 for
+    pleural air."""
     sheet: Path | None = None
     """Also draw the first 24 test images, masks outlined, into this PNG file."""
 
@@ -79,7 +80,7 @@ class _Written:
 
     codes: list[str]  # its annotations as run-length codes
     exact: str  # the same of the exact mask
-    parameters: dict[str, object]  # every number it was drawn from
+    parameters: dict[str, object]  # of patient, exposure, findings and pneumothorax
 
 
 def main(settings: Settings) -> None:

@@ -12,8 +12,8 @@ from scipy import ndimage
 from features import regions
 from features.phantom_patient import Rng
 
-WANDER = 1.5  # mm, standard deviation of the error along the edge
-ALONG = 14.0  # mm, how far along the edge one error reaches
+WANDER = 1.5  # mm, standard deviation of errors that are drawn
+ALONG = 14.0  # mm, their distance; between them the error is interpolated
 HABIT = 0.8  # mm, standard deviation between readers of drawing wide or tight
 PEN = 1.2  # mm, standard deviation of the blur that rounds corners
 SMALLEST = 12.0  # mm2; a lesser piece is overlooked beside a larger one

@@ -7,7 +7,7 @@ crops it to the image; noise is added there, pixel by pixel.
 import numpy as np
 from numba import njit
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
+from scipy import ndimage, special
 
 from features.phantom_patient import Exposure, Rng
 from features.phantom_strokes import PITCH, SIDE
@@ -125,8 +125,7 @@ def _along_columns(rows, size, cos, sin, x0, y0):  # type: ignore[no-untyped-def
 
 def _curve(level: np.ndarray) -> np.ndarray:
     """The S-shaped characteristic of film that displays imitate; 0..1 to 0..1."""
-    bend = 1 / (1 + np.exp(-5.0 * (level - 0.48)))
-    low, high = 1 / (1 + np.exp(5.0 * 0.48)), 1 / (1 + np.exp(-5.0 * 0.52))
+    bend, low, high = (special.expit(5.0 * (at - 0.48)) for at in (level, 0.0, 1.0))
     return (bend - low) / (high - low)
 
 

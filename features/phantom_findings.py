@@ -46,7 +46,7 @@ class Findings:
     fluid: tuple[float, float]  # height of an effusion in the right, left costophrenic angle, mm
     oedema: float  # water about the hila, g/cm3
     creases: tuple[float, ...]  # thickness of hair, clothing and sheets seen edge on, mm of muscle
-    emphysema: tuple[float, float]  # air under the skin, right and left, mm a streak
+    skin_air: tuple[float, float]  # streaks of air under the skin, right and left, mm
 
 
 def sample_findings(seed: int | np.random.SeedSequence, difficulty: float = 0.4) -> Findings:
@@ -163,7 +163,7 @@ def under_the_skin(findings: Findings, patient: Patient, rng: Rng) -> list[np.nd
     with the fibres of the great pectoral muscle.
     """
     strokes = []
-    for sign, air in zip((-1, 1), findings.emphysema, strict=True):
+    for sign, air in zip((-1, 1), findings.skin_air, strict=True):
         for _ in range(36 if air else 0):
             y = rng.uniform(-115, 60) + np.linspace(0, rng.uniform(20, 75), 8)
             x = rib_cage(patient, y) + 4 + rng.uniform(0.1, 0.8) * patient.wall

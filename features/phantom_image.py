@@ -122,7 +122,7 @@ class Phantom:
 
     @cached_property
     def _shares(self) -> np.ndarray:
-        # Placed only where it is asked for: a written dataset holds no lung fields.
+        # Placed only where it is asked for, since not every dataset holds lung fields.
         return place_share(self.signed_field, self.exposure, self._size)
 
 
@@ -230,7 +230,7 @@ def _within(
     haze: float,
     aeration: tuple[float, float],
 ) -> np.ndarray:
-    """Density (g/cm3) along the rays through one lung: haze below, air in a pneumothorax."""
+    """Density (g/cm3) along the rays through one lung: its slopes, haze below, pleural air."""
     x, y = grid()
     here = lung.sign * x >= 0
     uneven = 1 + aeration[0] * (y - lung.hilum[1]) / 100

@@ -1,4 +1,4 @@
-"""Who is being X-rayed, how, and with what disease: every number a phantom is drawn from.
+"""Who is being X-rayed, how, and with what disease: the parameters of a phantom.
 
 Three frozen records, each drawn by one function from its own random stream: the `Patient` (anatomy,
 age, sex; stays the same from one study to the next), the `Exposure` (view, pose, tubes, detector,

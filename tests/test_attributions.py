@@ -109,6 +109,19 @@ def test_values_are_those_of_the_shap_package(leaves, images):
     assert gap < attributions.TOLERANCE
 
 
+def test_values_are_exact_on_long_paths_of_many_features():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, tree_shap.MOST_LEAVES - 1))
+    # Each level halves what is left, so that a path asks one feature after the other.
+    labels = np.argmax(np.hstack([rows > 0.5, np.ones((400, 1), bool)]), axis=1).astype(float)
+    settings = {"num_leaves": tree_shap.MOST_LEAVES, "min_data_in_leaf": 1, "verbosity": -1}
+    booster = lgb.train(settings, lgb.Dataset(rows, labels), 30)
+    found = tree_shap.shap_values(booster, rows)
+    expected = booster.predict(rows, pred_contrib=True)
+    np.testing.assert_allclose(found[1], expected[:, :-1], atol=1e-12)
+    assert found[0] == pytest.approx(expected[0, -1], abs=1e-12)
+
+
 def test_a_tree_that_could_not_split_is_part_of_the_base():
     table, labels = make(200, 2)
     booster = Verdict(rounds=3, leaf_size=150).fit(table, labels).booster_

@@ -38,7 +38,7 @@ from cnn.maps import stream_maps
 from cnn.profiles import PROFILES, TrainConfig
 from cnn.sources import to_levels
 from cnn.unet import UNetConfig, initial_params
-from features import files, rle
+from features import files, parallel, rle
 from features.files import UserError
 
 SIDE = 64
@@ -637,6 +637,27 @@ def test_four_devices_lose_as_one_does(run):
     command = [sys.executable, "-c", FOUR_DEVICES, str(run)]
     done = subprocess.run(command, env=flags, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+DEVICES = """
+from cnn import devices
+devices.split_processor()
+import jax
+print(jax.device_count())
+devices.split_processor()
+assert devices.all_devices(4).size == jax.device_count()
+"""
+
+
+@pytest.mark.parametrize(("asked", "count"), [(None, 2), ("1", 1)])
+def test_a_processor_is_two_devices_unless_the_user_says_otherwise(asked, count):
+    if parallel.cores() < 2:
+        pytest.skip("one core makes one device")
+    found = {key: value for key, value in environment().items() if key != "JAX_NUM_CPU_DEVICES"}
+    found |= {"JAX_NUM_CPU_DEVICES": asked} if asked else {}
+    command = [sys.executable, "-c", DEVICES]
+    done = subprocess.run(command, env=found, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split()) == (0, [str(count)]), done.stderr
 
 
 TWO_PROCESSES = """

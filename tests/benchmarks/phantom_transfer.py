@@ -1,11 +1,11 @@
 """Masks on real X-rays by a U-Net that has seen phantoms alone.
 
-    tests/benchmarks/phantom_transfer.py <run of phantoms> <run of real X-rays> [<lungs>]
+    .venv/bin/python tests/benchmarks/phantom_transfer.py PHANTOMS REAL [LUNGS]
 
-The first run holds a U-Net trained with ``--no-evidence``; of the second dataset.parquet is read.
+PHANTOMS is a run with a U-Net trained with ``--no-evidence``; of REAL, dataset.parquet is read.
 Printed is the mean Dice of the real positives at the network's size, for the mean map of all folds'
 networks: at a level of 0.5, and at the level that is best for these very images; then the same
-within the lung fields, a few pixels wider. With <lungs>, a model file of
+within the lung fields, a few pixels wider. With LUNGS, a model file of
 ``features.lungs_fit --phantoms``, nothing has learned from a real X-ray.
 """
 

@@ -30,6 +30,7 @@ from cnn.weights import first_params
 from features import command
 
 LEVELS = np.arange(0.05, 1, 0.05)
+HALF = int(np.abs(LEVELS - 0.5).argmin())
 
 Maps = NDArray[np.float32]
 
@@ -68,7 +69,8 @@ def by_torch(data: Labelled, fold: int, rows: NDArray[np.intp], config: TrainCon
     """The same by PyTorch's."""
     torch.manual_seed(fold)
     network = TorchUNet(config.unet).to(memory_format=torch.channels_last)
-    torch.nn.init.constant_(network.head.bias, float(np.log(config.unet.prior)))
+    prior = config.unet.prior
+    torch.nn.init.constant_(network.head.bias, float(np.log(prior / (1 - prior))))
     averaged = TorchUNet(config.unet).to(memory_format=torch.channels_last)
     averaged.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
@@ -136,12 +138,12 @@ def main() -> None:
             maps[here] = way(data, fold, positives[here], config)
         found[name] = dice(maps, masks)
         best = int(found[name].mean(axis=0).argmax())
-        for what, level in (("0.5", 9), (f"the best, {LEVELS[best]:.2f}", best)):
+        for what, level in (("0.5", HALF), (f"the best, {LEVELS[best]:.2f}", best)):
             own = found[name][:, level]
             estimate = scores.bootstrap(lambda rows, own=own: own[rows].mean(), patients)
             print(f"{name}: Dice on {len(own)} positives at {what}: {estimate}")
         print(f"{name}: {time.perf_counter() - start:.0f} s")
-    gap = found["ours"][:, 9] - found["PyTorch"][:, 9]
+    gap = found["ours"][:, HALF] - found["PyTorch"][:, HALF]
     print("ours less PyTorch's at 0.5:", scores.bootstrap(lambda rows: gap[rows].mean(), patients))
 
 
