@@ -56,7 +56,7 @@ class Settings:
     run: Path
     """Run folder; dataset.parquet in it is read, cnn/ written."""
     profile: Literal["demo", "lite", "full"] = "lite"
-    """demo: a small network, a minute; lite: 128 pixels, ten minutes on 2 cores, whatever the
+    """demo: a small network, a minute; lite: 128 pixels, eight minutes on 2 cores, whatever the
     number of images; full: 512 pixels, 36,000 steps a fold, for an accelerator."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
