@@ -110,6 +110,11 @@ def fit_folds(table: pd.DataFrame, rows: pd.DataFrame, settings: Settings) -> li
     return models
 
 
+def splits(model: Verdict) -> bool:
+    """Whether any tree of a model asks for a feature."""
+    return bool(model.booster_.feature_importance("split").any())
+
+
 def out_of_fold(
     table: pd.DataFrame,
     rows: pd.DataFrame,
@@ -221,7 +226,8 @@ def main(settings: Settings) -> None:
     rows = tables.teaching(dataset)
     if settings.evidence:
         table = tables.with_evidence(settings.run, table)
-    for fold, model in enumerate(fit_folds(table, rows, settings)):
+    models = fit_folds(table, rows, settings)
+    for fold, model in enumerate(models):
         files.write_text(out / f"fold{fold}.txt", model.booster_.model_to_string())
     predicted = predictions(settings.run, dataset, table)
     truth_path = settings.run / "truth.parquet"
@@ -239,6 +245,14 @@ def main(settings: Settings) -> None:
         for score in ("average_precision", "brier", *CALIBRATION):
             if score in part:
                 print(f"  {score.replace('_', ' ')}: {scores.Estimate(**part[score])}")
+    dull = [str(fold) for fold, model in enumerate(models) if not splits(model)]
+    if dull:
+        print(
+            f"warning: the model of fold {', '.join(dull)} says the same of every image, since no "
+            f"tree could split: each sees {settings.row_share:.0%} of {len(rows)} images less a "
+            f"fold, and a leaf holds {settings.leaf_size} or more; give more images or a smaller "
+            "--leaf-size."
+        )
 
 
 if __name__ == "__main__":

@@ -241,6 +241,15 @@ def test_early_stopping_counts_rounds_by_left_out_patients(run):
     assert train.fit_one(seen, noise, settings, 0).rounds_ < model.rounds_
 
 
+def test_a_verdict_that_could_not_learn_says_so(run, capsys):
+    train.main(train.Settings(run, rounds=5, leaf_size=5000, evidence=False))
+    told = capsys.readouterr().out
+    assert "warning: the model of fold 0, 1, 2 says the same of every image" in told
+    assert "--leaf-size" in told
+    train.main(train.Settings(run, rounds=5, leaf_size=5, evidence=False))
+    assert "warning" not in capsys.readouterr().out
+
+
 def test_settings_from_a_file(run, tmp_path):
     path = tmp_path / "chosen.json"
     files.write_json(
