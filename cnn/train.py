@@ -30,6 +30,7 @@ from jaxtyping import PyTree
 from cnn import checkpoint, panel, planes, weights
 from cnn.batches import Counts, Labelled, labelled, training_order
 from cnn.compilation import keep_compiled
+from cnn.curves import History, best_epoch, check_loss, summary
 from cnn.devices import (
     Cluster,
     accelerated,
@@ -45,8 +46,6 @@ from cnn.profiles import PROFILES, TrainConfig
 from cnn.steps import TrainState, initial_state, train_step, validate
 from features import command
 from features.files import UserError, write_csv, write_json
-
-History = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def train_fold(
         state, loss = train_epoch(
             state, data, without, epoch - 1, config, identity["seed"], mesh, ticks
         )
-        _check_loss(loss, history, folder, epoch)
+        check_loss(loss, history, folder, epoch)
         ema = jax.device_get(state.ema)
         history.append({"epoch": epoch, "loss": loss} | judged(ema, data, without, config))
         best = ema if best_epoch(history, config) == epoch else best
@@ -259,41 +258,6 @@ def judged(
         for name, fold in zip(("val", "stop"), without, strict=False)
         for what, value in validate(params, data, fold, config).items()
     }
-
-
-def best_epoch(history: History, config: TrainConfig) -> int:
-    """The epoch whose weights count: the last, or by early stopping the first of highest Dice."""
-    if not config.patience:
-        return int(history[-1]["epoch"])
-    return int(max(history, key=lambda row: row["stop_dice"] or 0.0)["epoch"])
-
-
-def _check_loss(loss: float, history: History, folder: Path, epoch: int) -> None:
-    limit = 3 * history[1]["loss"] if len(history) > 1 else np.inf
-    if not np.isfinite(loss) or loss > limit:
-        kept = (
-            f"the checkpoint after epoch {epoch - 1} is kept" if epoch > 1 else "nothing was saved"
-        )
-        raise UserError(
-            f"{folder.name}: the loss of epoch {epoch} is {loss:.3g}, so training has broken "
-            f"down ({kept}); choose another --seed or a lower learning rate."
-        )
-
-
-def summary(folder: Path, data: Labelled) -> str:
-    """Dice at 0.5 over all positives, each out of fold: before the first step and at the end."""
-    counts, ends = [], []
-    for fold in range(data.fold_count):
-        curves = pd.read_csv(folder / f"fold{fold}" / "curves.csv")
-        positives = int((data.positive & data.known & (data.folds == fold)).sum())
-        if positives:
-            counts.append(positives)
-            ends.append(curves["val_dice"].iloc[[0, -1]])
-    before, after = np.average(ends, axis=0, weights=counts)
-    return (
-        f"Dice at a level of 0.5 on the {sum(counts)} positives, out of fold: {before:.3f} before "
-        f"the first step of the final training, {after:.3f} after the last epoch"
-    )
 
 
 def configured(settings: Settings) -> TrainConfig:

@@ -277,3 +277,15 @@ def test_real_pneumothorax_lies_within_reach_of_the_lungs(shared_data: Path) -> 
         reached.append(ndimage.binary_dilation(both, iterations=8)[mask].mean())
     assert np.mean(inside) > 0.7
     assert np.mean(reached) > 0.85
+
+
+def test_phantoms_to_learn_from_have_their_lungs_and_never_replace_the_model_that_ships(tmp_path):
+    for case in lungs_views.drawn_cases(2):
+        assert case.pixels.shape == case.right.shape == case.left.shape == (512, 512)
+        assert case.right.any() and case.left.any() and not (case.right & case.left).any()
+        assert case.pixels.max() <= 1
+    with pytest.raises(UserError, match="--phantoms is 3; give 10 or more"):
+        lungs_fit.main(lungs_fit.FitSettings(tmp_path, tmp_path / "out.npz", phantoms=3))
+    around = lungs_cascade.MODEL.parent / ".." / "features" / lungs_cascade.MODEL.name
+    with pytest.raises(UserError, match="give --out FILE"):
+        lungs_fit.main(lungs_fit.FitSettings(tmp_path, around, phantoms=20))
