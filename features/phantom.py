@@ -27,7 +27,7 @@ from features.phantom_image import DIFFICULTY, Phantom, phantom
 from features.phantom_patient import child
 
 # Raised with every change of what a seed draws, so that older folders are told apart.
-VERSION = 4
+VERSION = 5
 TWO_READERS = 0.15  # share of images that two readers outlined; their union counts
 
 __all__ = ["Phantom", "Settings", "main", "phantom", "sheet", "write_dataset"]
@@ -167,7 +167,8 @@ def sheet(phantoms: list[Phantom], columns: int = 6, side: int = 320) -> Image.I
         truth = "no pneumothorax"
         if one.collapse is not None:
             truth = f"{one.collapse.kind}, {one.collapse.side}, {100 * one.mask.mean():.1f}%"
-        caption = f"{one.sex} {one.age} {one.view}: {truth}"
+        view = "supine" if one.exposure.pose == "supine" else one.view
+        caption = f"{one.sex} {one.age} {view}: {truth}"
         ImageDraw.Draw(tile).text((6, side - 18), caption, (255, 220, 120))
         page.paste(tile, (k % columns * side, k // columns * side))
     return page

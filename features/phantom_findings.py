@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.phantom_lung import Lung
 from features.phantom_patient import Patient, Rng
-from features.phantom_strokes import curve, grid, smooth_curve
-from features.phantom_tissue import MU_MUSCLE, MU_WATER, Lung, rib_cage
+from features.phantom_strokes import PITCH, curve, grid, smooth_curve
+from features.phantom_tissue import MU_MUSCLE, MU_WATER, rib_cage
 
 SIDES = ("right", "left")
 
@@ -44,6 +45,7 @@ class Findings:
     opacities: tuple[Opacity, ...]
     bullae: tuple[Bulla, ...]
     fluid: tuple[float, float]  # height of an effusion in the right, left costophrenic angle, mm
+    coarseness: float  # of the lungs' texture, 1 in health; more in interstitial disease
     oedema: float  # water about the hila, g/cm3
     creases: tuple[float, ...]  # thickness of hair, clothing and sheets seen edge on, mm of muscle
     skin_air: tuple[float, float]  # streaks of air under the skin, right and left, mm
@@ -62,10 +64,13 @@ def sample_findings(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
     creases = tuple(rng.uniform(0.6, 3.5, count).tolist())
     streaky = rng.random(2) < 0.1 * difficulty
     air = rng.uniform(5.0, 18.0, 2)
+    scarred = rng.random() < 0.6 * difficulty
+    coarseness = float(rng.uniform(0.8, 1.2) + scarred * rng.uniform(0.1, 0.9))
     return Findings(
         opacities,
         bullae,
         (float(wet[0] * height[0]), float(wet[1] * height[1])),
+        coarseness,
         oedema,
         creases,
         (float(streaky[0] * air[0]), float(streaky[1] * air[1])),
@@ -99,10 +104,13 @@ def _centre(lung: Lung, turn: float, share: float) -> tuple[float, float]:
     return x, lung.hilum[1] - reach * float(np.cos(turn))
 
 
-def water(findings: Findings, fields: tuple[Lung, Lung], texture: np.ndarray) -> np.ndarray:
+def water(
+    findings: Findings, fields: tuple[Lung, Lung], texture: np.ndarray, pose: str
+) -> np.ndarray:
     """Water (g/cm3) that findings add to the lungs, (SIDE, SIDE); `texture` makes it patchy."""
     x, y = grid()
     extra = np.zeros((y.size, x.size), np.float32)
+    extra += 0.03 * (findings.coarseness - 1)
     for side, lung, height in zip(SIDES, fields, findings.fluid, strict=True):
         for one in (opacity for opacity in findings.opacities if opacity.side == side):
             at = _centre(lung, one.turn, one.share)
@@ -111,14 +119,34 @@ def water(findings: Findings, fields: tuple[Lung, Lung], texture: np.ndarray) ->
         if findings.oedema:
             far = ((x - lung.hilum[0]) / 55) ** 2 + ((y - lung.hilum[1] - 20) / 65) ** 2
             extra += findings.oedema * np.exp(-far) * np.maximum(1 + 0.2 * texture, 0)
-        if height:
-            rows = np.flatnonzero((lung.field > 0.5).any(axis=1))
-            floor = float(y[rows[-1], 0]) if len(rows) else 100.0
-            # A meniscus: the fluid climbs along the chest wall.
-            lateral = np.clip(lung.sign * (x - lung.hilum[0]) / 80, 0, 1)
-            level = floor - height * (0.55 + 0.45 * lateral**3)
-            extra += 0.6 / (1 + np.exp((level - y) / 5)) * (lung.sign * x > 0)
+        if height and pose == "supine":  # spread out behind the lung, thickest at its base
+            extra += 0.002 * height / (1 + np.exp(-y / 40)) * (lung.sign * x > 0)
+        elif height:
+            depth = (y - surface(lung, height)) / (1.0 if lung.collapse else 5.0)
+            extra += 0.6 / (1 + np.exp(-np.clip(depth, -30, 30))) * (lung.sign * x > 0)
     return extra
+
+
+def surface(lung: Lung, height: float) -> np.ndarray | float:
+    """Level y (mm) of an effusion in an upright chest, so high above the lung's floor (mm).
+
+    A meniscus that climbs along the chest wall; but flat where there is pleural air above it.
+    """
+    x, y = grid()
+    rows = np.flatnonzero((lung.field > 0.5).any(axis=1))
+    floor = float(y[rows[-1], 0]) if len(rows) else 100.0
+    if lung.collapse is not None:
+        return floor - height
+    lateral = np.clip(lung.sign * (x - lung.hilum[0]) / 80, 0, 1)
+    return floor - height * (0.55 + 0.45 * lateral**3)
+
+
+def dry(findings: Findings, lung: Lung, pose: str) -> np.ndarray | float:
+    """Share (0..1) of each pixel above the level of fluid in the pleural space."""
+    height = findings.fluid[(lung.sign + 1) // 2]
+    if not height or pose == "supine":
+        return 1.0
+    return np.clip((surface(lung, height) - grid()[1]) / PITCH + 0.5, 0, 1)
 
 
 def emptied(findings: Findings, fields: tuple[Lung, Lung]) -> np.ndarray | float:

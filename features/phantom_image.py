@@ -18,12 +18,14 @@ from features.phantom_devices import devices, folds
 from features.phantom_display import expose, place, place_share, process
 from features.phantom_findings import (
     Findings,
+    dry,
     emptied,
     lines,
     sample_findings,
     under_the_skin,
     water,
 )
+from features.phantom_lung import Lung, aerated, lungs, pleural_air, pleural_line, vessels
 from features.phantom_patient import (
     Collapse,
     Exposure,
@@ -35,18 +37,8 @@ from features.phantom_patient import (
     sample_patient,
 )
 from features.phantom_skeleton import airways, skeleton
-from features.phantom_strokes import SIDE, draw, grid
-from features.phantom_tissue import (
-    MU_FAT,
-    MU_MUSCLE,
-    MU_WATER,
-    Lung,
-    lungs,
-    pleural_line,
-    rim,
-    trunk,
-    vessels,
-)
+from features.phantom_strokes import SIDE, draw, grid, widen
+from features.phantom_tissue import MU_FAT, MU_MUSCLE, MU_WATER, trunk
 
 # Standard deviations of noise in cells of 64, 32 .. 1 drawing pixels: anatomical noise, its power
 # falling with frequency (Burgess, Jacobson and Judy, Med Phys 28:419, 2001). How strong it is was
@@ -166,7 +158,9 @@ def phantom(
     findings = sample_findings(child(seed, 6), difficulty)
     if pneumothorax is None:
         pneumothorax = bool(np.random.default_rng(child(seed, 2)).random() < positives)
-    collapse = sample_collapse(child(seed, 3), difficulty) if pneumothorax else None
+    collapse = None
+    if pneumothorax:
+        collapse = sample_collapse(child(seed, 3), difficulty, exposure.pose)
     if collapse is not None and np.random.default_rng(child(seed, 7)).random() < drained:
         exposure = _with_drain(exposure, collapse.side)
     subject = Subject(body, exposure, findings, collapse)
@@ -175,7 +169,9 @@ def phantom(
     pixels = expose(placed, exposure, np.random.default_rng(child(seed, 5)))
     mask = np.zeros((size, size), bool)
     if collapse is not None:
-        mask = place_share(rim(right if collapse.side == "right" else left), exposure, size) > 0.5
+        lung = right if collapse.side == "right" else left
+        air = pleural_air(lung) * dry(findings, lung, exposure.pose)
+        mask = place_share(air, exposure, size) > 0.5
     return Phantom(
         pixels, mask, body.age, body.sex, exposure.view, exposure.field_mm / size, body, exposure,
         findings, collapse, right.field - left.field, branches,
@@ -192,8 +188,8 @@ def _attenuate(
     subject: Subject, body_seed: np.random.SeedSequence, exposure_seed: np.random.SeedSequence
 ) -> tuple[np.ndarray, tuple[Lung, Lung], list[np.ndarray]]:
     """Line integral of attenuation (SIDE, SIDE) behind the patient; lung fields and vessels."""
-    patient, exposure, collapse = subject.patient, subject.exposure, subject.collapse
-    space, fields = lungs(patient, exposure, collapse)
+    patient, exposure = subject.patient, subject.exposure
+    space, fields = lungs(patient, exposure, subject.collapse)
     solid = trunk(patient, exposure)
     texture = _texture(np.random.default_rng(exposure_seed))
     # Turned by a quarter, the same noise is a stranger to the lungs'.
@@ -201,8 +197,9 @@ def _attenuate(
     fat = np.minimum(2 * patient.wall * patient.fat, 0.6 * solid)
     # What many independent cells along the ray add up to varies with the root of their number.
     uneven = UNEVEN * np.sqrt(CHORD / np.maximum(space, 0.15 * CHORD))
+    uneven = uneven * subject.findings.coarseness
     density = patient.lung_density * np.maximum(1 + uneven * texture, 0.1)
-    density += water(subject.findings, fields, texture)
+    density += water(subject.findings, fields, texture, exposure.pose)
     density *= emptied(subject.findings, fields)
     rng = np.random.default_rng(child(exposure_seed, 1))
     own = np.random.default_rng(child(body_seed, 3))
@@ -212,42 +209,30 @@ def _attenuate(
     strokes += under_the_skin(subject.findings, patient, drawn)
     branches = []
     for k, lung in enumerate(fields):
-        density = _within(lung, collapse, density, exposure.haze[k], exposure.aeration[k])
-        branches += vessels(lung, np.random.default_rng(child(body_seed, 1 + k)), patient, space)
-        if collapse is not None and (collapse.side == "left") == (lung.sign > 0):
-            strokes.append(pleural_line(lung, collapse))
+        density = _within(lung, density, exposure, k)
+        course = np.random.default_rng(child(body_seed, 1 + k))
+        branches += vessels(lung, course, patient, space, exposure.pose)
+        if lung.collapse is not None:
+            strokes.append(pleural_line(lung))
     total = MU_MUSCLE * (solid - space) - (MU_MUSCLE - MU_FAT) * fat
     total += MU_WATER * np.minimum(density, 1.0) * space
-    total += folds(patient, exposure, rng) - MU_MUSCLE * _bubble(patient, exposure)
+    total += folds(patient, exposure, rng)
+    gas = np.random.default_rng(child(exposure_seed, 3))
+    total -= MU_MUSCLE * (_bubble(patient, exposure) + _bowel(patient, exposure, gas))
     total += draw(strokes + branches + devices(patient, exposure, rng))
     return np.maximum(total, 0).astype(np.float32), fields, branches
 
 
-def _within(
-    lung: Lung,
-    collapse: Collapse | None,
-    density: np.ndarray,
-    haze: float,
-    aeration: tuple[float, float],
-) -> np.ndarray:
-    """Density (g/cm3) along the rays through one lung: its slopes, haze below, pleural air."""
+def _within(lung: Lung, density: np.ndarray, exposure: Exposure, k: int) -> np.ndarray:
+    """Density (g/cm3) along the rays through the `k`-th lung: slopes, haze below, pleural air."""
     x, y = grid()
     here = lung.sign * x >= 0
-    uneven = 1 + aeration[0] * (y - lung.hilum[1]) / 100
-    uneven = uneven + aeration[1] * lung.sign * (x - lung.hilum[0]) / 60
-    result = density * np.where(here, np.maximum(uneven, 0.4), 1)
-    result += haze * np.clip((y + 20) / 90, 0, 1) * here
-    if collapse is None or (collapse.side == "left") != (lung.sign > 0):
-        return result
-    assert lung.distance is not None and lung.reach_map is not None and lung.edge_map is not None
-    gap = lung.reach_map - lung.edge_map
-    share = lung.distance / np.maximum(lung.edge_map, 1)
-    inner = 1 - np.square(np.square(np.square(np.minimum(share, 1))))
-    mix = np.clip(gap / 6, 0, 1)
-    filled = 1 - mix * collapse.air * (1 - np.sqrt(inner))
-    dense = 1 + 0.5 * (1 - lung.edge_map / np.maximum(lung.reach_map, 1)) * (share < 1)
-    beyond = np.where((share > 1) & (gap > 1), density.mean(), result)
-    return np.where(here, filled * dense * beyond, result)
+    down, out = exposure.aeration[k]
+    uneven = 1 + exposure.perfusion[k] + down * (y - lung.hilum[1]) / 100
+    uneven = uneven + out * lung.sign * (x - lung.hilum[0]) / 60
+    result = density * np.maximum(uneven, 0.4)
+    result += exposure.haze[k] * np.clip((y + 20) / 90, 0, 1)
+    return np.where(here, aerated(lung, result), density)
 
 
 def _texture(rng: Rng) -> np.ndarray:
@@ -262,9 +247,30 @@ def _texture(rng: Rng) -> np.ndarray:
 
 
 def _bubble(patient: Patient, exposure: Exposure) -> np.ndarray:
-    """Chord (mm) through the stomach's bubble of air under the left dome."""
+    """Chord (mm) through the stomach's bubble of air under the left dome.
+
+    Who stands has it above a level of fluid.
+    """
     x, y = grid()
     wide = max(exposure.gas, 1.0)
     low = patient.dome_left - exposure.inspiration + 10 + 0.45 * wide
     inside = 1 - ((x - 62) / wide) ** 2 - ((y - low) / (0.55 * wide)) ** 2
+    if exposure.pose == "erect":
+        inside = inside * (y < low + 0.2 * wide)
     return 1.6 * exposure.gas * np.sqrt(np.maximum(inside, 0))
+
+
+def _bowel(patient: Patient, exposure: Exposure, rng: Rng) -> np.ndarray:
+    """Chord (mm) through gas in loops of bowel below the domes: chains of bubbles."""
+    x, y = grid(2)
+    total = np.zeros((y.size, x.size), np.float32)
+    floor = max(patient.dome_right, patient.dome_left) - exposure.inspiration
+    for _ in range(exposure.bowel):
+        at = np.array([rng.uniform(-105, 105), floor + rng.uniform(28, 110)])
+        heading, wide = rng.uniform(0, np.pi), rng.uniform(7, 17)
+        for _ in range(int(rng.integers(2, 6))):
+            heading += rng.normal(0, 0.5)
+            at = at + 1.3 * wide * np.array([np.cos(heading), np.sin(heading)])
+            far = ((x - at[0]) ** 2 + (y - at[1]) ** 2) / wide**2
+            total = np.maximum(total, 1.4 * wide * np.sqrt(np.maximum(1 - far, 0)))
+    return widen(total)

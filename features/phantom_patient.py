@@ -4,7 +4,8 @@ Three frozen records, each drawn by one function from its own random stream: the
 age, sex; stays the same from one study to the next), the `Exposure` (view, pose, tubes, detector,
 display; new for each image) and the `Collapse` (the pneumothorax). The streams are independent, so
 whether a lung has collapsed says nothing about age, noise, markers or tubes, and the same seed
-drawn with and without a pneumothorax differs in the pneumothorax alone.
+drawn with and without a pneumothorax differs in the pneumothorax alone. Only where the air lies
+depends on the pose: it rises, to the apex of who stands, to the front of who lies.
 
 Coordinates are millimetres in the patient: x grows towards the image's right (the patient's left),
 y downwards, the origin lies on the midline at about the sixth thoracic vertebra.
@@ -16,8 +17,17 @@ from typing import Literal
 import numpy as np
 
 Rng = np.random.Generator
-Kind = Literal["apical", "lateral", "basal", "subpulmonic", "large", "tension"]
-KINDS: tuple[Kind, ...] = ("apical", "lateral", "basal", "subpulmonic", "large", "tension")
+Kind = Literal[
+    "apical",
+    "lateral",
+    "basal",
+    "subpulmonic",
+    "loculated",
+    "large",
+    "tension",
+    "deep sulcus",
+    "anteromedial",
+]
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,7 @@ class Exposure:
     """One exposure: positioning, what lies on and in the patient, detector and display."""
 
     view: str  # "PA" | "AP"
+    pose: str  # "erect" | "supine"; PA views are erect
     field_mm: float  # side of the square image at the patient
     angle: float  # rotation of the patient in the image, radians
     shift: tuple[float, float]  # of the image centre in the patient, mm
@@ -67,7 +78,10 @@ class Exposure:
     haze: tuple[float, float]  # extra water in the lower right, left lung, g/cm3
     # Of the right, left lung's density: share more 100 mm below the hilum, and 60 mm outwards.
     aeration: tuple[tuple[float, float], tuple[float, float]]
+    perfusion: tuple[float, float]  # share by which the right, left lung is denser than usual
+    tilt: float  # share by which the trunk is thicker 100 mm to the patient's left
     gas: float  # half the width of the stomach's air bubble, 0 for none, mm
+    bowel: int  # loops of bowel with air in them
     leads: int  # monitoring wires on the skin
     tracheal_tube: bool
     gastric_tube: bool
@@ -96,7 +110,11 @@ class Collapse:
     depth: float  # mm
     centre: float  # radians from straight up, turning laterally
     spread: float  # half of its angular extent, radians
+    # Of anteromedial air these are shares of the lung's height: where it begins, measured from the
+    # apex, and how far below that it is widest.
     air: float  # share of the beam's way through the rim that is air, 0..1
+    blood: float  # how much of its blood a collapsed lung keeps, 0..1: at 1 it gets denser as it
+    # gets smaller, at 0 it does not
     line: float  # thickness of the pleural line along the beam, mm of soft tissue
     shift: float  # mm the mediastinum is pushed to the other side
     wiggle: float  # phase of the lung edge's undulation, radians
@@ -149,7 +167,7 @@ def sample_patient(seed: int | np.random.SeedSequence) -> Patient:
         scoliosis=rng.normal(0, 3),
         lung_density=_normal(rng, 0.25, 0.03, 0.18, 0.34) * (1 - 0.25 * emphysema),
         vascularity=_normal(rng, 1, 0.12, 0.75, 1.35),
-        roundness=_normal(rng, 2.0, 0.3, 1.5, 3.2),
+        roundness=_normal(rng, 2.1, 0.5, 1.4, 3.6),
         sulcus=_normal(rng, 44, 15, 12, 85),
         belly=_normal(rng, 22 + 26 * habitus, 14, 0, 110),
         emphysema=emphysema,
@@ -159,29 +177,40 @@ def sample_patient(seed: int | np.random.SeedSequence) -> Patient:
 def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4) -> Exposure:
     """Draw one exposure; bedside (AP) films have more tubes, scatter and larger hearts than PA.
 
-    The share of AP views, 40%, is that of the challenge's training set. With `difficulty` (0..1)
-    skin folds and drains become more frequent.
+    The share of AP views, 40%, is that of the challenge's training set; half of them are taken
+    lying. Who lies has higher domes, a wider mediastinum and the shoulders pushed up. With
+    `difficulty` (0..1) skin folds and drains become more frequent.
     """
     rng = np.random.default_rng(seed)
     bedside = bool(rng.random() < 0.4)
+    supine = bedside and bool(rng.random() < 0.5)
     often = 2.2 if bedside else 0.5
     side = rng.choice(["R", "L"])
+    stands = 34 if supine else 20 if bedside else 9  # mm, the domes
+    slope = -0.02 if supine else 0.03  # blood sinks to the bases of who stands
     return Exposure(
         view="AP" if bedside else "PA",
+        pose="supine" if supine else "erect",
         field_mm=_normal(rng, 368 if bedside else 352, 30, 285, 430),
         angle=rng.normal(0, np.deg2rad(4.5 if bedside else 1.8)),
         shift=(rng.normal(0, 14 if bedside else 9), rng.normal(0 if bedside else -8, 20)),
-        inspiration=_normal(rng, 26 if bedside else 9, 16 if bedside else 11, -8, 70),
+        inspiration=_normal(rng, stands, 16 if bedside else 11, -8, 75),
         twist=rng.normal(0, 7 if bedside else 3),
-        magnification=_normal(rng, 1.12 if bedside else 1.0, 0.03, 0.95, 1.2),
+        magnification=_normal(rng, 1.16 if supine else 1.1 if bedside else 1.0, 0.03, 0.95, 1.25),
         arms=_normal(rng, 16, 12, -10, 50),
         spread=_normal(rng, 0.12, 0.12, -0.05, 0.6),
         chin=(rng.normal(0, 14), _normal(rng, 128 if bedside else 150, 18, 90, 190)),
-        scapula=_pair(rng, _normal(rng, 16 if bedside else 0, 9, -25, 40), 6),
-        shrug=_pair(rng, 0.0, 5),
+        scapula=_pair(rng, _normal(rng, 18 if supine else 13 if bedside else 0, 9, -25, 40), 6),
+        shrug=_pair(rng, 7.0 if supine else 0.0, 5),
         haze=(max(0.0, rng.normal(-0.05, 0.08)), max(0.0, rng.normal(-0.05, 0.08))),
-        aeration=(_pair(rng, 0.0, 0.07), _pair(rng, 0.0, 0.07)),
+        aeration=(
+            (rng.normal(slope, 0.12), rng.normal(0, 0.12)),
+            (rng.normal(slope, 0.12), rng.normal(0, 0.12)),
+        ),
+        perfusion=_pair(rng, 0.0, 0.1),
+        tilt=rng.normal(0, 0.035 if bedside else 0.02),
         gas=float(rng.uniform(12, 40)) if rng.random() < 0.6 else 0.0,
+        bowel=int(rng.poisson(2.5)),
         leads=int(rng.poisson(1.4 * often)),
         tracheal_tube=bool(rng.random() < 0.1 * often),
         gastric_tube=bool(rng.random() < 0.1 * often),
@@ -203,7 +232,7 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
         gamma=_normal(rng, 0.93, 0.17, 0.7, 1.45),
         white=_normal(rng, 226, 14, 180, 250),
         marker=f"{side}" + str(rng.choice(["", "\nAP" if bedside else "\nPA", "\nMS", "\n07"])),
-        captions=_captions(rng, bedside),
+        captions=_captions(rng, bedside, supine),
         collimation=tuple(np.maximum(rng.normal(-0.03, 0.035, 4), 0).tolist()),
     )
 
@@ -214,46 +243,66 @@ def _pair(rng: Rng, mean: float, sd: float) -> tuple[float, float]:
     return float(right), float(left)
 
 
-def _captions(rng: Rng, bedside: bool) -> tuple[str, ...]:
+def _captions(rng: Rng, bedside: bool, supine: bool) -> tuple[str, ...]:
     """What is written on the film besides the side: the more often, the sicker the patient."""
-    pose = str(rng.choice(["SUPINE", "ERECT"]))
-    words = ("AP", "PORTABLE", pose) if bedside else ("PA", "ERECT", "CR")
+    pose = "SUPINE" if supine else "ERECT"
+    words = ("AP", "PORTABLE", pose) if bedside else ("PA", pose, "CR")
     count = int(rng.poisson(2.2 if bedside else 0.8))
     return tuple(str(word) for word in rng.choice(words, min(count, 3), replace=False))
 
 
-# mm from the chest wall; radians from straight up, laterally; half of the extent, radians.
-_SHAPES: dict[Kind, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
-    "apical": ((9, 52), (0.15, 0.5), (1.1, 1.7)),
-    "lateral": ((8, 40), (0.9, 1.5), (1.5, 2.1)),
-    "basal": ((9, 44), (1.9, 2.25), (1.1, 1.7)),
-    "subpulmonic": ((8, 28), (2.4, 2.7), (0.6, 0.9)),
-    "large": ((30, 100), (0.7, 1.4), (2.2, 2.8)),
-    "tension": ((60, 110), (0.7, 1.4), (2.4, 2.9)),
+@dataclass(frozen=True)
+class _Habit:
+    """How often a kind occurs in either pose, and the ranges its form is drawn from."""
+
+    erect: float  # share of the pneumothoraces of those who stand
+    supine: float
+    depth: tuple[float, float]  # mm from the chest wall
+    centre: tuple[float, float]  # as of a `Collapse`
+    spread: tuple[float, float]
+
+
+# Of those who lie, 38% of the pneumothoraces lay in the anteromedial recess, 26% under the lung and
+# 22% at apex and side (Tocino, Miller and Fairfax, AJR 144:901, 1985).
+_HABITS: dict[Kind, _Habit] = {
+    "apical": _Habit(0.36, 0.12, (9, 52), (0.15, 0.5), (1.1, 1.7)),
+    "lateral": _Habit(0.19, 0.10, (8, 40), (0.9, 1.5), (1.5, 2.1)),
+    "basal": _Habit(0.09, 0.02, (9, 44), (1.9, 2.25), (1.1, 1.7)),
+    "subpulmonic": _Habit(0.03, 0.04, (8, 28), (2.4, 2.7), (0.6, 0.9)),
+    "loculated": _Habit(0.09, 0.04, (12, 42), (0.3, 2.3), (0.35, 0.7)),
+    "large": _Habit(0.18, 0.08, (30, 120), (0.7, 1.4), (2.2, 2.8)),
+    "tension": _Habit(0.06, 0.04, (60, 125), (0.7, 1.4), (2.4, 2.9)),
+    "deep sulcus": _Habit(0.0, 0.22, (14, 50), (2.0, 2.4), (0.6, 1.1)),
+    "anteromedial": _Habit(0.0, 0.34, (10, 36), (0.05, 0.45), (0.15, 0.5)),
 }
 
 
-def sample_collapse(seed: int | np.random.SeedSequence, difficulty: float = 0.4) -> Collapse:
+def sample_collapse(
+    seed: int | np.random.SeedSequence, difficulty: float = 0.4, pose: str = "erect"
+) -> Collapse:
     """Draw a pneumothorax; right-sided ones are a little more frequent, apical ones the most.
 
     With `difficulty` (0..1) they are smaller, more of them lie before or behind the lung, so that
     less of the ray is air, and their pleural line is fainter.
     """
     rng = np.random.default_rng(seed)
-    kind = KINDS[rng.choice(len(KINDS), p=[0.40, 0.22, 0.11, 0.04, 0.18, 0.05])]
-    depths, centres, spreads = _SHAPES[kind]
+    shares = np.array([getattr(habit, pose) for habit in _HABITS.values()])
+    kind = list(_HABITS)[rng.choice(len(shares), p=shares / shares.sum())]
+    habit = _HABITS[kind]
     hard = difficulty * rng.random(3)
     tension = kind == "tension"
-    low, high = depths
+    low, high = habit.depth
     # Small ones are the most frequent: half of the challenge's masks cover less than 0.84%.
     depth = low * (high / low) ** rng.random() * (1 - (0.3 if tension else 0.7) * hard[0])
+    shrinks = kind in ("apical", "lateral", "basal", "subpulmonic", "large")
     return Collapse(
         side="right" if rng.random() < 0.55 else "left",
         kind=kind,
         depth=max(float(depth), 7.0),
-        centre=float(rng.uniform(*centres)),
-        spread=float(rng.uniform(*spreads) * (1 - (0.0 if tension else 0.8) * hard[0])),
+        centre=float(rng.uniform(*habit.centre)),
+        spread=float(rng.uniform(*habit.spread) * (1 - (0.8 if shrinks else 0.0) * hard[0])),
         air=float(rng.uniform(0.75, 0.99) * (1 - 0.6 * hard[1])),
+        blood=float(rng.uniform(0.1, 0.9)),
         line=float(rng.uniform(3, 10) * (1 - 0.7 * hard[2])),
         shift=float(max(0.0, rng.normal(0.3 if tension else 0.08, 0.08)) * depth),
         wiggle=float(rng.uniform(0, 2 * np.pi)),

@@ -163,7 +163,7 @@ def _shoulder(patient: Patient, exposure: Exposure, side: int) -> list[np.ndarra
     turn = np.linspace(-2.6, 2.6, 40)
     head = np.stack([joint + 22 * np.sin(turn), high + 18 - 22 * np.cos(turn)], axis=1)
     shaft = np.array([[joint + 6, high + 36], [joint + 40 + exposure.arms, high + 240]])
-    strokes.append(curve(head, 0.8, 7.0))
+    strokes.append(curve(head, 1.0, 4.0))
     for offset in (-9.0, 9.0):
         strokes.append(curve(shaft + np.array([offset, 0.0]), 1.3, 8.5))
     for offset in (-14.0, -5.0, 5.0, 14.0):

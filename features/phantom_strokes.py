@@ -129,7 +129,9 @@ def smooth_curve(anchors: list[tuple[float, float]], n: int = 60) -> np.ndarray:
     )
 
 
-def tree(rng: Rng, calibre: float, reach: float) -> list[tuple[np.ndarray, np.ndarray]]:
+def tree(
+    rng: Rng, calibre: float, reach: float, weight: float = 0.0
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """The vessels of one lung in polar form: branches that fork, bend and thin out to the pleura.
 
     Parameters
@@ -138,6 +140,8 @@ def tree(rng: Rng, calibre: float, reach: float) -> list[tuple[np.ndarray, np.nd
         Relative calibre of all vessels.
     reach : float
         Typical distance from hilum to pleura, mm.
+    weight : float
+        Share by which vessels that lead straight down are wider, and those up narrower.
 
     Returns
     -------
@@ -149,7 +153,7 @@ def tree(rng: Rng, calibre: float, reach: float) -> list[tuple[np.ndarray, np.nd
     angle = np.linspace(-1.75, 1.75, roots) + rng.normal(0, 0.1, roots)
     start = np.zeros((roots, 2))
     start[:, 1] = np.linspace(-12, 14, roots)
-    radius = rng.uniform(1.7, 3.0, roots) * calibre
+    radius = rng.uniform(1.7, 3.0, roots) * calibre * (1 + weight * np.sin(angle))
     length = reach * rng.uniform(0.2, 0.34, roots)
     generations = []
     for _ in range(6):
