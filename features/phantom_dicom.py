@@ -5,18 +5,24 @@ import io
 import pydicom.config
 from PIL import Image
 from pydicom.dataelem import DataElement
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from features.phantom_image import Phantom
+
+# Patient orientation and its modifier, PS3.16 context groups 19 and 20: value, scheme, meaning.
+ERECT = ("C86043", "NCIt", "erect")
+RECUMBENT = ("102538003", "SCT", "recumbent")
+SUPINE = ("40199007", "SCT", "supine")
 
 
 def dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
     """The phantom's DICOM dataset; `inverted` stores it with air bright (MONOCHROME1).
 
     PatientAge is written as the challenge has it ('38', not '038Y'). PixelSpacing, unlike the
-    challenge's, is the true one of the image.
+    challenge's, is the true one of the image; and whether the patient stood or lay is written,
+    which the challenge does not tell.
     """
     number = int(image_id.removeprefix("ID_"), 16)
     meta = FileMetaDataset()
@@ -39,6 +45,11 @@ def dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
     age = DataElement(0x00101010, "AS", str(image.age), validation_mode=pydicom.config.IGNORE)
     data.add(age)
     data.BodyPartExamined, data.ViewPosition = "CHEST", image.view
+    lies = image.exposure.pose == "supine"
+    pose = _code(*(RECUMBENT if lies else ERECT))
+    if lies:
+        pose.PatientOrientationModifierCodeSequence = [_code(*SUPINE)]
+    data.PatientOrientationCodeSequence = [pose]
     data.SeriesNumber = data.InstanceNumber = "1"
     pixels = 255 - image.pixels if inverted else image.pixels
     data.SamplesPerPixel = 1
@@ -52,3 +63,10 @@ def dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
     Image.fromarray(pixels).save(stream, format="JPEG", quality=90)
     data.PixelData = encapsulate([stream.getvalue()])
     return data
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    """A coded concept as a sequence's item."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item

@@ -35,7 +35,7 @@ def process(attenuation: np.ndarray, exposure: Exposure) -> np.ndarray:
     log = np.maximum(-np.log(primary + exposure.scatter * level * scatter), 0)
     coarse, middle = _shrunk_blur(log, 40), _shrunk_blur(log, 9)
     fine = exposure.sharpening * (log - middle)
-    return exposure.compression * coarse + 1.15 * (middle - coarse) + fine
+    return exposure.compression * coarse + 0.95 * (middle - coarse) + fine
 
 
 def _shrunk_blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -148,7 +148,7 @@ def expose(placed: np.ndarray, exposure: Exposure, rng: Rng) -> np.ndarray:
     low = low - 0.02 + exposure.window[0] * width
     width *= 1 + exposure.window[1]
     # Poisson: the relative noise of what is left of `photons` behind the patient.
-    grain = exposure.sharpening * 0.38 / np.sqrt(1000 * exposure.photons)
+    grain = exposure.sharpening * 0.55 / np.sqrt(1000 * exposure.photons)
     curve = _curve(np.linspace(0, 1, TONES))
     tone = np.rint(exposure.white * curve**exposure.gamma).astype(np.uint8)
     pixels = _tones(placed, noise, np.float32(grain), low, (TONES - 1) / width, tone)

@@ -54,9 +54,9 @@ class Findings:
 def sample_findings(seed: int | np.random.SeedSequence, difficulty: float = 0.4) -> Findings:
     """Draw the findings; `difficulty` (0..1) scales how many there are, 0 for none."""
     rng = np.random.default_rng(seed)
-    opacities = tuple(_opacity(rng) for _ in range(min(int(rng.poisson(1.1 * difficulty)), 4)))
+    opacities = tuple(_opacity(rng) for _ in range(min(int(rng.poisson(2.2 * difficulty)), 5)))
     bullae = tuple(_bulla(rng) for _ in range(min(int(rng.poisson(0.25 * difficulty)), 3)))
-    wet = rng.random(2) < 0.3 * difficulty
+    wet = rng.random(2) < 0.5 * difficulty
     height = rng.uniform(12, 75, 2)
     swollen = rng.random() < 0.4 * difficulty
     oedema = float(rng.uniform(0.02, 0.16)) * swollen
@@ -82,8 +82,8 @@ def _opacity(rng: Rng) -> Opacity:
         side=str(rng.choice(SIDES)),
         turn=float(rng.uniform(0.2, 2.6)),
         share=float(rng.uniform(0.25, 0.85)),
-        radius=(float(rng.uniform(14, 48)), float(rng.uniform(10, 40))),
-        density=float(rng.uniform(0.04, 0.3)),
+        radius=(float(rng.uniform(12, 55)), float(rng.uniform(10, 45))),
+        density=float(rng.uniform(0.04, 0.45)),
     )
 
 

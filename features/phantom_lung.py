@@ -197,7 +197,7 @@ def aerated(lung: Lung, density: np.ndarray) -> np.ndarray:
     if collapse is None:
         return density
     if collapse.kind == "anteromedial":  # the lung behind it stays
-        return density * (1 - 0.75 * collapse.air * pleural_air(lung))
+        return (density + collapse.injury) * (1 - 0.75 * collapse.air * pleural_air(lung))
     assert lung.distance is not None and lung.reach_map is not None and lung.edge_map is not None
     gap = lung.reach_map - lung.edge_map
     share = lung.distance / np.maximum(lung.edge_map, 1)
@@ -206,7 +206,7 @@ def aerated(lung: Lung, density: np.ndarray) -> np.ndarray:
     filled = 1 - mix * collapse.air * (1 - np.sqrt(inner))
     left = float(np.square(lung.edge).mean() / np.square(lung.reach).mean())
     mean = float(density.mean())
-    held = density + mean * (left**-collapse.blood - 1)  # denser, but no coarser
+    held = density + mean * (left**-collapse.blood - 1) + collapse.injury  # but no coarser
     return filled * np.where(share < 1, held, np.where(gap > 1, mean, density))
 
 

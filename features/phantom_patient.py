@@ -115,6 +115,7 @@ class Collapse:
     air: float  # share of the beam's way through the rim that is air, 0..1
     blood: float  # how much of its blood a collapsed lung keeps, 0..1: at 1 it gets denser as it
     # gets smaller, at 0 it does not
+    injury: float  # what bleeding and atelectasis add to the lung's density, g/cm3
     line: float  # thickness of the pleural line along the beam, mm of soft tissue
     shift: float  # mm the mediastinum is pushed to the other side
     wiggle: float  # phase of the lung edge's undulation, radians
@@ -162,7 +163,7 @@ def sample_patient(seed: int | np.random.SeedSequence) -> Patient:
         heart=half_width * _normal(rng, 0.44 + 0.0008 * (age - 45), 0.05, 0.34, 0.62),
         aorta=_normal(rng, 14 + 0.12 * (age - 40), 2, 11, 24),
         bone=_normal(rng, 1.05 - 0.004 * max(age - 40, 0), 0.1, 0.65, 1.25),
-        rib_drop=_normal(rng, 92, 12, 60, 120) * size,
+        rib_drop=_normal(rng, 122, 14, 85, 160) * size,
         rib_height=_normal(rng, 12.5, 1.0, 10, 15) * size,
         scoliosis=rng.normal(0, 3),
         lung_density=_normal(rng, 0.25, 0.03, 0.18, 0.34) * (1 - 0.25 * emphysema),
@@ -191,7 +192,7 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
     return Exposure(
         view="AP" if bedside else "PA",
         pose="supine" if supine else "erect",
-        field_mm=_normal(rng, 368 if bedside else 352, 30, 285, 430),
+        field_mm=_normal(rng, 364 if bedside else 350, 26, 285, 430),
         angle=rng.normal(0, np.deg2rad(4.5 if bedside else 1.8)),
         shift=(rng.normal(0, 14 if bedside else 9), rng.normal(0 if bedside else -8, 20)),
         inspiration=_normal(rng, stands, 16 if bedside else 11, -8, 75),
@@ -202,12 +203,12 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
         chin=(rng.normal(0, 14), _normal(rng, 128 if bedside else 150, 18, 90, 190)),
         scapula=_pair(rng, _normal(rng, 18 if supine else 13 if bedside else 0, 9, -25, 40), 6),
         shrug=_pair(rng, 7.0 if supine else 0.0, 5),
-        haze=(max(0.0, rng.normal(-0.05, 0.08)), max(0.0, rng.normal(-0.05, 0.08))),
+        haze=_pair_of_tails(rng, 0.25, 0.09),
         aeration=(
             (rng.normal(slope, 0.12), rng.normal(0, 0.12)),
             (rng.normal(slope, 0.12), rng.normal(0, 0.12)),
         ),
-        perfusion=_pair(rng, 0.0, 0.1),
+        perfusion=_pair(rng, 0.0, 0.3 if rng.random() < (0.5 if bedside else 0.3) else 0.08),
         tilt=rng.normal(0, 0.035 if bedside else 0.02),
         gas=float(rng.uniform(12, 40)) if rng.random() < 0.6 else 0.0,
         bowel=int(rng.poisson(2.5)),
@@ -243,6 +244,13 @@ def _pair(rng: Rng, mean: float, sd: float) -> tuple[float, float]:
     return float(right), float(left)
 
 
+def _pair_of_tails(rng: Rng, often: float, mean: float) -> tuple[float, float]:
+    """The same of what mostly is not there: exponential where it is."""
+    there = rng.random(2) < often
+    right, left = rng.exponential(mean, 2) * there
+    return float(right), float(left)
+
+
 def _captions(rng: Rng, bedside: bool, supine: bool) -> tuple[str, ...]:
     """What is written on the film besides the side: the more often, the sicker the patient."""
     pose = "SUPINE" if supine else "ERECT"
@@ -265,15 +273,15 @@ class _Habit:
 # Of those who lie, 38% of the pneumothoraces lay in the anteromedial recess, 26% under the lung and
 # 22% at apex and side (Tocino, Miller and Fairfax, AJR 144:901, 1985).
 _HABITS: dict[Kind, _Habit] = {
-    "apical": _Habit(0.36, 0.12, (9, 52), (0.15, 0.5), (1.1, 1.7)),
-    "lateral": _Habit(0.19, 0.10, (8, 40), (0.9, 1.5), (1.5, 2.1)),
-    "basal": _Habit(0.09, 0.02, (9, 44), (1.9, 2.25), (1.1, 1.7)),
-    "subpulmonic": _Habit(0.03, 0.04, (8, 28), (2.4, 2.7), (0.6, 0.9)),
-    "loculated": _Habit(0.09, 0.04, (12, 42), (0.3, 2.3), (0.35, 0.7)),
-    "large": _Habit(0.18, 0.08, (30, 120), (0.7, 1.4), (2.2, 2.8)),
-    "tension": _Habit(0.06, 0.04, (60, 125), (0.7, 1.4), (2.4, 2.9)),
+    "apical": _Habit(0.47, 0.16, (8, 80), (0.05, 0.45), (0.4, 1.2)),
+    "lateral": _Habit(0.14, 0.08, (9, 50), (0.9, 1.5), (0.8, 1.6)),
+    "basal": _Habit(0.09, 0.02, (10, 55), (1.8, 2.2), (0.6, 1.3)),
+    "subpulmonic": _Habit(0.03, 0.04, (8, 30), (2.4, 2.7), (0.6, 0.9)),
+    "loculated": _Habit(0.07, 0.04, (14, 50), (0.3, 2.3), (0.35, 0.7)),
+    "large": _Habit(0.15, 0.06, (35, 120), (0.6, 1.4), (1.6, 2.7)),
+    "tension": _Habit(0.05, 0.04, (60, 125), (0.7, 1.4), (2.4, 2.9)),
     "deep sulcus": _Habit(0.0, 0.22, (14, 50), (2.0, 2.4), (0.6, 1.1)),
-    "anteromedial": _Habit(0.0, 0.34, (10, 36), (0.05, 0.45), (0.15, 0.5)),
+    "anteromedial": _Habit(0.0, 0.34, (10, 40), (0.05, 0.45), (0.15, 0.5)),
 }
 
 
@@ -303,6 +311,7 @@ def sample_collapse(
         spread=float(rng.uniform(*habit.spread) * (1 - (0.8 if shrinks else 0.0) * hard[0])),
         air=float(rng.uniform(0.75, 0.99) * (1 - 0.6 * hard[1])),
         blood=float(rng.uniform(0.1, 0.9)),
+        injury=min(float(rng.exponential(0.05)), 0.3),
         line=float(rng.uniform(3, 10) * (1 - 0.7 * hard[2])),
         shift=float(max(0.0, rng.normal(0.3 if tension else 0.08, 0.08)) * depth),
         wiggle=float(rng.uniform(0, 2 * np.pi)),

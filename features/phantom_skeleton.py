@@ -25,7 +25,7 @@ def skeleton(patient: Patient, exposure: Exposure, rng: Rng) -> list[np.ndarray]
 
     `rng` makes one rib differ from the next, and must be the patient's own.
     """
-    strokes = [*_ribs(patient, rng), _spine(patient)]
+    strokes = [*_ribs(patient, exposure, rng), _spine(patient)]
     for side in range(2):
         strokes += _turned(_shoulder(patient, exposure, side), side)
     for points in strokes:
@@ -66,23 +66,24 @@ def _pitch(patient: Patient) -> float:
     return (patient.dome_right - patient.apex) / 9.3
 
 
-def _ribs(patient: Patient, rng: Rng) -> list[np.ndarray]:
+def _ribs(patient: Patient, exposure: Exposure, rng: Rng) -> list[np.ndarray]:
     """Ten pairs of ribs, no two quite alike."""
+    tilt = 0.85 if exposure.view == "AP" else 1.0  # seen from further up
     strokes = []
     for number in range(10):
         for side in range(2):
-            strokes += _turned(_rib(patient, number, rng.standard_normal(5)), side)
+            strokes += _turned(_rib(patient, tilt, number, rng.standard_normal(5)), side)
     return strokes
 
 
-def _rib(patient: Patient, number: int, own: np.ndarray) -> list[np.ndarray]:
+def _rib(patient: Patient, tilt: float, number: int, own: np.ndarray) -> list[np.ndarray]:
     """A left rib: a hoop from the spine round the side to the front, tilted downwards.
 
-    `own` says in standard deviations how it differs from the mean of its number: place, slope,
-    reach to the front, height and mineral.
+    `tilt` scales how steep it is, `own` says in standard deviations how it differs from the mean
+    of its number: place, slope, reach to the front, height and mineral.
     """
     start = patient.apex - 4 + number * _pitch(patient) + 1.3 * own[0]
-    drop = patient.rib_drop * min(0.5 + 0.125 * number, 1.2) * (1 + 0.05 * own[1])
+    drop = patient.rib_drop * tilt * min(0.55 + 0.115 * number, 1.2) * (1 + 0.05 * own[1])
     end = np.deg2rad(142 - 3 * max(number - 5, 0) + 5 * own[2])
     turn = np.linspace(0, end, 120)
     level = np.array(max(start + drop / 2, patient.apex + 14))
@@ -100,6 +101,8 @@ def _rib(patient: Patient, number: int, own: np.ndarray) -> list[np.ndarray]:
     slope = np.gradient(down) / np.hypot(np.gradient(across), np.gradient(down))
     outward = -0.35 * slope * np.sign(np.gradient(across)) * high
     downward = (1 - 0.65 * slope**2) * high
+    # Where a rib turns to the front its bands fall on one another.
+    fade = fade * (1 - 0.6 * np.square(np.square(slope)))
     strokes = []
     for offset, radius, bone in RIB_BANDS:
         xy = np.stack([across + offset * outward, down + offset * downward], axis=1)

@@ -31,10 +31,11 @@ from features.phantom_findings import (
     under_the_skin,
     water,
 )
+from features.phantom_lung import Lung, lungs
 from features.phantom_patient import child, sample_collapse, sample_exposure, sample_patient
 from features.phantom_skeleton import skeleton
 from features.phantom_strokes import PITCH, SIDE, curve, draw, grid, smooth_curve, tree
-from features.phantom_tissue import Lung, _dome, lungs, rib_cage
+from features.phantom_tissue import dome, rib_cage
 
 SIZE = 256
 
@@ -133,9 +134,9 @@ def test_findings_change_the_picture_where_they_lie() -> None:
     opacity = Opacity("left", turn=1.5, share=0.5, radius=(20.0, 15.0), density=0.2)
     bulla = Bulla("right", turn=0.5, share=0.8, radius=15.0, empty=0.6)
     findings = Findings(
-        (opacity,), (bulla,), (40.0, 0.0), oedema=0.0, creases=(), skin_air=(0.0, 0.0)
+        (opacity,), (bulla,), (40.0, 0.0), 1.0, oedema=0.0, creases=(), skin_air=(0.0, 0.0)
     )
-    extra = water(findings, fields, np.zeros((SIDE, SIDE), np.float32))
+    extra = water(findings, fields, np.zeros((SIDE, SIDE), np.float32), "erect")
     right, left = (lung.field > 0.5 for lung in fields)
     assert extra[left].max() == pytest.approx(0.2, rel=0.02)
     rows = np.flatnonzero(right.any(axis=1))
@@ -258,10 +259,12 @@ def test_nothing_but_the_collapse_tells_positives_from_negatives(
         )  # fmt: skip
         assert ill.patient == well.patient
         assert ill.exposure == well.exposure
-        # The burnt-in text and the noise are the same, so far corners of the picture are too.
+        # The burnt-in text and the noise are the same, so far corners of the picture are too, but
+        # for the display window, which follows the picture as a whole.
         rows, columns = slice(0, SIZE // 8), slice(0, SIZE // 8)
         gap = ill.pixels[rows, columns].astype(int) - well.pixels[rows, columns]
-        assert np.abs(gap).mean() < 6
+        assert np.abs(gap).mean() < 14
+        assert np.abs(gap - np.median(gap)).mean() < 4
 
 
 def test_the_share_of_positives_is_the_one_asked_for() -> None:
@@ -284,7 +287,7 @@ def test_sampled_numbers_stay_in_the_human_range(seed: int) -> None:
     assert 0 <= patient.emphysema <= 1
     assert exposure.view in ("PA", "AP")
     assert all(0 <= share < 0.1 for share in exposure.collimation)
-    assert 6 <= collapse.depth <= 110
+    assert 6 <= collapse.depth <= 125
     assert 0 < collapse.air < 1
 
 
@@ -406,8 +409,10 @@ def test_vessels_lie_in_the_lungs_and_not_in_pleural_air(
         lungs = well.right_lung | well.left_lung
         assert 0.02 < well.vessels[lungs].mean() < 0.4
         assert (well.vessels & ~lungs).sum() < 0.5 * (well.vessels & lungs).sum()  # at the hila
+        assert ill.collapse is not None
         inside = ndimage.binary_erosion(ill.mask, iterations=2)
-        assert not inside.any() or ill.vessels[inside].mean() < 0.05
+        if inside.any() and ill.collapse.kind != "anteromedial":  # that air lies before the lung
+            assert ill.vessels[inside].mean() < 0.05
         # What is called a vessel is brighter than what lies around it.
         core = ndimage.binary_erosion(lungs, iterations=6)
         detail = well.pixels - ndimage.gaussian_filter(well.pixels.astype(float), 4)
@@ -450,7 +455,7 @@ def test_images_may_be_stored_with_air_bright(dataset: Settings, tmp_path: Path)
 
 def test_air_under_the_skin_lies_outside_the_ribs_or_before_them_on_its_side() -> None:
     patient, rng = sample_patient(1), np.random.default_rng(0)
-    findings = Findings((), (), (0.0, 0.0), 0.0, (), skin_air=(8.0, 0.0))
+    findings = Findings((), (), (0.0, 0.0), 1.0, 0.0, (), skin_air=(8.0, 0.0))
     streaks = under_the_skin(findings, patient, rng)
     assert streaks
     points = np.concatenate(streaks, axis=1)
@@ -464,7 +469,7 @@ def test_air_under_the_skin_lies_outside_the_ribs_or_before_them_on_its_side() -
 def test_one_dome_passes_into_the_other_without_a_step() -> None:
     patient = replace(sample_patient(2), dome_right=60.0, dome_left=85.0)
     exposure = sample_exposure(2)
-    right, left = (_dome(patient, exposure, sign, np.array([0.0, 65.0])) for sign in (-1, 1))
+    right, left = (dome(patient, exposure, sign, np.array([0.0, 65.0])) for sign in (-1, 1))
     assert right[0] == pytest.approx(left[0])
     assert left[1] - right[1] == pytest.approx(25, abs=0.2)
 

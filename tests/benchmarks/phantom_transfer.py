@@ -1,72 +1,118 @@
-"""Masks on real X-rays by a U-Net that has seen phantoms alone.
+"""What phantoms alone teach: the whole toolkit learns from them and then reads real X-rays.
 
-    .venv/bin/python tests/benchmarks/phantom_transfer.py PHANTOMS REAL [LUNGS]
+    .venv/bin/python tests/benchmarks/phantom_transfer.py mix PHANTOMS REAL OUT
+    make baseline cnn DATA=OUT RUN=RUN FOLDS=3
+    .venv/bin/python tests/benchmarks/phantom_transfer.py score RUN REAL
 
-PHANTOMS is a run with a U-Net trained with ``--no-evidence``; of REAL, dataset.parquet is read.
-Printed is the mean Dice of the real positives at the network's size, for the mean map of all folds'
-networks: at a level of 0.5, and at the level that is best for these very images; then the same
-within the lung fields, a few pixels wider. With LUNGS, a model file of
-``features.lungs_fit --phantoms``, nothing has learned from a real X-ray.
+`mix` makes a dataset folder of links: PHANTOMS' training images to learn from, REAL's annotated
+images, without their truth, as the test set. Both are folders as on Kaggle (stage 2). The pipeline
+then does with them what it does with any dataset. `score` compares what it says of the test set
+with REAL's annotations: the verdict's AUC, and the mean Dice of the U-Net's and of the handcrafted
+masks on positives, without a gate, at three levels: 0.5; the one that is best for the phantoms, out
+of fold; and the one that is best for these very images, which is an optimum of itself. The lung
+finder alone has seen real X-rays, those of the Montgomery set.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from baseline import scores
-from cnn import predict
-from cnn.devices import split_processor
-from cnn.geometry import read_pair, to_square
-from features import files, images, lungs, lungs_cascade
+from cnn import sources
+from features import files, layouts, rle
 
 LEVELS = np.arange(0.02, 1, 0.02)
-WIDER = 2  # pixels of the network's square
-
-Masks = NDArray[np.bool_]
-
-
-def lung_fields(path: Path, size: int, model: lungs_cascade.LungModel) -> Masks:
-    """Both lungs of a square X-ray, and what lies close to them."""
-    found = lungs.segment_with(model, images.read(path)[1])
-    square = to_square((found.right | found.left).astype(np.float32), size) > 0.5
-    return np.asarray(ndimage.binary_dilation(square, iterations=WIDER))
+STEP = 4  # every so many-th pixel of the originals is compared, in both directions
+MAPS = {"unet": "U-Net", "evidence": "handcrafted mask"}
+TRAIN = "stage_2_train.csv"
 
 
-def dice(maps: NDArray[np.float64], masks: Masks) -> NDArray[np.float64]:
-    """Dice of each image at each of `LEVELS`, (n, t)."""
-    drawn = maps[:, None] >= LEVELS[:, None, None]
-    common = (drawn & masks[:, None]).sum((2, 3))
-    return 2 * common / np.maximum(drawn.sum((2, 3)) + masks.sum((1, 2))[:, None], 1)
+def mix(phantoms: Path, real: Path, out: Path) -> None:
+    """Write the folder of links; refuses one that exists."""
+    for folder in (phantoms, real):
+        if not (folder / TRAIN).is_file():
+            sys.exit(f"{folder / TRAIN}: no such file; give a folder as Kaggle's stage 2 is.")
+    if out.exists():
+        sys.exit(f"{out}: exists and is not overwritten; choose another folder.")
+    taught, judged = (pd.read_csv(folder / TRAIN) for folder in (phantoms, real))
+    owners = [pd.read_csv(folder / "patients.csv", dtype=str) for folder in (phantoms, real)]
+    (out / "stage_2_images").mkdir(parents=True)
+    wanted = {phantoms: taught, real: judged}
+    for folder, table in wanted.items():
+        paths = layouts.image_paths(folder)
+        for name in table["ImageId"].unique():
+            (out / "stage_2_images" / f"{name}.dcm").symlink_to(paths[name].resolve())
+    files.write_csv(out / TRAIN, taught)
+    sample = judged[["ImageId"]].drop_duplicates().assign(EncodedPixels="-1")
+    files.write_csv(out / "stage_2_sample_submission.csv", sample)
+    ids = {*taught["ImageId"], *judged["ImageId"]}
+    owner = pd.concat(owners)
+    files.write_csv(out / "patients.csv", owner[owner["ImageId"].isin(ids)])
 
 
-def main(phantoms: Path, real: Path, model: lungs_cascade.LungModel) -> None:
-    """Predict, score, print."""
-    split_processor()
-    taught = files.read_table(phantoms / "dataset.parquet")
-    networks = predict.load_networks(phantoms, int(taught["fold"].max()) + 1)
-    size = networks.config.size
-    table = files.read_table(real / "dataset.parquet")
-    table = table[table["label"] == 1]
-    pairs = [read_pair((row.path, row.mask, size)) for row in table.itertuples()]
-    seen, masks = (np.stack(part) for part in zip(*pairs, strict=True))
-    masks = masks > 127
-    maps = predict.predict_part(networks, seen, np.full(len(seen), -1)) / 255
-    fields = np.stack([lung_fields(Path(path), size, model) for path in table["path"]])
-    patients = table["patient"].to_numpy(object)
-    for where, shown in (("whole image", maps), ("within the lungs", maps * fields)):
-        found = dice(shown, masks)
-        best = int(found.mean(axis=0).argmax())
-        for level in (int(np.abs(LEVELS - 0.5).argmin()), best):
-            own = found[:, level]
-            estimate = scores.bootstrap(lambda rows, own=own: float(own[rows].mean()), patients)
-            print(f"{where}, level {LEVELS[level]:.2f}: Dice on {len(own)} positives {estimate}")
+def truth(run: Path, real: Path) -> pd.DataFrame:
+    """The run's images with the masks to score them by, as run-length codes."""
+    table = files.read_table(run / "dataset.parquet")
+    sizes = {row.id: (row.rows, row.columns) for row in table.itertuples()}
+    drawn = layouts.read_annotations(real / TRAIN, sizes)
+    test = table["split"] == "test"
+    return table.assign(mask=table["mask"].where(~test, table["id"].map(drawn)))
+
+
+def dice(run: Path, rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Dice of each positive at each of `LEVELS`, (n, t), by the map that was cut at it."""
+    found: dict[str, list[list[float]]] = {name: [] for name in MAPS}
+    for code, maps in zip(rows["mask"], _maps(run, rows), strict=True):
+        mask = rle.decode(code, maps["unet"].shape)[::STEP, ::STEP]
+        for name in MAPS:
+            levels = maps[name][::STEP, ::STEP] / 255
+            drawn = [levels >= level for level in LEVELS]
+            common = [(one & mask).sum() for one in drawn]
+            total = [max(one.sum() + mask.sum(), 1) for one in drawn]
+            found[name].append([2 * a / b for a, b in zip(common, total, strict=True)])
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _maps(run: Path, rows: pd.DataFrame) -> Iterator[dict[str, NDArray[np.uint8]]]:
+    return sources.stream([run], rows[["id", "rows", "columns"]])
+
+
+def score(run: Path, real: Path) -> None:
+    """Print AUC and Dice, each with the interval of a bootstrap over patients."""
+    table = truth(run, real)
+    ill = table["mask"] != rle.EMPTY
+    test = table["split"] == "test"
+    judged = pd.read_csv(run / "baseline" / "test.csv").set_index("id")["probability"]
+    labels, chances = ill[test].to_numpy(float), judged.loc[table["id"][test]].to_numpy()
+    patients = table["patient"][test].to_numpy(object)
+    auc = scores.bootstrap(lambda rows: scores.auc(labels[rows], chances[rows]), patients)
+    print(f"verdict, AUC on {len(labels)} real X-rays: {auc}")
+    own, others = dice(run, table[ill & ~test]), dice(run, table[ill & test])
+    patients = table["patient"][ill & test].to_numpy(object)
+    for name, what in MAPS.items():
+        chosen = {
+            "0.5": int(np.abs(LEVELS - 0.5).argmin()),
+            "best for phantoms": int(own[name].mean(axis=0).argmax()),
+            "best for these": int(others[name].mean(axis=0).argmax()),
+        }
+        for why, level in chosen.items():
+            theirs = scores.mean(others[name][:, level], patients)
+            ours = own[name][:, level].mean()
+            print(
+                f"{what}, level {LEVELS[level]:.2f} ({why}): Dice on {len(patients)} real "
+                f"positives {theirs}; on {len(own[name])} phantoms {ours:.3f}"
+            )
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (3, 4):
+    given = [Path(word) for word in sys.argv[2:]]
+    if sys.argv[1:2] == ["mix"] and len(given) == 3:
+        mix(*given)
+    elif sys.argv[1:2] == ["score"] and len(given) == 2:
+        score(*given)
+    else:
         sys.exit(__doc__)
-    chosen = Path(sys.argv[3]) if len(sys.argv) == 4 else lungs_cascade.MODEL
-    main(Path(sys.argv[1]), Path(sys.argv[2]), lungs_cascade.load(chosen))
