@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.phantom_lung import Lung
+from features.phantom_lung import Lung, share_of
 from features.phantom_patient import Patient, Rng
 from features.phantom_strokes import PITCH, curve, grid, smooth_curve
 from features.phantom_tissue import MU_MUSCLE, MU_WATER, rib_cage
@@ -120,10 +120,10 @@ def water(
             far = ((x - lung.hilum[0]) / 55) ** 2 + ((y - lung.hilum[1] - 20) / 65) ** 2
             extra += findings.oedema * np.exp(-far) * np.maximum(1 + 0.2 * texture, 0)
         if height and pose == "supine":  # spread out behind the lung, thickest at its base
-            extra += 0.002 * height / (1 + np.exp(-y / 40)) * (lung.sign * x > 0)
+            extra += 0.002 * height / (1 + np.exp(-y / 40)) * share_of(lung)
         elif height:
             depth = (y - surface(lung, height)) / (1.0 if lung.collapse else 5.0)
-            extra += 0.6 / (1 + np.exp(-np.clip(depth, -30, 30))) * (lung.sign * x > 0)
+            extra += 0.6 / (1 + np.exp(-np.clip(depth, -30, 30))) * share_of(lung)
     return extra
 
 

@@ -25,7 +25,7 @@ from features.phantom_findings import (
     under_the_skin,
     water,
 )
-from features.phantom_lung import Lung, aerated, lungs, pleural_air, pleural_line, vessels
+from features.phantom_lung import Lung, aerated, lungs, pleural_air, pleural_line, share_of, vessels
 from features.phantom_patient import (
     Collapse,
     Exposure,
@@ -43,7 +43,7 @@ from features.phantom_tissue import MU_FAT, MU_MUSCLE, MU_WATER, trunk
 # Standard deviations of noise in cells of 64, 32 .. 1 drawing pixels: anatomical noise, its power
 # falling with frequency (Burgess, Jacobson and Judy, Med Phys 28:419, 2001). How strong it is was
 # fitted to band-pass energies in the lungs of X-rays without pneumothorax.
-OCTAVES = (0.9, 0.6, 0.55, 0.5, 0.45, 0.35, 0.15)
+OCTAVES = (0.9, 0.6, 0.55, 0.45, 0.36, 0.26, 0.18)
 UNEVEN = 0.105  # standard deviation of lung density by these octaves, share of the mean
 CHORD = 110.0  # mm, the chord of the lungs at which they vary by so much
 STRANDS = 0.005  # the same of the trunk's fat and muscle
@@ -226,13 +226,12 @@ def _attenuate(
 def _within(lung: Lung, density: np.ndarray, exposure: Exposure, k: int) -> np.ndarray:
     """Density (g/cm3) along the rays through the `k`-th lung: slopes, haze below, pleural air."""
     x, y = grid()
-    here = lung.sign * x >= 0
     down, out = exposure.aeration[k]
     uneven = 1 + exposure.perfusion[k] + down * (y - lung.hilum[1]) / 100
     uneven = uneven + out * lung.sign * (x - lung.hilum[0]) / 60
     result = density * np.maximum(uneven, 0.4)
     result += exposure.haze[k] * np.clip((y + 20) / 90, 0, 1)
-    return np.where(here, aerated(lung, result), density)
+    return density + share_of(lung) * (aerated(lung, result) - density)
 
 
 def _texture(rng: Rng) -> np.ndarray:

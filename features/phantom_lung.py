@@ -17,6 +17,7 @@ from features.phantom_tissue import MU_MUSCLE, dome, heart, medial, rib_cage, si
 
 TURNS = 240  # steps of the lung's polar form
 SMALLEST = 0.38  # distance of a lung's edge from the hilum, share of that of the chest wall
+DENSEST = 2.2  # how many times denser a lung gets that loses its air
 STUMP = 0.2  # the same where the whole lung comes off
 
 
@@ -138,7 +139,9 @@ def _withdrawn(angles: np.ndarray, reach: np.ndarray, collapse: Collapse) -> np.
     wall = np.minimum(wall, wall + np.clip(gap / 40, 0, 1) * (rounded - wall))
     least = STUMP if collapse.kind in ("large", "tension") else SMALLEST
     cap = wall - np.minimum(gap, (1 - least) * wall)
-    return np.where(angles > -np.pi / 2, np.minimum(reach, cap), reach)
+    # On the mediastinal side the cap goes on as it is at the apex, if it comes that far.
+    cut = (angles > -np.pi / 2) & ((angles > 0.25) | (gap > 1))
+    return np.where(cut, np.minimum(reach, cap), reach)
 
 
 def _keep_whole(gap: np.ndarray, angles: np.ndarray, wall: np.ndarray, centre: float) -> None:
@@ -151,6 +154,11 @@ def _keep_whole(gap: np.ndarray, angles: np.ndarray, wall: np.ndarray, centre: f
             gap[k + 1 :] = 0
         else:
             gap[: k + 1] = 0
+
+
+def share_of(lung: Lung) -> np.ndarray:
+    """How much of what a ray crosses is this lung's side, 0..1, (1, SIDE): half at the midline."""
+    return np.clip(0.5 + lung.sign * grid()[0] / 24, 0, 1)
 
 
 def pleural_air(lung: Lung) -> np.ndarray:
@@ -206,7 +214,8 @@ def aerated(lung: Lung, density: np.ndarray) -> np.ndarray:
     filled = 1 - mix * collapse.air * (1 - np.sqrt(inner))
     left = float(np.square(lung.edge).mean() / np.square(lung.reach).mean())
     mean = float(density.mean())
-    held = density + mean * (left**-collapse.blood - 1) + collapse.injury  # but no coarser
+    squeezed = min(left**-collapse.blood, DENSEST)
+    held = density + mean * (squeezed - 1) + collapse.injury  # denser, but no coarser
     return filled * np.where(share < 1, held, np.where(gap > 1, mean, density))
 
 
@@ -232,7 +241,7 @@ def vessels(
         spacing = np.hypot(*(np.diff(xy, axis=1)[:, :1, :]).transpose(2, 0, 1))
         keep = share < 0.985
         calibre = np.maximum(radius * (0.35 + 0.65 * thin), 0.5)
-        peak = 6.0 * radius**0.8 * thin * MU_MUSCLE * sample(np.minimum(chord / 50, 1), x, y)
+        peak = 7.0 * radius**0.8 * thin * MU_MUSCLE * sample(np.minimum(chord / 50, 1), x, y)
         spacing = np.broadcast_to(spacing, share.shape) * scale
         strokes.append(stroke(x[keep], y[keep], 0.7 * calibre[keep], peak[keep], spacing[keep]))
     return strokes

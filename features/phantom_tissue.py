@@ -105,7 +105,7 @@ def heart(patient: Patient, exposure: Exposure, push: float) -> np.ndarray:
         ((-0.2 * half, low - 0.55 * half), (0.5 * half, 0.72 * half), 88, 0.0),  # right atrium
         ((0.14 * half, low - 1.15 * half), (0.5 * half, 0.95 * half), 80, -0.35),  # outflow, trunk
         ((12.0, -68.0), (patient.aorta + 7, patient.aorta + 5), 62, 0.0),  # aortic arch
-        ((-9.0, -80.0), (14.0, 75.0), 52, 0.0),  # superior vena cava
+        ((-12.0, -80.0), (18.0, 75.0), 52, 0.0),  # superior vena cava
         ((6.0, -118.0), (17.0, 50.0), 46, 0.2),  # subclavian vessels
     ):
         # The fourth power of each chord: their 4-norm is a union without creases.
@@ -125,7 +125,7 @@ def space(patient: Patient, exposure: Exposure, collapse: Collapse | None) -> np
     deep *= np.minimum(0.55 + 1.5 * reach, 1) * (y > patient.apex)
     # Round outside; inside, the lungs lie before and behind the mediastinum too, less so above,
     # where the great vessels and the spine leave them little room, and not at the domed apices.
-    beside = np.interp(y - patient.apex, (0, 45, 90, 160), (0, 0.62, 0.74, 0.95))
+    beside = np.interp(y - patient.apex, (0, 45, 90, 160), (0, 0.45, 0.6, 0.9))
     inward = 0.5 - 0.2 * np.clip((y - patient.apex) / 60, 0, 1)
     total = np.zeros((y.size, x.size), np.float32)
     for sign in (-1, 1):
