@@ -22,7 +22,7 @@ def dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
 
     PatientAge is written as the challenge has it ('38', not '038Y'). PixelSpacing, unlike the
     challenge's, is the true one of the image; and whether the patient stood or lay is written,
-    which the challenge does not tell.
+    which the challenge does not tell (a Standard Extended object, then).
     """
     number = int(image_id.removeprefix("ID_"), 16)
     meta = FileMetaDataset()

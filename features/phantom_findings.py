@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.phantom_lung import Lung, share_of
+from features.phantom_lung import Lung, pleural_air, share_of
 from features.phantom_patient import Patient, Rng
-from features.phantom_strokes import PITCH, curve, grid, smooth_curve
+from features.phantom_strokes import PITCH, SIDE, curve, grid, smooth_curve
 from features.phantom_tissue import MU_MUSCLE, MU_WATER, rib_cage
 
 SIDES = ("right", "left")
+LEVELLED = ("apical", "lateral", "large", "tension")  # whose air meets fluid below it
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ class Findings:
 
     opacities: tuple[Opacity, ...]
     bullae: tuple[Bulla, ...]
-    fluid: tuple[float, float]  # height of an effusion in the right, left costophrenic angle, mm
-    coarseness: float  # of the lungs' texture, 1 in health; more in interstitial disease
+    # Height of an effusion in the right, left costophrenic angle of who stands, mm; who lies has as
+    # much of it behind the lung.
+    fluid: tuple[float, float]
+    coarseness: float  # of the lungs' texture, relative: about 1 in health, more in scarred lungs
     oedema: float  # water about the hila, g/cm3
     creases: tuple[float, ...]  # thickness of hair, clothing and sheets seen edge on, mm of muscle
     skin_air: tuple[float, float]  # streaks of air under the skin, right and left, mm
@@ -104,14 +107,14 @@ def _centre(lung: Lung, turn: float, share: float) -> tuple[float, float]:
     return x, lung.hilum[1] - reach * float(np.cos(turn))
 
 
-def water(
-    findings: Findings, fields: tuple[Lung, Lung], texture: np.ndarray, pose: str
-) -> np.ndarray:
-    """Water (g/cm3) that findings add to the lungs, (SIDE, SIDE); `texture` makes it patchy."""
+def water(findings: Findings, fields: tuple[Lung, Lung], texture: np.ndarray) -> np.ndarray:
+    """Water (g/cm3) that findings put into the lungs, (SIDE, SIDE); `texture` makes it patchy.
+
+    A little less than nothing in lungs whose texture is finer than usual.
+    """
     x, y = grid()
-    extra = np.zeros((y.size, x.size), np.float32)
-    extra += 0.03 * (findings.coarseness - 1)
-    for side, lung, height in zip(SIDES, fields, findings.fluid, strict=True):
+    extra = np.full((y.size, x.size), 0.03 * (findings.coarseness - 1), np.float32)
+    for side, lung in zip(SIDES, fields, strict=True):
         for one in (opacity for opacity in findings.opacities if opacity.side == side):
             at = _centre(lung, one.turn, one.share)
             far = ((x - at[0]) / one.radius[0]) ** 2 + ((y - at[1]) / one.radius[1]) ** 2
@@ -119,12 +122,28 @@ def water(
         if findings.oedema:
             far = ((x - lung.hilum[0]) / 55) ** 2 + ((y - lung.hilum[1] - 20) / 65) ** 2
             extra += findings.oedema * np.exp(-far) * np.maximum(1 + 0.2 * texture, 0)
+    return extra
+
+
+def fluid(findings: Findings, fields: tuple[Lung, Lung], pose: str) -> np.ndarray:
+    """Water (g/cm3) of effusions, in the lungs' place or behind them, (SIDE, SIDE)."""
+    y = grid()[1]
+    extra = np.zeros((SIDE, SIDE), np.float32)
+    for lung, height in zip(fields, findings.fluid, strict=True):
         if height and pose == "supine":  # spread out behind the lung, thickest at its base
             extra += 0.002 * height / (1 + np.exp(-y / 40)) * share_of(lung)
         elif height:
-            depth = (y - surface(lung, height)) / (1.0 if lung.collapse else 5.0)
-            extra += 0.6 / (1 + np.exp(-np.clip(depth, -30, 30))) * share_of(lung)
+            depth = (y - surface(lung, height)) / (1.0 if _has_level(lung) else 5.0)
+            filled = 0.6 / (1 + np.exp(-np.clip(depth, -30, 30))) * share_of(lung)
+            if lung.collapse is not None and not _has_level(lung):
+                filled = filled * (1 - pleural_air(lung))
+            extra += filled
     return extra
+
+
+def _has_level(lung: Lung) -> bool:
+    """Whether air and fluid meet: not where the air is walled off, or lies below the lung."""
+    return lung.collapse is not None and lung.collapse.kind in LEVELLED
 
 
 def surface(lung: Lung, height: float) -> np.ndarray | float:
@@ -133,18 +152,17 @@ def surface(lung: Lung, height: float) -> np.ndarray | float:
     A meniscus that climbs along the chest wall; but flat where there is pleural air above it.
     """
     x, y = grid()
-    rows = np.flatnonzero((lung.field > 0.5).any(axis=1))
-    floor = float(y[rows[-1], 0]) if len(rows) else 100.0
-    if lung.collapse is not None:
+    floor = float(y[np.flatnonzero((lung.field > 0.5).any(axis=1))[-1], 0])
+    if _has_level(lung):
         return floor - height
     lateral = np.clip(lung.sign * (x - lung.hilum[0]) / 80, 0, 1)
     return floor - height * (0.55 + 0.45 * lateral**3)
 
 
 def dry(findings: Findings, lung: Lung, pose: str) -> np.ndarray | float:
-    """Share (0..1) of each pixel above the level of fluid in the pleural space."""
+    """Share (0..1) of each pixel that fluid leaves to the air of the pleural space."""
     height = findings.fluid[(lung.sign + 1) // 2]
-    if not height or pose == "supine":
+    if not height or pose == "supine" or not _has_level(lung):
         return 1.0
     return np.clip((surface(lung, height) - grid()[1]) / PITCH + 0.5, 0, 1)
 

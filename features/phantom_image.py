@@ -14,12 +14,14 @@ from PIL import Image
 
 from features import zones
 from features.lungs import LungFields
+from features.phantom_abdomen import gas
 from features.phantom_devices import devices, folds
 from features.phantom_display import expose, place, place_share, process
 from features.phantom_findings import (
     Findings,
     dry,
     emptied,
+    fluid,
     lines,
     sample_findings,
     under_the_skin,
@@ -37,13 +39,13 @@ from features.phantom_patient import (
     sample_patient,
 )
 from features.phantom_skeleton import airways, skeleton
-from features.phantom_strokes import SIDE, draw, grid, widen
+from features.phantom_strokes import SIDE, draw, grid
 from features.phantom_tissue import MU_FAT, MU_MUSCLE, MU_WATER, trunk
 
 # Standard deviations of noise in cells of 64, 32 .. 1 drawing pixels: anatomical noise, its power
 # falling with frequency (Burgess, Jacobson and Judy, Med Phys 28:419, 2001). How strong it is was
 # fitted to band-pass energies in the lungs of X-rays without pneumothorax.
-OCTAVES = (0.9, 0.6, 0.55, 0.45, 0.36, 0.26, 0.18)
+OCTAVES = (0.9, 0.6, 0.55, 0.45, 0.36, 0.28, 0.15)
 UNEVEN = 0.105  # standard deviation of lung density by these octaves, share of the mean
 CHORD = 110.0  # mm, the chord of the lungs at which they vary by so much
 STRANDS = 0.005  # the same of the trunk's fat and muscle
@@ -199,7 +201,7 @@ def _attenuate(
     uneven = UNEVEN * np.sqrt(CHORD / np.maximum(space, 0.15 * CHORD))
     uneven = uneven * subject.findings.coarseness
     density = patient.lung_density * np.maximum(1 + uneven * texture, 0.1)
-    density += water(subject.findings, fields, texture, exposure.pose)
+    density += water(subject.findings, fields, texture)
     density *= emptied(subject.findings, fields)
     rng = np.random.default_rng(child(exposure_seed, 1))
     own = np.random.default_rng(child(body_seed, 3))
@@ -214,11 +216,12 @@ def _attenuate(
         branches += vessels(lung, course, patient, space, exposure.pose)
         if lung.collapse is not None:
             strokes.append(pleural_line(lung))
+    density += fluid(subject.findings, fields, exposure.pose)
     total = MU_MUSCLE * (solid - space) - (MU_MUSCLE - MU_FAT) * fat
     total += MU_WATER * np.minimum(density, 1.0) * space
     total += folds(patient, exposure, rng)
-    gas = np.random.default_rng(child(exposure_seed, 3))
-    total -= MU_MUSCLE * (_bubble(patient, exposure) + _bowel(patient, exposure, gas))
+    loops = np.random.default_rng(child(exposure_seed, 3))
+    total -= MU_MUSCLE * gas(patient, exposure, subject.collapse, loops)
     total += draw(strokes + branches + devices(patient, exposure, rng))
     return np.maximum(total, 0).astype(np.float32), fields, branches
 
@@ -243,33 +246,3 @@ def _texture(rng: Rng) -> np.ndarray:
         total = share * rng.standard_normal((side, side), dtype=np.float32)
         total += np.asarray(wide)
     return total
-
-
-def _bubble(patient: Patient, exposure: Exposure) -> np.ndarray:
-    """Chord (mm) through the stomach's bubble of air under the left dome.
-
-    Who stands has it above a level of fluid.
-    """
-    x, y = grid()
-    wide = max(exposure.gas, 1.0)
-    low = patient.dome_left - exposure.inspiration + 10 + 0.45 * wide
-    inside = 1 - ((x - 62) / wide) ** 2 - ((y - low) / (0.55 * wide)) ** 2
-    if exposure.pose == "erect":
-        inside = inside * (y < low + 0.2 * wide)
-    return 1.6 * exposure.gas * np.sqrt(np.maximum(inside, 0))
-
-
-def _bowel(patient: Patient, exposure: Exposure, rng: Rng) -> np.ndarray:
-    """Chord (mm) through gas in loops of bowel below the domes: chains of bubbles."""
-    x, y = grid(2)
-    total = np.zeros((y.size, x.size), np.float32)
-    floor = max(patient.dome_right, patient.dome_left) - exposure.inspiration
-    for _ in range(exposure.bowel):
-        at = np.array([rng.uniform(-105, 105), floor + rng.uniform(28, 110)])
-        heading, wide = rng.uniform(0, np.pi), rng.uniform(7, 17)
-        for _ in range(int(rng.integers(2, 6))):
-            heading += rng.normal(0, 0.5)
-            at = at + 1.3 * wide * np.array([np.cos(heading), np.sin(heading)])
-            far = ((x - at[0]) ** 2 + (y - at[1]) ** 2) / wide**2
-            total = np.maximum(total, 1.4 * wide * np.sqrt(np.maximum(1 - far, 0)))
-    return widen(total)

@@ -17,8 +17,10 @@ from features.phantom_tissue import MU_MUSCLE, dome, heart, medial, rib_cage, si
 
 TURNS = 240  # steps of the lung's polar form
 SMALLEST = 0.38  # distance of a lung's edge from the hilum, share of that of the chest wall
-DENSEST = 2.2  # how many times denser a lung gets that loses its air
 STUMP = 0.2  # the same where the whole lung comes off
+THINNEST = 3.0  # mm of air between chest wall and lung, below which no reader outlines it
+DENSEST = 2.2  # how many times denser a lung gets at most that loses its air
+BEFORE = 0.75  # share of the lung's depth that anteromedial air may take
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Lung:
 
     `field` is the lung's coverage of each pixel, 0..1. Angles count from straight up, turning
     laterally; `reach` is the distance (mm) from hilum to the border of the field at `angles`, and
-    `edge` the distance to the lung's edge there: less than `reach` where pleural air lies between.
+    `edge` the distance to the lung's edge there: less than `reach` where pleural air lies between,
+    but not where it lies before the lung (anteromedial).
     """
 
     sign: int  # -1: right lung (image left), +1: left lung
@@ -73,7 +76,7 @@ def _polar(sign: int, field: np.ndarray, collapse: Collapse | None) -> Lung:
     reach[0] = reach[-1] = max(reach[0], reach[-1])
     full = np.flatnonzero(reach)
     reach = np.interp(angles, angles[full], reach[full])
-    if collapse is None or (collapse.side == "left") != (sign > 0):
+    if collapse is None or collapse.sign != sign:
         return Lung(sign, hilum, field, angles, reach, reach)
     if collapse.kind == "anteromedial":
         return Lung(sign, hilum, field, angles, reach, reach, collapse)
@@ -173,7 +176,7 @@ def pleural_air(lung: Lung) -> np.ndarray:
         return np.clip((start + width - lateral) / PITCH + 0.5, 0, 1) * (width > 1) * lung.field
     assert lung.distance is not None and lung.reach_map is not None and lung.edge_map is not None
     beyond = np.clip((lung.distance - lung.edge_map) / PITCH + 0.5, 0, 1)
-    return np.where(lung.reach_map - lung.edge_map > 3, beyond, 0) * lung.field
+    return np.where(lung.reach_map - lung.edge_map > THINNEST, beyond, 0) * lung.field
 
 
 def _recess(lung: Lung) -> tuple[np.ndarray, np.ndarray]:
@@ -184,8 +187,6 @@ def _recess(lung: Lung) -> tuple[np.ndarray, np.ndarray]:
     lateral = np.where(inside, lung.sign * x, np.inf)
     start = lateral.min(axis=1, keepdims=True)
     rows = np.flatnonzero(inside.any(axis=1))
-    if not rows.size:
-        return np.zeros_like(y), np.zeros_like(y)
     top, bottom = float(y[rows[0], 0]), float(y[rows[-1], 0])
     share = (y - top) / max(bottom - top, 1.0)
     swell = np.clip((share - lung.collapse.centre) / lung.collapse.spread, 0, 1)
@@ -205,7 +206,7 @@ def aerated(lung: Lung, density: np.ndarray) -> np.ndarray:
     if collapse is None:
         return density
     if collapse.kind == "anteromedial":  # the lung behind it stays
-        return (density + collapse.injury) * (1 - 0.75 * collapse.air * pleural_air(lung))
+        return (density + collapse.injury) * (1 - BEFORE * collapse.air * pleural_air(lung))
     assert lung.distance is not None and lung.reach_map is not None and lung.edge_map is not None
     gap = lung.reach_map - lung.edge_map
     share = lung.distance / np.maximum(lung.edge_map, 1)
@@ -213,10 +214,11 @@ def aerated(lung: Lung, density: np.ndarray) -> np.ndarray:
     mix = np.clip(gap / 6, 0, 1)
     filled = 1 - mix * collapse.air * (1 - np.sqrt(inner))
     left = float(np.square(lung.edge).mean() / np.square(lung.reach).mean())
-    mean = float(density.mean())
+    mean = float(np.average(density, weights=lung.field))
     squeezed = min(left**-collapse.blood, DENSEST)
-    held = density + mean * (squeezed - 1) + collapse.injury  # denser, but no coarser
-    return filled * np.where(share < 1, held, np.where(gap > 1, mean, density))
+    # Denser, but no coarser; also where the lung lies before and behind heart and diaphragm.
+    held = density + mean * (squeezed - 1) + collapse.injury
+    return filled * (held + (share > 1) * mix * (mean - held))
 
 
 def vessels(
@@ -260,6 +262,7 @@ def pleural_line(lung: Lung) -> np.ndarray:
         x = lung.hilum[0] + lung.sign * edge * np.sin(angle)
         y = lung.hilum[1] - edge * np.cos(angle)
         gap = reach - edge
-    peak = lung.collapse.line * MU_MUSCLE * np.clip((gap - 2) / 4, 0, 1)
-    spacing = np.minimum(np.hypot(np.gradient(x), np.gradient(y)), 4 * PITCH)
+    peak = lung.collapse.line * MU_MUSCLE * np.clip((gap - 2) / 4, 0, 1) * sample(lung.field, x, y)
+    spacing = np.hypot(np.gradient(x), np.gradient(y))
+    spacing[spacing > 3 * np.median(spacing)] = 0  # where the lung's edge is seen to jump
     return stroke(x, y, np.full(x.size, 0.45), peak, spacing)

@@ -69,7 +69,7 @@ class Exposure:
     shift: tuple[float, float]  # of the image centre in the patient, mm
     inspiration: float  # mm the diaphragm stands higher than at full inspiration
     twist: float  # mm the mediastinum is projected sideways by a turned patient
-    magnification: float  # of the heart
+    magnification: float  # of the heart, factor
     arms: float  # mm between chest and arm
     spread: float  # mm outwards per mm downwards: how far the arms are held out
     chin: tuple[float, float]  # place of the head: mm to the left, mm above the neck
@@ -91,10 +91,10 @@ class Exposure:
     blur: float  # penumbra of the focal spot, and motion: standard deviation, mm
     photons: float  # detected per pixel where nothing attenuates, in 1000s
     scatter: float  # scattered to primary radiation behind the grid, mean over the image
-    compression: float  # of large-scale contrast by the display processing
-    sharpening: float  # of fine contrast
+    compression: float  # of large-scale contrast by the display processing, factor
+    sharpening: float  # of fine contrast, factor
     window: tuple[float, float]  # shift of the display window's ends, share of its width
-    gamma: float  # of the display curve
+    gamma: float  # of the display curve, exponent
     white: float  # grey level of the densest tissue, of 255
     marker: str  # burnt-in text at the side
     captions: tuple[str, ...]  # further burnt-in text
@@ -103,22 +103,30 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Collapse:
-    """A pneumothorax: the pleural air is widest at `centre`, `depth` mm from chest wall to lung."""
+    """A pneumothorax: the pleural air is widest at `centre`, `depth` mm from chest wall to lung.
+
+    Anteromedial air lies beside the mediastinum instead: `depth` is its width, and `centre` and
+    `spread` are shares of the lung's height, where it begins below the apex and how far below that
+    it is widest.
+    """
 
     side: Literal["right", "left"]
     kind: Kind
     depth: float  # mm
     centre: float  # radians from straight up, turning laterally
     spread: float  # half of its angular extent, radians
-    # Of anteromedial air these are shares of the lung's height: where it begins, measured from the
-    # apex, and how far below that it is widest.
     air: float  # share of the beam's way through the rim that is air, 0..1
-    blood: float  # how much of its blood a collapsed lung keeps, 0..1: at 1 it gets denser as it
-    # gets smaller, at 0 it does not
+    blood: float  # how much of its blood the lung keeps, 0..1: exponent by which its density grows
+    # as its area shrinks
     injury: float  # what bleeding and atelectasis add to the lung's density, g/cm3
     line: float  # thickness of the pleural line along the beam, mm of soft tissue
     shift: float  # mm the mediastinum is pushed to the other side
     wiggle: float  # phase of the lung edge's undulation, radians
+
+    @property
+    def sign(self) -> int:
+        """-1 for the right lung (left in the image), +1 for the left."""
+        return 1 if self.side == "left" else -1
 
 
 def child(seed: int | np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
@@ -188,7 +196,7 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
     often = 2.2 if bedside else 0.5
     side = rng.choice(["R", "L"])
     stands = 34 if supine else 20 if bedside else 9  # mm, the domes
-    slope = -0.02 if supine else 0.03  # blood sinks to the bases of who stands
+    slope = -0.02 if supine else 0.03  # blood sinks to the bases of who stands; lying it does not
     return Exposure(
         view="AP" if bedside else "PA",
         pose="supine" if supine else "erect",
@@ -208,7 +216,7 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = 0.4)
             (rng.normal(slope, 0.12), rng.normal(0, 0.12)),
             (rng.normal(slope, 0.12), rng.normal(0, 0.12)),
         ),
-        perfusion=_pair(rng, 0.0, 0.3 if rng.random() < (0.5 if bedside else 0.3) else 0.08),
+        perfusion=_perfusion(rng, 0.5 if bedside else 0.3),
         tilt=rng.normal(0, 0.035 if bedside else 0.02),
         gas=float(rng.uniform(12, 40)) if rng.random() < 0.6 else 0.0,
         bowel=int(rng.poisson(2.5)),
@@ -251,6 +259,12 @@ def _pair_of_tails(rng: Rng, often: float, mean: float) -> tuple[float, float]:
     return float(right), float(left)
 
 
+def _perfusion(rng: Rng, often: float) -> tuple[float, float]:
+    """How much denser than usual the lungs are: hardly, or in `often` of the chests a good deal."""
+    right, left = np.clip(_pair(rng, 0.0, 0.3 if rng.random() < often else 0.08), -0.5, 0.8)
+    return float(right), float(left)
+
+
 def _captions(rng: Rng, bedside: bool, supine: bool) -> tuple[str, ...]:
     """What is written on the film besides the side: the more often, the sicker the patient."""
     pose = "SUPINE" if supine else "ERECT"
@@ -267,11 +281,12 @@ class _Habit:
     supine: float
     depth: tuple[float, float]  # mm from the chest wall
     centre: tuple[float, float]  # as of a `Collapse`
-    spread: tuple[float, float]
+    spread: tuple[float, float]  # as of a `Collapse`
 
 
-# Of those who lie, 38% of the pneumothoraces lay in the anteromedial recess, 26% under the lung and
-# 22% at apex and side (Tocino, Miller and Fairfax, AJR 144:901, 1985).
+# Of those who lay, 38% of the pneumothoraces were in the anteromedial recess, 26% under the lung and
+# 22% at apex and side (Tocino, Miller and Fairfax, AJR 144:901, 1985); here a little fewer each, as
+# some are large.
 _HABITS: dict[Kind, _Habit] = {
     "apical": _Habit(0.47, 0.16, (8, 80), (0.05, 0.45), (0.4, 1.2)),
     "lateral": _Habit(0.14, 0.08, (9, 50), (0.9, 1.5), (0.8, 1.6)),
@@ -288,7 +303,7 @@ _HABITS: dict[Kind, _Habit] = {
 def sample_collapse(
     seed: int | np.random.SeedSequence, difficulty: float = 0.4, pose: str = "erect"
 ) -> Collapse:
-    """Draw a pneumothorax; right-sided ones are a little more frequent, apical ones the most.
+    """Draw a pneumothorax; right-sided ones are a little more frequent, of who stands apical ones.
 
     With `difficulty` (0..1) they are smaller, more of them lie before or behind the lung, so that
     less of the ray is air, and their pleural line is fainter.

@@ -68,7 +68,7 @@ def _pitch(patient: Patient) -> float:
 
 def _ribs(patient: Patient, exposure: Exposure, rng: Rng) -> list[np.ndarray]:
     """Ten pairs of ribs, no two quite alike."""
-    tilt = 0.85 if exposure.view == "AP" else 1.0  # seen from further up
+    tilt = 0.85 if exposure.view == "AP" else 1.0  # rays from further down: lordotic
     strokes = []
     for number in range(10):
         for side in range(2):

@@ -61,7 +61,7 @@ def medial(patient: Patient, y: np.ndarray) -> np.ndarray:
 
 def sinking(collapse: Collapse | None, sign: int) -> tuple[float, float]:
     """How far (mm) pleural air pushes a side's diaphragm down: as a whole, and at the sulcus."""
-    if collapse is None or (collapse.side == "left") != (sign > 0):
+    if collapse is None or collapse.sign != sign:
         return 0.0, 0.0
     whole = {"tension": 0.22, "large": 0.08}.get(collapse.kind, 0.0)
     return whole * collapse.depth, 0.8 * collapse.depth * (collapse.kind == "deep sulcus")

@@ -27,6 +27,7 @@ from features.phantom_findings import (
     Findings,
     Opacity,
     emptied,
+    fluid,
     sample_findings,
     under_the_skin,
     water,
@@ -136,7 +137,8 @@ def test_findings_change_the_picture_where_they_lie() -> None:
     findings = Findings(
         (opacity,), (bulla,), (40.0, 0.0), 1.0, oedema=0.0, creases=(), skin_air=(0.0, 0.0)
     )
-    extra = water(findings, fields, np.zeros((SIDE, SIDE), np.float32), "erect")
+    extra = water(findings, fields, np.zeros((SIDE, SIDE), np.float32))
+    extra += fluid(findings, fields, "erect")
     right, left = (lung.field > 0.5 for lung in fields)
     assert extra[left].max() == pytest.approx(0.2, rel=0.02)
     rows = np.flatnonzero(right.any(axis=1))

@@ -14,59 +14,76 @@ finder alone has seen real X-rays, those of the Montgomery set.
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline import scores
+from baseline import predictions, scores
 from cnn import sources
 from features import files, layouts, rle
+from features.files import UserError
 
 LEVELS = np.arange(0.02, 1, 0.02)
-STEP = 4  # every so many-th pixel of the originals is compared, in both directions
+STEP = 2  # every so many-th pixel of the originals is compared, in both directions
 MAPS = {"unet": "U-Net", "evidence": "handcrafted mask"}
-TRAIN = "stage_2_train.csv"
 
 
 def mix(phantoms: Path, real: Path, out: Path) -> None:
-    """Write the folder of links; refuses one that exists."""
-    for folder in (phantoms, real):
-        if not (folder / TRAIN).is_file():
-            sys.exit(f"{folder / TRAIN}: no such file; give a folder as Kaggle's stage 2 is.")
+    """Write the folder of links; refuses one that exists.
+
+    Raises
+    ------
+    UserError
+        If OUT exists, a folder is no dataset, an image is missing, or both have one of a name.
+    """
     if out.exists():
-        sys.exit(f"{out}: exists and is not overwritten; choose another folder.")
-    taught, judged = (pd.read_csv(folder / TRAIN) for folder in (phantoms, real))
-    owners = [pd.read_csv(folder / "patients.csv", dtype=str) for folder in (phantoms, real)]
+        raise UserError(f"{out}: exists and is not overwritten; choose another folder.")
+    found = [layouts.find(folder) for folder in (phantoms, real)]
+    taught, judged = (layouts.read_csv(one.train_csv, (layouts.ID, layouts.MASK)) for one in found)
+    links: dict[str, Path] = {}
+    for layout, table in zip(found, (taught, judged), strict=True):
+        paths = layouts.image_paths(layout.train_images)
+        for name in table[layouts.ID].unique():
+            if name not in paths or name in links:
+                what = "has no image" if name not in paths else "is in both folders"
+                raise UserError(f"{layout.train_csv}: {name!r} {what}; mend the folder.")
+            links[name] = paths[name]
+    owners = [
+        layouts.read_csv(folder / "patients.csv", (layouts.ID, "patient"))
+        for folder in (phantoms, real)
+        if (folder / "patients.csv").is_file()
+    ]
     (out / "stage_2_images").mkdir(parents=True)
-    wanted = {phantoms: taught, real: judged}
-    for folder, table in wanted.items():
-        paths = layouts.image_paths(folder)
-        for name in table["ImageId"].unique():
-            (out / "stage_2_images" / f"{name}.dcm").symlink_to(paths[name].resolve())
-    files.write_csv(out / TRAIN, taught)
-    sample = judged[["ImageId"]].drop_duplicates().assign(EncodedPixels="-1")
+    for name, path in links.items():
+        (out / "stage_2_images" / f"{name}{path.suffix}").symlink_to(path.resolve())
+    files.write_csv(out / "stage_2_train.csv", taught)
+    sample = judged[[layouts.ID]].drop_duplicates().assign(**{layouts.MASK: rle.EMPTY})
     files.write_csv(out / "stage_2_sample_submission.csv", sample)
-    ids = {*taught["ImageId"], *judged["ImageId"]}
-    owner = pd.concat(owners)
-    files.write_csv(out / "patients.csv", owner[owner["ImageId"].isin(ids)])
+    if owners:
+        known = pd.concat(owners)
+        files.write_csv(out / "patients.csv", known[known[layouts.ID].isin(links)])
 
 
 def truth(run: Path, real: Path) -> pd.DataFrame:
     """The run's images with the masks to score them by, as run-length codes."""
     table = files.read_table(run / "dataset.parquet")
     sizes = {row.id: (row.rows, row.columns) for row in table.itertuples()}
-    drawn = layouts.read_annotations(real / TRAIN, sizes)
+    drawn = layouts.read_annotations(layouts.find(real).train_csv, sizes)
     test = table["split"] == "test"
-    return table.assign(mask=table["mask"].where(~test, table["id"].map(drawn)))
+    table = table.assign(mask=table["mask"].where(~test, table["id"].map(drawn)))
+    if table["mask"].isna().any():
+        odd = table["id"][table["mask"].isna()].iloc[0]
+        raise UserError(f"{real}: no annotation of {odd!r}; give the folder that was mixed in.")
+    return table
 
 
 def dice(run: Path, rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     """Dice of each positive at each of `LEVELS`, (n, t), by the map that was cut at it."""
     found: dict[str, list[list[float]]] = {name: [] for name in MAPS}
-    for code, maps in zip(rows["mask"], _maps(run, rows), strict=True):
+    streamed = sources.stream([run], rows[["id", "rows", "columns"]])
+    for code, maps in zip(rows["mask"], streamed, strict=True):
         mask = rle.decode(code, maps["unet"].shape)[::STEP, ::STEP]
         for name in MAPS:
             levels = maps[name][::STEP, ::STEP] / 255
@@ -77,16 +94,12 @@ def dice(run: Path, rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _maps(run: Path, rows: pd.DataFrame) -> Iterator[dict[str, NDArray[np.uint8]]]:
-    return sources.stream([run], rows[["id", "rows", "columns"]])
-
-
 def score(run: Path, real: Path) -> None:
     """Print AUC and Dice, each with the interval of a bootstrap over patients."""
     table = truth(run, real)
     ill = table["mask"] != rle.EMPTY
     test = table["split"] == "test"
-    judged = pd.read_csv(run / "baseline" / "test.csv").set_index("id")["probability"]
+    judged = predictions.read(run / "baseline" / "test.csv").set_index("id")["probability"]
     labels, chances = ill[test].to_numpy(float), judged.loc[table["id"][test]].to_numpy()
     patients = table["patient"][test].to_numpy(object)
     auc = scores.bootstrap(lambda rows: scores.auc(labels[rows], chances[rows]), patients)
@@ -110,9 +123,12 @@ def score(run: Path, real: Path) -> None:
 
 if __name__ == "__main__":
     given = [Path(word) for word in sys.argv[2:]]
-    if sys.argv[1:2] == ["mix"] and len(given) == 3:
-        mix(*given)
-    elif sys.argv[1:2] == ["score"] and len(given) == 2:
-        score(*given)
-    else:
-        sys.exit(__doc__)
+    try:
+        if sys.argv[1:2] == ["mix"] and len(given) == 3:
+            mix(*given)
+        elif sys.argv[1:2] == ["score"] and len(given) == 2:
+            score(*given)
+        else:
+            sys.exit(__doc__)
+    except UserError as error:
+        sys.exit(f"error: {error}")
