@@ -148,7 +148,7 @@ def expose(placed: np.ndarray, exposure: Exposure, rng: Rng) -> np.ndarray:
     low = low - 0.02 + exposure.window[0] * width
     width *= 1 + exposure.window[1]
     # Poisson: the relative noise of what is left of `photons` behind the patient.
-    grain = exposure.sharpening * 0.48 / np.sqrt(1000 * exposure.photons)
+    grain = exposure.sharpening * 0.55 / np.sqrt(1000 * exposure.photons)
     curve = _curve(np.linspace(0, 1, TONES))
     tone = np.rint(exposure.white * curve**exposure.gamma).astype(np.uint8)
     pixels = _tones(placed, noise, np.float32(grain), low, (TONES - 1) / width, tone)

@@ -45,7 +45,7 @@ from features.phantom_tissue import MU_FAT, MU_MUSCLE, MU_WATER, trunk
 # Standard deviations of noise in cells of 64, 32 .. 1 drawing pixels: anatomical noise, its power
 # falling with frequency (Burgess, Jacobson and Judy, Med Phys 28:419, 2001). How strong it is was
 # fitted to band-pass energies in the lungs of X-rays without pneumothorax.
-OCTAVES = (0.9, 0.6, 0.55, 0.45, 0.36, 0.28, 0.15)
+OCTAVES = (0.9, 0.6, 0.55, 0.5, 0.45, 0.35, 0.15)
 UNEVEN = 0.105  # standard deviation of lung density by these octaves, share of the mean
 CHORD = 110.0  # mm, the chord of the lungs at which they vary by so much
 STRANDS = 0.005  # the same of the trunk's fat and muscle
