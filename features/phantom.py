@@ -23,8 +23,8 @@ from features import command, parallel, rle
 from features.files import UserError, atomic, read_json, write_csv, write_json
 from features.phantom_annotator import annotated
 from features.phantom_dicom import dicom
-from features.phantom_image import DIFFICULTY, Phantom, phantom
-from features.phantom_patient import child
+from features.phantom_image import Phantom, phantom
+from features.phantom_patient import DIFFICULTY, child
 
 # Raised with every change of what a seed draws, so that older folders are told apart.
 VERSION = 5

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.phantom_lung import Lung, pleural_air, share_of
-from features.phantom_patient import Patient, Rng
+from features.phantom_patient import DIFFICULTY, Patient, Rng
 from features.phantom_strokes import PITCH, SIDE, curve, grid, smooth_curve
 from features.phantom_tissue import MU_MUSCLE, MU_WATER, rib_cage
 
@@ -54,7 +54,7 @@ class Findings:
     skin_air: tuple[float, float]  # streaks of air under the skin, right and left, mm
 
 
-def sample_findings(seed: int | np.random.SeedSequence, difficulty: float = 0.4) -> Findings:
+def sample_findings(seed: int | np.random.SeedSequence, difficulty: float = DIFFICULTY) -> Findings:
     """Draw the findings; `difficulty` (0..1) scales how many there are, 0 for none."""
     rng = np.random.default_rng(seed)
     opacities = tuple(_opacity(rng) for _ in range(min(int(rng.poisson(2.2 * difficulty)), 5)))

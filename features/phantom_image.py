@@ -29,6 +29,7 @@ from features.phantom_findings import (
 )
 from features.phantom_lung import Lung, aerated, lungs, pleural_air, pleural_line, share_of, vessels
 from features.phantom_patient import (
+    DIFFICULTY,
     Collapse,
     Exposure,
     Patient,
@@ -49,7 +50,6 @@ OCTAVES = (0.9, 0.6, 0.55, 0.5, 0.45, 0.35, 0.15)
 UNEVEN = 0.105  # standard deviation of lung density by these octaves, share of the mean
 CHORD = 110.0  # mm, the chord of the lungs at which they vary by so much
 STRANDS = 0.005  # the same of the trunk's fat and muscle
-DIFFICULTY = 0.4
 
 
 @dataclass(frozen=True)
