@@ -169,7 +169,9 @@ def sheet(phantoms: list[Phantom], columns: int = 6, side: int = 320) -> Image.I
             truth = f"{one.collapse.kind}, {one.collapse.side}, {100 * one.mask.mean():.1f}%"
         view = "supine" if one.exposure.pose == "supine" else one.view
         caption = f"{one.sex} {one.age} {view}: {truth}"
-        ImageDraw.Draw(tile).text((6, side - 18), caption, (255, 220, 120))
+        ImageDraw.Draw(tile).text(
+            (6, side - 18), caption, (255, 220, 120), stroke_width=2, stroke_fill=(0, 0, 0)
+        )
         page.paste(tile, (k % columns * side, k // columns * side))
     return page
 
