@@ -218,7 +218,8 @@ def aerated(lung: Lung, density: np.ndarray) -> np.ndarray:
     squeezed = min(left**-collapse.blood, DENSEST)
     # Denser, but no coarser; also where the lung lies before and behind heart and diaphragm.
     held = density + mean * (squeezed - 1) + collapse.injury
-    return filled * (held + (share > 1) * mix * (mean - held))
+    rest = filled * (held + (share > 1) * mix * (mean - held))
+    return held + lung.field * (rest - held)  # air is drawn where the truth has it
 
 
 def vessels(
