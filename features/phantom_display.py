@@ -147,7 +147,8 @@ def expose(placed: np.ndarray, exposure: Exposure, rng: Rng) -> np.ndarray:
     width = high - low + 0.04
     low = low - 0.02 + exposure.window[0] * width
     width *= 1 + exposure.window[1]
-    # Poisson: the relative noise of what is left of `photons` behind the patient.
+    # Poisson: the relative noise of what is left of `photons` behind the patient; the factor was
+    # set by how well what phantoms teach carries over to X-rays.
     grain = exposure.sharpening * 0.55 / np.sqrt(1000 * exposure.photons)
     curve = _curve(np.linspace(0, 1, TONES))
     tone = np.rint(exposure.white * curve**exposure.gamma).astype(np.uint8)

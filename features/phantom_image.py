@@ -45,7 +45,8 @@ from features.phantom_tissue import MU_FAT, MU_MUSCLE, MU_WATER, trunk
 
 # Standard deviations of noise in cells of 64, 32 .. 1 drawing pixels: anatomical noise, its power
 # falling with frequency (Burgess, Jacobson and Judy, Med Phys 28:419, 2001). How strong it is was
-# fitted to band-pass energies in the lungs of X-rays without pneumothorax.
+# fitted to band-pass energies in the lungs of X-rays without pneumothorax; but the finest two are
+# weaker, since in X-rays so fine a texture is the detector's noise, which air does not change.
 OCTAVES = (0.9, 0.6, 0.55, 0.5, 0.45, 0.35, 0.15)
 UNEVEN = 0.105  # standard deviation of lung density by these octaves, share of the mean
 CHORD = 110.0  # mm, the chord of the lungs at which they vary by so much

@@ -68,22 +68,22 @@ def _pitch(patient: Patient) -> float:
 
 def _ribs(patient: Patient, exposure: Exposure, rng: Rng) -> list[np.ndarray]:
     """Ten pairs of ribs, no two quite alike."""
-    tilt = 0.85 if exposure.view == "AP" else 1.0  # rays from further down: lordotic
+    steepness = 0.85 if exposure.view == "AP" else 1.0  # rays from further down: lordotic
     strokes = []
     for number in range(10):
         for side in range(2):
-            strokes += _turned(_rib(patient, tilt, number, rng.standard_normal(5)), side)
+            strokes += _turned(_rib(patient, steepness, number, rng.standard_normal(5)), side)
     return strokes
 
 
-def _rib(patient: Patient, tilt: float, number: int, own: np.ndarray) -> list[np.ndarray]:
+def _rib(patient: Patient, steepness: float, number: int, own: np.ndarray) -> list[np.ndarray]:
     """A left rib: a hoop from the spine round the side to the front, tilted downwards.
 
-    `tilt` scales how steep it is, `own` says in standard deviations how it differs from the mean
-    of its number: place, slope, reach to the front, height and mineral.
+    `steepness` scales its slope, `own` says in standard deviations how it differs from the mean of
+    its number: place, slope, reach to the front, height and mineral.
     """
     start = patient.apex - 4 + number * _pitch(patient) + 1.3 * own[0]
-    drop = patient.rib_drop * tilt * min(0.55 + 0.115 * number, 1.2) * (1 + 0.05 * own[1])
+    drop = patient.rib_drop * steepness * min(0.55 + 0.115 * number, 1.2) * (1 + 0.05 * own[1])
     end = np.deg2rad(142 - 3 * max(number - 5, 0) + 5 * own[2])
     turn = np.linspace(0, end, 120)
     level = np.array(max(start + drop / 2, patient.apex + 14))

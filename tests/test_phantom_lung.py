@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 from scipy import ndimage
 
@@ -180,8 +179,8 @@ def test_fluid_below_pleural_air_has_a_level_and_is_not_air() -> None:
     fields = (lung, lungs(*_chest(), None)[1][1])
     here = lung.field > 0.5
     extra = fluid(findings, fields, "erect")
-    assert _at(extra, here, y > level + 3).min() > 0.5
-    assert _at(extra, here, y < level - 10).max() < 0.01
+    assert extra[here & (y > level + 3)].min() > 0.5
+    assert extra[here & (y < level - 10)].max() < 0.01
 
 
 @pytest.mark.parametrize("kind", ["loculated", "basal", "subpulmonic"])
@@ -258,9 +257,3 @@ def test_gas_lies_below_the_domes_even_where_air_has_pushed_them_down() -> None:
             assert drawn.max() > 15
             for lung in fields:
                 assert drawn[ndimage.binary_erosion(lung.field > 0.5, iterations=2)].max() < 1
-
-
-def _at(
-    values: NDArray[np.floating], here: NDArray[np.bool_], rows: NDArray[np.bool_]
-) -> NDArray[np.floating]:
-    return values[here & rows]
