@@ -1,90 +1,116 @@
-"""Arrays and what they belong to, together in one safetensors file that is whole or absent.
+"""The state of a training between two epochs, kept by Orbax: a checkpoint is whole or absent.
 
-Nothing in such a file is code, unlike in a pickle. Its metadata holds, as JSON, the configuration,
-the epoch and the history.
+It holds arrays (weights, their moving average, the optimiser's) and, as JSON, what they belong to
+and the history so far. The order of the data and the random key take no room: both are functions of
+seed, fold, epoch and step. Processes that train as one write it together.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+import orbax.checkpoint as ocp
 
-from features.files import UserError, atomic
+from features.files import UserError, refusal, unwritable
 
 Tree = TypeVar("Tree")
+OPTIONS = ocp.CheckpointManagerOptions(
+    max_to_keep=1, cleanup_tmp_directories=True, enable_async_checkpointing=False
+)
 
 
-def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
-    """Write the arrays of a tree with what they belong to, whole or not at all.
+def save(folder: Path, epoch: int, tree: Any, info: Mapping[str, Any]) -> None:
+    """Write a checkpoint; the one before it goes once this one is whole.
 
     Parameters
     ----------
-    path : Path
-        The file, `.safetensors` by custom.
+    folder : Path
+        Where the training's checkpoints lie, each in a folder named after its epoch.
+    epoch : int
+        The last epoch that is done.
     tree : pytree of arrays
-        Weights, optimiser state ...
+        Everything that changes from step to step.
     info : mapping
-        JSON content: configuration, epoch, history.
-    """
-    arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named(tree)}
-    with atomic(path) as temporary:
-        save_file(arrays, temporary, {"info": json.dumps(info, allow_nan=False)})
-
-
-def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Read a file of `save`.
-
-    Returns
-    -------
-    arrays : dict of arrays by name
-    info : dict
-        As given to `save`.
+        JSON content: settings, data, history.
 
     Raises
     ------
     UserError
-        If the file is not whole or not of this format.
+        If the disk takes no more; the checkpoint before is kept.
     """
+    content = ocp.args.Composite(
+        arrays=ocp.args.StandardSave(tree), info=ocp.args.JsonSave(dict(info))
+    )
     try:
-        with safe_open(path, "np") as file:
-            info = json.loads(file.metadata()["info"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a checkpoint of this program ({type(error).__name__}); delete it and "
-            "train again."
-        ) from error
-    return arrays, info
+        with ocp.CheckpointManager(folder.absolute(), options=OPTIONS) as manager:
+            manager.save(epoch, args=content)
+    except Exception as error:  # whichever library's
+        words = refusal(error)
+        if words is None:
+            raise
+        raise unwritable(folder, words) from error
 
 
-def restore(template: Tree, arrays: Mapping[str, NDArray[Any]], path: Path) -> Tree:
-    """Put loaded arrays into the places of `template`, which gives names, shapes and types.
+def read_info(folder: Path) -> dict[str, Any] | None:
+    """What the last checkpoint in a folder belongs to, as given to `save`; None without any.
 
     Raises
     ------
     UserError
-        If names, shapes or types differ.
+        If it is damaged.
     """
-    named = _named(template)
-    wanted = {name: (tuple(leaf.shape), np.dtype(leaf.dtype)) for name, leaf in named}
-    held = {name: (array.shape, array.dtype) for name, array in arrays.items()}
-    if wanted != held:
-        odd = sorted(name for name in wanted | held if wanted.get(name) != held.get(name))
+    if not folder.exists():
+        return None
+    with _read(folder) as (manager, epoch):
+        if epoch is None:
+            return None
+        return manager.restore(epoch, args=ocp.args.Composite(info=ocp.args.JsonRestore())).info
+
+
+def restore(folder: Path, template: Tree) -> Tree:
+    """Read the arrays of the last checkpoint in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        As of `save`; there is a checkpoint in it.
+    template : pytree of arrays
+        Shapes and types to expect, and on which devices to put them; the checkpoint may have been
+        written by another number of devices or processes.
+
+    Raises
+    ------
+    UserError
+        If it is damaged, or of another network.
+    """
+
+    def place(leaf: Any) -> Any:
+        return leaf if isinstance(leaf, np.ndarray) else ocp.utils.to_shape_dtype_struct(leaf)
+
+    wanted = jax.tree.map(place, template)
+    with _read(folder) as (manager, epoch):
+        arrays = ocp.args.StandardRestore(wanted)
+        found: Tree = manager.restore(epoch, args=ocp.args.Composite(arrays=arrays)).arrays
+        if jax.tree.map(_kind, found) != jax.tree.map(_kind, template):
+            raise ValueError("other shapes")  # Orbax looks at those of JAX's own arrays alone
+        return found
+
+
+def _kind(leaf: Any) -> str:
+    return f"{leaf.shape} {leaf.dtype}"
+
+
+@contextmanager
+def _read(folder: Path) -> Iterator[tuple[ocp.CheckpointManager, int | None]]:
+    """The manager of a folder and the epoch of its last checkpoint."""
+    try:
+        with ocp.CheckpointManager(folder.absolute(), options=OPTIONS) as manager:
+            yield manager, manager.latest_step()
+    except Exception as error:  # whatever Orbax, tensorstore or the system make of it
         raise UserError(
-            f"{path}: holds another network than the settings describe (first difference: "
-            f"{odd[0]}); give the settings it was trained with, or delete it."
-        )
-    leaves = [jax.numpy.asarray(arrays[name]) for name, _ in named]
-    return jax.tree.unflatten(jax.tree.structure(template), leaves)
-
-
-def _named(tree: Any) -> list[tuple[str, Any]]:
-    """Leaves of a tree with their paths as names."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]
+            f"{folder}: not a checkpoint of this program and network ({type(error).__name__}); "
+            "delete it and train again."
+        ) from error

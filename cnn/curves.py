@@ -20,19 +20,29 @@ def best_epoch(history: History, config: TrainConfig) -> int:
     return int(max(history, key=lambda row: row["stop_dice"] or 0.0)["epoch"])
 
 
-def check_loss(loss: float, history: History, folder: Path, epoch: int) -> None:
+def check_loss(loss: float, history: History, folder: Path, saved: int) -> None:
     """Stop where the loss is no longer a number, or three times that of the first epoch.
+
+    Parameters
+    ----------
+    loss : float
+        Mean of the epoch that has just ended.
+    history : History
+        Of the epochs before it.
+    folder : Path
+        The fold's, for the sentence.
+    saved : int
+        Epoch of the last checkpoint; 0 without any.
 
     Raises
     ------
     UserError
         With what is kept and how to go on.
     """
+    epoch = len(history)
     limit = 3 * history[1]["loss"] if len(history) > 1 else np.inf
     if not np.isfinite(loss) or loss > limit:
-        kept = (
-            f"the checkpoint after epoch {epoch - 1} is kept" if epoch > 1 else "nothing was saved"
-        )
+        kept = f"the checkpoint after epoch {saved} is kept" if saved else "nothing was saved"
         raise UserError(
             f"{folder.name}: the loss of epoch {epoch} is {loss:.3g}, so training has broken "
             f"down ({kept}); choose another --seed or a lower learning rate."

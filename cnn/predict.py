@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, PyTree, UInt8
 from numpy.typing import NDArray
 
 from baseline import heat
-from cnn import checkpoint, planes
+from cnn import planes, tensors
 from cnn.batches import FEW, chunks, fingerprint, padded
 from cnn.compilation import keep_compiled
 from cnn.devices import all_devices, copied, shared_out, split_processor
@@ -80,7 +80,7 @@ def load_networks(run: Path, folds: int, flip: bool | None = None) -> Networks:
         path = run / "cnn" / f"fold{fold}" / "weights.safetensors"
         if not path.exists():
             raise UserError(f"{path}: no such file; train first (python -m cnn.train --run {run}).")
-        arrays, info = checkpoint.load(path)
+        arrays, info = tensors.load(path)
         first = first or info["config"]
         if info["config"] != first:
             raise UserError(
@@ -88,7 +88,7 @@ def load_networks(run: Path, folds: int, flip: bool | None = None) -> Networks:
                 "again."
             )
         unet = UNetConfig(**{**first["unet"], "widths": tuple(first["unet"]["widths"])})
-        params.append(checkpoint.restore(outline(unet), arrays, path))
+        params.append(tensors.restore(outline(unet), arrays, path))
         fingerprint.update(path.read_bytes())
     if first is None:
         raise UserError(

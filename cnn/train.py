@@ -4,7 +4,7 @@ Fold k's network learns from the images outside fold k for a fixed number of epo
 average of its weights at the end is what counts: no epoch is chosen by the fold that is scored, so
 out-of-fold figures stay honest. (Early stopping, an option, looks at one more fold that is left
 out.) Where there are weak labels, a first training without the evidence map learns from them too,
-and the final one goes on from there. After each epoch everything needed to go on is saved; every
+and the final one goes on from there. Every few epochs everything needed to go on is saved; every
 random number is a function of seed, fold, epoch and step. So a run that is killed and started again
 ends with the same weights, bit for bit, as one that was not.
 
@@ -14,6 +14,7 @@ before they are done. Several devices share each batch.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -27,7 +28,7 @@ import pandas as pd
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from cnn import checkpoint, panel, planes, weights
+from cnn import checkpoint, panel, planes, tensors, weights
 from cnn.batches import Counts, Labelled, labelled, training_order
 from cnn.compilation import keep_compiled
 from cnn.curves import History, best_epoch, check_loss, summary
@@ -46,6 +47,9 @@ from cnn.profiles import PROFILES, TrainConfig
 from cnn.steps import TrainState, initial_state, train_step, validate
 from features import command
 from features.files import UserError, write_csv, write_json
+
+# Fewest steps between two checkpoints: writing one takes as long as five steps of `lite`.
+SPACING = 200
 
 
 @dataclass(frozen=True)
@@ -146,17 +150,17 @@ def train_fold(
     """
     mesh = all_devices(config.batch, config.accumulate)
     without = left_out(fold, data, config)
-    saved = folder / "checkpoint.safetensors"
-    params = jax.device_get(params)  # a copy: the first step gives the state's memory away
-    held = {"state": initial_state(jax.tree.map(jnp.asarray, params), config), "best": params}
+    kept = folder / "checkpoint"
+    best = jax.device_get(params)  # a copy: the first step gives the state's memory away
+    state = copied(initial_state(jax.tree.map(jnp.asarray, best), config), mesh)
     history: History = []
-    if saved.exists():
-        arrays, info = checkpoint.load(saved)
-        held, history = checkpoint.restore(held, arrays, saved), info["history"]
-    state, best = copied(held["state"], mesh), held["best"]
+    if info := checkpoint.read_info(kept):
+        state, best = checkpoint.restore(kept, (state, best))
+        history = info["history"]
     if not history:
         history.append({"epoch": 0, "loss": None} | judged(best, data, without, config))
-    left = range(len(history), config.epochs + 1)
+    saved = len(history) - 1
+    left = range(saved + 1, config.epochs + 1)
     images = range(len(left) * config.steps * config.batch)
     what = f"U-Net, fold {fold}" + (", weak labels too" if config.weak_share else "")
     ticks = command.progress(images, what) if is_first() else iter(images)
@@ -167,22 +171,29 @@ def train_fold(
         state, loss = train_epoch(
             state, data, without, epoch - 1, config, identity["seed"], mesh, ticks
         )
-        check_loss(loss, history, folder, epoch)
+        check_loss(loss, history, folder, saved)
         ema = jax.device_get(state.ema)
         history.append({"epoch": epoch, "loss": loss} | judged(ema, data, without, config))
         best = ema if best_epoch(history, config) == epoch else best
         if is_first():
             write_csv(folder / "curves.csv", pd.DataFrame(history))
             panel.write(folder / "panel.png", ema, data, fold, config.unet)
-            held = {"state": state, "best": best}
-            checkpoint.save(saved, held, identity | {"history": history})
+        if is_due(epoch, config):
+            checkpoint.save(kept, epoch, (state, best), identity | {"history": history})
+            saved = epoch
     for _ in ticks:  # lets the bar come to its end
         pass
     if is_first():
         taught = [name for name, own in zip(data.ids, data.folds, strict=True) if own != fold]
         learned = {"learned_from": weights.marks(taught)}
-        checkpoint.save(folder / "weights.safetensors", best, identity | learned)
-        saved.unlink(missing_ok=True)
+        tensors.save(folder / "weights.safetensors", best, identity | learned)
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+def is_due(epoch: int, config: TrainConfig) -> bool:
+    """Whether to write a checkpoint: all processes must say the same, so no clock is asked."""
+    passed = epoch * config.steps // SPACING > (epoch - 1) * config.steps // SPACING
+    return passed and epoch < config.epochs  # after the last epoch come the final weights
 
 
 def phases(config: TrainConfig, data: Labelled) -> dict[str, TrainConfig]:

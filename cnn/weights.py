@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 from numpy.typing import NDArray
 
-from cnn import checkpoint
+from cnn import checkpoint, tensors
 from cnn.batches import Labelled
 from cnn.profiles import TrainConfig
 from cnn.unet import initial_params
@@ -73,18 +74,21 @@ def check(folder: Path, wanted: dict[str, Any], overwrite: bool = False) -> bool
     UserError
         If there are such, and they are not to be overwritten.
     """
-    paths = [folder / f"{name}.safetensors" for name in ("weights", "checkpoint")]
-    for path in filter(Path.exists, paths):
-        _, info = checkpoint.load(path)
-        odd = [name for name in wanted if info.get(name) != wanted[name]]
-        if odd and overwrite:
-            path.unlink()
-        elif odd:
+    final, between = folder / "weights.safetensors", folder / "checkpoint"
+    held = {
+        final: tensors.load(final)[1] if final.exists() else None,
+        between: checkpoint.read_info(between),
+    }
+    for path, info in held.items():
+        odd = [] if info is None else [key for key in wanted if info.get(key) != wanted[key]]
+        if odd and not overwrite:
             raise UserError(
                 f"{path}: was trained with another {' and '.join(odd)} than asked for; give "
                 "the same settings as then, or --overwrite to train anew, or another --run."
             )
-    return paths[0].exists()
+        if odd:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return final.exists()
 
 
 def first_params(
@@ -114,7 +118,7 @@ def first_params(
     params = initial_params(config.unet, np.random.default_rng((seed, fold)))
     if start is None:
         return params
-    arrays, info = checkpoint.load(start)
+    arrays, info = tensors.load(start)
     scored = [name for name, own in zip(data.ids, data.folds, strict=True) if own == fold]
     seen = set(info.get("learned_from", ()))
     known = [name for name, mark in zip(scored, marks(scored), strict=True) if mark in seen]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -30,6 +31,7 @@ from cnn import (
     planes,
     predict,
     steps,
+    tensors,
     train,
     weights,
 )
@@ -40,6 +42,7 @@ from cnn.sources import to_levels
 from cnn.unet import UNetConfig, initial_params
 from features import files, parallel, rle
 from features.files import UserError
+from tests.test_files import small_disk
 
 SIDE = 64
 TINY = TrainConfig(
@@ -117,6 +120,7 @@ def write_evidence(run: Path) -> None:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     """The smallest network that trains in a moment, in the place of the demo's."""
     monkeypatch.setitem(PROFILES, "demo", TINY)
+    monkeypatch.setattr(train, "SPACING", TINY.steps)  # a checkpoint after each epoch
     # The compiled programs would go to a folder that vanishes with the test.
     for module in (train, predict):
         monkeypatch.setattr(module, "keep_compiled", lambda folder: None)
@@ -314,32 +318,80 @@ def test_missing_evidence_is_said_and_may_be_done_without(run, tiny):
 # --- checkpoints ---------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
-    state = first_state(TINY)
+def test_weights_come_back_bit_for_bit(tmp_path):
+    params = first_state(TINY).params
     path = tmp_path / "a.safetensors"
-    checkpoint.save(path, state, {"epoch": 3})
-    arrays, info = checkpoint.load(path)
-    assert info == {"epoch": 3}
-    jax.tree.map(assert_array_equal, checkpoint.restore(state, arrays, path), state)
+    tensors.save(path, params, {"fold": 3})
+    arrays, info = tensors.load(path)
+    assert info == {"fold": 3}
+    jax.tree.map(assert_array_equal, tensors.restore(params, arrays, path), params)
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_a_cut_checkpoint_is_refused(tmp_path):
+def test_cut_weights_are_refused(tmp_path):
     path = tmp_path / "a.safetensors"
-    checkpoint.save(path, {"w": np.ones(100, np.float32)}, {})
+    tensors.save(path, {"w": np.ones(100, np.float32)}, {})
     for length in (0, 5, 50, path.stat().st_size - 1):
         cut = tmp_path / "cut.safetensors"
         cut.write_bytes(path.read_bytes()[:length])
-        with pytest.raises(UserError, match=r"cut\.safetensors: not a checkpoint"):
-            checkpoint.load(cut)
+        with pytest.raises(UserError, match=r"cut\.safetensors: not weights"):
+            tensors.load(cut)
 
 
-def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "a.safetensors"
-    checkpoint.save(path, {"w": np.ones(3, np.float32)}, {})
-    arrays, _ = checkpoint.load(path)
+    tensors.save(path, {"w": np.ones(3, np.float32)}, {})
+    arrays, _ = tensors.load(path)
     with pytest.raises(UserError, match=r"holds another network .*first difference: w"):
-        checkpoint.restore({"w": np.ones(4, np.float32)}, arrays, path)
+        tensors.restore({"w": np.ones(4, np.float32)}, arrays, path)
+
+
+def test_a_checkpoint_comes_back_bit_for_bit_and_replaces_the_one_before(tmp_path):
+    folder = tmp_path / "checkpoint"
+    assert checkpoint.read_info(folder) is None
+    state = first_state(TINY)
+    held = state, jax.device_get(state.params)
+    info = {"seed": 1, "history": [{"epoch": 0, "loss": None}, {"epoch": 1, "loss": 0.1}]}
+    for epoch in (1, 4):
+        changed = jax.tree.map(lambda leaf, by=epoch: leaf + by, held)
+        checkpoint.save(folder, epoch, changed, info)
+        jax.tree.map(assert_array_equal, checkpoint.restore(folder, held), changed)
+        assert [path.name for path in folder.iterdir()] == [str(epoch)]
+    assert checkpoint.read_info(folder) == info
+    here = devices.all_devices(4)
+    assert here.size == 2
+    found, best = checkpoint.restore(folder, (devices.copied(state, here), held[1]))
+    for leaf in jax.tree.leaves(found):  # for other devices than those that wrote it
+        assert leaf.sharding.device_set == set(here.devices.flat)
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(best))
+
+
+def test_a_damaged_checkpoint_and_one_of_another_network_are_refused(tmp_path):
+    folder = tmp_path / "checkpoint"
+    checkpoint.save(folder, 2, {"w": np.ones(3, np.float32)}, {"seed": 1})
+    for other in ({"w": np.ones(4, np.float32)}, {"v": np.ones(3, np.float32)}):
+        with pytest.raises(UserError, match=r"checkpoint: not a checkpoint of this .* network"):
+            checkpoint.restore(folder, other)
+    for path in (folder / "2").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"checkpoint: not a checkpoint .*; delete it and train"):
+        checkpoint.read_info(folder)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path):
+    folder = tmp_path / "checkpoint"
+    small, large = ({"w": np.random.default_rng(0).random(n)} for n in (10, 100_000))
+    checkpoint.save(folder, 1, small, {"seed": 1})
+    with (
+        small_disk(20_000),
+        pytest.raises(UserError, match=r"checkpoint: could not be written \(File too large\)"),
+    ):
+        checkpoint.save(folder, 2, large, {"seed": 1})
+    assert_array_equal(checkpoint.restore(folder, small)["w"], small["w"])
+    checkpoint.save(folder, 2, large, {"seed": 1})
+    assert_array_equal(checkpoint.restore(folder, large)["w"], large["w"])
+    assert [path.name for path in folder.iterdir()] == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -383,7 +435,8 @@ def test_training_writes_weights_curves_and_settings(run, tiny, capsys):
         assert list(curves["epoch"]) == [0, 1, 2, 3]
         assert np.isfinite(curves.iloc[1:]).all(axis=None)
         assert curves["val_dice"].iloc[-1] > 0.5  # the bright square has been learned
-        assert not (run / "cnn" / f"fold{fold}" / "checkpoint.safetensors").exists()
+        names = {path.name for path in (run / "cnn" / f"fold{fold}").iterdir()}
+        assert names == {"curves.csv", "panel.png", "weights.safetensors"}
     settings = json.loads((run / "cnn" / "settings.json").read_text())
     assert settings["config"]["unet"]["size"] == 32
     assert len({final(run, fold) for fold in range(3)}) == 3
@@ -409,28 +462,43 @@ def test_broken_training_stops_with_the_checkpoint_kept(run, tiny, monkeypatch):
     monkeypatch.setattr(train, "train_epoch", breaks)
     with pytest.raises(UserError, match=r"fold0: the loss of epoch 3 is nan.*epoch 2 is kept"):
         train.main(train.Settings(run, "demo"))
-    _, info = checkpoint.load(run / "cnn" / "fold0" / "checkpoint.safetensors")
+    info = checkpoint.read_info(run / "cnn" / "fold0" / "checkpoint")
     assert [row["epoch"] for row in info["history"]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("steps_", "epochs", "due"), [(3, 9, [4, 7]), (25, 3, [1, 2]), (5, 4, [2]), (4, 2, [])]
+)
+def test_a_checkpoint_is_due_after_so_many_steps_but_not_after_the_last(
+    monkeypatch, steps_, epochs, due
+):
+    monkeypatch.setattr(train, "SPACING", 10)
+    config = replace(TINY, steps=steps_, epochs=epochs)
+    assert [epoch for epoch in range(1, epochs + 1) if train.is_due(epoch, config)] == due
 
 
 def test_a_run_that_stops_anywhere_goes_on_to_the_same_final(run, tiny, monkeypatch, tmp_path):
     whole = tmp_path / "whole"
     shutil.copytree(run, whole)
     train.main(train.Settings(whole, "demo"))
-    real, calls = checkpoint.save, []
+    calls = []
 
-    def stops(path, tree, info):
-        calls.append(path)
-        if len(calls) in (2, 5, 9):  # before a checkpoint, before the final weights ...
+    def stops(real, *arguments):
+        calls.append(real.__module__)
+        if len(calls) in (2, 4, 8):  # before a checkpoint, before the final weights ...
             raise KeyboardInterrupt
-        real(path, tree, info)
+        real(*arguments)
 
-    monkeypatch.setattr(checkpoint, "save", stops)
+    for module in (checkpoint, tensors):
+        monkeypatch.setattr(module, "save", partial(stops, module.save))
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             train.main(train.Settings(run, "demo"))
         assert not (run / "cnn" / "settings.json").exists()
     train.main(train.Settings(run, "demo"))
+    assert [calls[place - 1] for place in (2, 4, 8)] == [
+        "cnn.checkpoint", "cnn.tensors", "cnn.checkpoint"
+    ]  # fmt: skip
     for fold in range(3):
         assert final(run, fold) == final(whole, fold)
         curves = [r / "cnn" / f"fold{fold}" / "curves.csv" for r in (run, whole)]
@@ -446,8 +514,8 @@ def test_a_run_that_stops_anywhere_goes_on_to_the_same_final(run, tiny, monkeypa
 def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
     run, tiny, monkeypatch, dice, best
 ):
-    taught, told, kept = [], iter(dice), []
-    order, judge, save = train.training_order, train.validate, checkpoint.save
+    taught, told, averages = [], iter(dice), []
+    order, judge = train.training_order, train.validate
 
     def watched(data, without, *rest):
         taught.append(without)
@@ -455,13 +523,13 @@ def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
 
     def validate(params, data, fold, config):
         found = judge(params, data, fold, config)
-        return found if fold == 2 else found | {"dice": next(told)}
+        if fold == 2:
+            return found
+        averages.append(params)
+        return found | {"dice": next(told)}
 
     monkeypatch.setattr(train, "training_order", watched)
     monkeypatch.setattr(train, "validate", validate)
-    monkeypatch.setattr(
-        checkpoint, "save", lambda path, tree, info: kept.append(tree) or save(path, tree, info)
-    )
     data = batches.labelled(run, 32)
     config = replace(TINY, epochs=3, steps=2, patience=2, unet=replace(TINY.unet, evidence=False))
     identity = weights.identify(config, 0, 2, data)
@@ -470,8 +538,9 @@ def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
     assert set(taught) == {(2, 0)}
     curves = pd.read_csv(run / "cnn" / "fold2" / "curves.csv")
     assert list(curves["stop_dice"]) == dice
-    averages = [params, *(each["state"].ema for each in kept[:-1])]
-    jax.tree.map(assert_array_equal, kept[-1], averages[best])
+    path = run / "cnn" / "fold2" / "weights.safetensors"
+    kept = tensors.restore(params, tensors.load(path)[0], path)
+    jax.tree.map(assert_array_equal, kept, averages[best])
 
 
 def test_no_phase_learns_from_the_fold_that_early_stopping_looks_at(run):
@@ -494,7 +563,7 @@ def test_another_network_is_a_start(run, tiny, tmp_path):
     params = initial_params(plain.unet, np.random.default_rng(9))
     params["trust_me"] = np.ones(1, np.float32)
     path = tmp_path / "weights.safetensors"
-    checkpoint.save(path, params, {"config": {"unet": {"evidence": False}}})
+    tensors.save(path, params, {"config": {"unet": {"evidence": False}}})
     data = batches.labelled(run, 32, evidence=True)
     found = weights.first_params(TINY, 0, 0, data, path)
     assert_array_equal(found["stem"]["kernel"][:, :, :32], params["stem"]["kernel"])
@@ -519,7 +588,7 @@ def test_a_start_that_knows_the_scored_images_is_refused(run, tiny):
     with pytest.raises(UserError, match=r"has learned from 3 images that fold 0 is scored on.*i0"):
         train.main(train.Settings(copy, "demo", init=start))
     train.main(train.Settings(copy, "demo", init=other, epochs=1, steps=1))
-    _, info = checkpoint.load(copy / "cnn" / "fold1" / "weights.safetensors")
+    _, info = tensors.load(copy / "cnn" / "fold1" / "weights.safetensors")
     assert info["start"] is not None
 
 
@@ -566,7 +635,7 @@ def test_weak_labels_teach_first_and_the_final_training_goes_on_from_there(run, 
         params = jax.device_get(params)
         real(folder, data, fold, config, identity, params)
         if folder.name == "weak":
-            begun.append(checkpoint.load(folder / "weights.safetensors")[0])
+            begun.append(tensors.load(folder / "weights.safetensors")[0])
         else:
             begun.append(params)
 
@@ -632,6 +701,20 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])} | more
 
 
+def start(program: str, *arguments: Path | str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def wait_for(path: Path, *children: subprocess.Popen) -> None:
+    while not path.exists():
+        for child in children:
+            assert child.poll() is None, f"ended before {path} was there: {child.communicate()[0]}"
+        time.sleep(0.002)
+
+
 def test_four_devices_lose_as_one_does(run):
     flags = environment(JAX_NUM_CPU_DEVICES="4")
     command = [sys.executable, "-c", FOUR_DEVICES, str(run)]
@@ -667,6 +750,7 @@ from cnn import devices, train
 from tests.test_cnn_train import TINY
 train.PROFILES["demo"] = TINY
 train.keep_compiled = lambda folder: None
+train.SPACING = 3
 cluster = devices.Cluster()
 if len(sys.argv) > 2:
     cluster = devices.Cluster(sys.argv[2], 2, int(sys.argv[3]))
@@ -674,20 +758,23 @@ train.main(train.Settings(Path(sys.argv[1]), "demo", epochs=2, steps=3, cluster=
 """
 
 
-def test_two_processes_train_as_one_does(run, tmp_path):
-    alone = tmp_path / "alone"
-    shutil.copytree(run, alone)
+def start_pair(run: Path) -> list[subprocess.Popen]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWO_PROCESSES, *arguments],
-            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        for arguments in ([str(run), address, "0"], [str(run), address, "1"], [str(alone)])
-    ]  # fmt: skip
-    for child in children:
+    return [start(TWO_PROCESSES, run, address, str(number)) for number in range(2)]
+
+
+def test_two_processes_train_as_one_does_though_killed(run, tmp_path):
+    alone = tmp_path / "alone"
+    shutil.copytree(run, alone)
+    pair = start_pair(run)
+    wait_for(run / "cnn" / "fold1" / "checkpoint" / "1", *pair)
+    for child in pair:
+        child.send_signal(signal.SIGKILL)
+        child.wait(10)
+    assert not (run / "cnn" / "settings.json").exists()
+    for child in (*start_pair(run), start(TWO_PROCESSES, alone)):
         said, _ = child.communicate(timeout=300)
         assert child.returncode == 0, said
     for fold in range(3):
@@ -695,7 +782,7 @@ def test_two_processes_train_as_one_does(run, tmp_path):
         both, one = (pd.read_csv(folder / name) for folder in (run, alone))
         assert_allclose(both, one, rtol=1e-3, equal_nan=True)
         arrays = [
-            checkpoint.load(folder / f"cnn/fold{fold}/weights.safetensors")[0]
+            tensors.load(folder / f"cnn/fold{fold}/weights.safetensors")[0]
             for folder in (run, alone)
         ]
         for key in arrays[0]:
@@ -709,19 +796,11 @@ from cnn import predict, train
 from tests.test_cnn_train import TINY
 train.PROFILES["demo"] = TINY
 train.keep_compiled = predict.keep_compiled = lambda folder: None
+train.SPACING = 40
 train.main(train.Settings(Path(sys.argv[1]), "demo"))
 predict.PART = 4
 predict.main(predict.Settings(Path(sys.argv[1])))
 """
-
-
-def start(run: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(run)],
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def test_killed_processes_end_with_the_weights_and_maps_of_one_never_killed(
@@ -733,15 +812,14 @@ def test_killed_processes_end_with_the_weights_and_maps_of_one_never_killed(
     monkeypatch.setattr(predict, "PART", 4)
     predict.main(predict.Settings(whole))
     # Each file, once it is there, marks a moment at which the process is shot.
-    for mark in ("fold1/curves.csv", "maps/part-0001.npz"):
-        child = start(run)
-        while not (run / "cnn" / mark).exists():
-            assert child.poll() is None, f"ended before {mark} was there"
-            time.sleep(0.002)
+    for mark in ("fold0/curves.csv", "fold1/checkpoint/2", "maps/part-0001.npz"):
+        child = start(CHILD, run)
+        wait_for(run / "cnn" / mark, child)
         child.send_signal(signal.SIGKILL)
         child.wait(10)
         assert not (run / "cnn" / "maps" / "index.csv").exists()
-    assert start(run).wait(300) == 0
+    said, _ = (child := start(CHILD, run)).communicate(timeout=300)
+    assert child.returncode == 0, said
     for path in sorted(whole.glob("cnn/fold*/*")) + sorted(whole.glob("cnn/maps/*")):
         assert (run / path.relative_to(whole)).read_bytes() == path.read_bytes(), path.name
 

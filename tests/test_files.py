@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cnn import checkpoint
+from cnn import tensors
 from features import command, files
 from features.files import UserError
 
@@ -71,14 +71,14 @@ def write_archive(path: Path) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        # As the U-Net's checkpoint and probability maps, the tables and texts are written.
-        lambda path: checkpoint.save(path, {"w": NOISE}, {"epoch": 1}),
+        # As the U-Net's weights and probability maps, the tables and texts are written.
+        lambda path: tensors.save(path, {"w": NOISE}, {"epoch": 1}),
         write_archive,
         lambda path: files.write_table(path, pd.DataFrame({"x": NOISE})),
         lambda path: files.write_csv(path, pd.DataFrame({"x": NOISE})),
         lambda path: files.write_json(path, NOISE.tolist()),
     ],
-    ids=["checkpoint", "archive", "table", "csv", "json"],
+    ids=["weights", "archive", "table", "csv", "json"],
 )
 def test_a_disk_that_takes_no_more_is_a_sentence_and_the_old_file_stays(tmp_path, write):
     target = tmp_path / "weights.npz"
