@@ -1,8 +1,8 @@
 """The gate: decides, image by image, whether the U-Net's mask is spoken at all.
 
 A false mask on a healthy chest costs a whole image of Dice, so silence is the better answer unless
-pneumothorax is likely. This module knows arrays only: the classifier's log-odds, how much of the
-map lies above each level, and the Dice that each level's mask would earn.
+pneumothorax is likely. This module knows arrays only: the classifier's log-odds, what the map looks
+like, how much of it lies above each level, and the Dice that each level's mask would earn.
 
 Policies
 --------
@@ -14,18 +14,21 @@ unet
 gated
     The same, and the classifier's log-odds must reach a cutoff.
 fused
-    Speak where a logistic model of the classifier's log-odds and the U-Net's own evidence reaches
-    a cutoff.
+    The same, but what must reach the cutoff is a logistic model's score of the classifier's
+    log-odds and of the map (`signals`): top scores, area, entropy, and how far the map fills the
+    zone that the verdict's reasons point at.
 handcrafted
     The same without any network: the mask is cut from the evidence map (`baseline.evidence`).
 joint
     The same on the mean of the U-Net's and the evidence map.
 expected
     The joint mask, spoken where it pays by the metric's own arithmetic: p > 1 / (1 + d), p being
-    the fused probability of pneumothorax and d the Dice that this mask may expect if it is there.
+    the fused probability of pneumothorax and d the Dice that this mask may expect if it is there;
+    of the triplet it has all, of cutoffs none.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -39,15 +42,24 @@ Floats = NDArray[np.float64]
 # Levels at which a probability map is cut, in 1/255 as the maps are stored.
 LEVELS = np.array([13, 26, 51, 77, 102, 128, 153, 179, 204, 230])
 MIDDLE = 5
+# Shares of the image whose brightest pixels reach the top scores.
+RANKS = (0.0001, 0.001, 0.01)
+TOP = RANKS.index(0.001)
 # Smallest areas, as shares of the image (0.002 is the winners' 2,048 pixels of 1024x1024).
 AREAS = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
 POLICIES = ("empty", "unet", "gated", "fused", "handcrafted", "joint", "expected")
 # The map that a policy cuts its masks from, where it is not the U-Net's.
 SOURCES = {"handcrafted": "evidence", "joint": "joint", "expected": "joint"}
 FUSED = ("fused", "handcrafted", "joint", "expected")
+# What the fused score listens to.
+SIGNALS = ("log_odds", *(f"top_{rank:g}" for rank in RANKS), "area", "entropy", "agreement")
 _CUTOFFS = 24
+# Penalty on the weights of standardised signals: high, since many signals say the same.
+_PENALTY = 10.0
 # No mask is expected to earn less than this if there is a pneumothorax.
 LEAST_DICE = 0.01
+# Means that differ by less are the same, summed in another order.
+TIE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -58,10 +70,15 @@ class Evidence:
     ----------
     log_odds : (n,) array
         Calibrated log-odds of the classifier.
-    top : (n,) array in [0, 1]
-        Top score: the map's 99.9th percentile.
+    top : (n, r) array in [0, 1]
+        Top scores: what the map reaches on each of `RANKS`; at `TOP`, its 99.9th percentile.
     area : (n, t) array in [0, 1]
         Share of the image where the map reaches each of `LEVELS`.
+    entropy : (n,) array in [0, 1]
+        Mean entropy of the map's pixels in bits: how much of it is in doubt.
+    agreement : (n,) array in [0, 1]
+        Mean of the map over the zone with the most SHAP evidence for pneumothorax: the share of it
+        that the mask may be expected to fill.
     dice : (n, t) array in [0, 1] or NaN
         Dice of the mask cut at each level against the truth; NaN where the truth is unknown.
     positive : (n,) array
@@ -71,12 +88,20 @@ class Evidence:
     log_odds: Floats
     top: Floats
     area: Floats
+    entropy: Floats
+    agreement: Floats
     dice: Floats
     positive: Floats
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Evidence":
         """The evidence of some of the images."""
         return Evidence(**{name: values[rows] for name, values in vars(self).items()})
+
+
+def join(parts: Sequence[Evidence]) -> Evidence:
+    """The evidence of all images of all parts, of which there is one at least."""
+    names = Evidence.__dataclass_fields__
+    return Evidence(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
 
 @dataclass(frozen=True)
@@ -117,20 +142,44 @@ class Rule:
         }
 
 
-def from_json(content: dict[str, Any]) -> Rule:
+def from_json(content: Any) -> Rule:
     """Read a rule written by `Rule.to_json`.
 
     Raises
     ------
     UserError
-        If it is not such a rule.
+        If it is not such a rule, or one of another version.
     """
     try:
         fields = {name: content[name] for name in Rule.__dataclass_fields__}
-    except (KeyError, TypeError):
-        raise UserError("gate.json: not a gate's rule; delete it and run make again.") from None
-    arrays = {name: tuple(fields[name]) for name in ("weights", "dice_weights")}
-    return Rule(**{**fields, **arrays})
+        arrays = {name: tuple(map(float, fields[name])) for name in ("weights", "dice_weights")}
+        rule = Rule(**{**fields, **arrays})
+        wrong = _fault(rule)
+    except (KeyError, TypeError, ValueError):
+        wrong = "not a gate's rule"
+    if wrong:
+        raise UserError(f"gate.json: {wrong}; delete it and run make again.")
+    return rule
+
+
+def _fault(rule: Rule) -> str:
+    """What is wrong with a rule's values, "" if nothing is."""
+    if rule.policy not in POLICIES:
+        return f"policy {rule.policy!r} is none of {', '.join(POLICIES)}"
+    for name in ("mask_level", "top_level"):
+        level = getattr(rule, name)
+        if type(level) is not int or not 0 <= level < len(LEVELS):
+            return f"{name} = {level!r} is no number of a level, 0 to {len(LEVELS) - 1}"
+    if not 0 <= rule.least_area <= 1:
+        return f"least_area = {rule.least_area} is no share of an image, 0 to 1"
+    cutoff = 0.0 if rule.cutoff is None else rule.cutoff
+    if not np.isfinite([cutoff, *rule.weights, *rule.dice_weights]).all():
+        return f"the rule of {rule.policy} holds a number that is not finite"
+    counts = len(rule.weights), len(rule.dice_weights)
+    one = 1 + len(SIGNALS)
+    if counts != (one * (rule.policy in FUSED), one * (rule.policy == "expected")):
+        return f"the weights of {rule.policy} are those of another version"
+    return ""
 
 
 def source(policy: str) -> str:
@@ -139,12 +188,21 @@ def source(policy: str) -> str:
 
 
 def signals(evidence: Evidence) -> Floats:
-    """What the fused score is made of, shape (n, 3): classifier, top score, area; all log-odds."""
-    clipped = np.clip(evidence.top, 1e-3, 1 - 1e-3)
-    area = np.clip(evidence.area[:, MIDDLE], 1e-5, 1 - 1e-5)
-    return np.stack(
-        (evidence.log_odds, np.log(clipped / (1 - clipped)), np.log(area / (1 - area))), axis=1
+    """What the fused score is made of, shape (n, 7), all as log-odds, in the order of `SIGNALS`."""
+    return np.column_stack(
+        (
+            evidence.log_odds,
+            _log_odds(evidence.top, 1e-3),
+            _log_odds(evidence.area[:, MIDDLE], 1e-5),
+            _log_odds(evidence.entropy, 1e-5),
+            _log_odds(evidence.agreement, 1e-3),
+        )
     )
+
+
+def _log_odds(shares: Floats, least: float) -> Floats:
+    clipped = np.clip(shares, least, 1 - least)
+    return np.log(clipped / (1 - clipped))
 
 
 def score(rule: Rule, evidence: Evidence) -> Floats:
@@ -185,64 +243,75 @@ def choose(policy: str, evidence: Evidence) -> Rule:
     if policy == "empty" or (policy in FUSED and len(np.unique(evidence.positive)) < 2):
         return Rule("empty")
     weights = _fuse(evidence) if policy in FUSED else ()
-    if policy == "expected":
-        return _expected(evidence, weights)
-    base = Rule(policy, weights=weights)
-    cutoffs: list[float | None] = [None]
-    if policy != "unet":
-        values = np.unique(score(base, evidence))
-        cutoffs = [float(v) for v in np.quantile(values, np.linspace(0, 1, _CUTOFFS))]
-    levels = range(len(LEVELS))
-    if policy in FUSED:
-        # The fused score has weighed top score and area already.
-        triplets = [(m, m, 0.0) for m in levels]
-    else:
-        triplets = [(m, t, a) for m, t, a in product(levels, levels, AREAS) if t >= m]
-    best, best_mean = Rule("empty"), -1.0
-    silence = (evidence.positive == 0).astype(float)
-    for mask_level, top_level, least in triplets:
-        rule = Rule(policy, mask_level, top_level, least, None, weights)
-        gain = np.where(speaks(rule, evidence), evidence.dice[:, mask_level] - silence, 0.0)
-        for cutoff, mean in zip(cutoffs, _means(gain, score(rule, evidence), cutoffs), strict=True):
-            if mean > best_mean + 1e-12 or best.policy == "empty":
-                best_mean = mean
-                best = Rule(policy, mask_level, top_level, least, cutoff, weights)
+    # By its own arithmetic the expected rule may be silent; the others have a rule of their own.
+    best, most = Rule("empty"), 0.0 if policy == "expected" else -np.inf
+    for level in range(len(LEVELS)):
+        expect = _expect(evidence, level) if policy == "expected" else ()
+        rule, gain = _at_level(Rule(policy, level, level, 0.0, None, weights, expect), evidence)
+        if gain > most + TIE:
+            best, most = rule, gain
     return best
 
 
-def _means(gain: Floats, scores: Floats, cutoffs: list[float | None]) -> list[float]:
-    """Mean gain over silence when only images with a score of at least each cutoff may speak."""
-    return [
-        float(gain.mean() if c is None else gain[scores >= c].sum() / len(gain)) for c in cutoffs
-    ]
+def _at_level(base: Rule, evidence: Evidence) -> tuple[Rule, float]:
+    """The best top level, smallest area and cutoff of a mask level, and the mean gain over silence.
+
+    The mean gains of all of them at once are a product of two matrices.
+    """
+    level, asked = base.mask_level, score(base, evidence)
+    drawn = evidence.area[:, level] > 0
+    gain = np.where(drawn, evidence.dice[:, level] - (evidence.positive == 0), 0.0)
+    triplets = list(product(range(level, len(LEVELS)), AREAS))
+    large = np.stack([evidence.area[:, top] >= least for top, least in triplets])
+    cutoffs = _cutoffs(base.policy, asked)
+    passing = (asked[:, None] >= cutoffs).astype(float)
+    means = (large * gain) @ passing / len(gain)  # (triplets, cutoffs)
+    first = int(np.argmax(means.ravel() > means.max() - TIE))
+    (top, least), cutoff = triplets[first // len(cutoffs)], float(cutoffs[first % len(cutoffs)])
+    rule = replace(base, top_level=top, least_area=least)
+    return replace(rule, cutoff=None if cutoff == -np.inf else cutoff), float(means.max())
+
+
+def _cutoffs(policy: str, asked: Floats) -> Floats:
+    """The cutoffs to choose among, in ascending order; minus infinity for no condition."""
+    if policy == "unet":
+        return np.array([-np.inf])
+    if policy == "expected":
+        return np.zeros(1)
+    return np.quantile(np.unique(asked), np.linspace(0, 1, _CUTOFFS))
 
 
 def _fuse(evidence: Evidence) -> tuple[float, ...]:
     """Intercept and weights of the fused log-odds, fitted by penalised logistic regression."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and not needed to speak
 
-    values = signals(evidence)
-    centre, spread = values.mean(axis=0), values.std(axis=0) + 1e-9
-    model = LogisticRegression(C=1.0).fit((values - centre) / spread, evidence.positive)
-    weights = model.coef_[0] / spread
-    return (float(model.intercept_[0] - weights @ centre), *(float(w) for w in weights))
+    values, centre, spread = _standardised(evidence)
+    model = LogisticRegression(C=1 / _PENALTY).fit(values, evidence.positive)
+    return _weights(float(model.intercept_[0]), model.coef_[0], centre, spread)
 
 
-def _expected(evidence: Evidence, weights: tuple[float, ...]) -> Rule:
-    """The rule that follows from the metric: nothing but the level of the mask is chosen."""
+def _expect(evidence: Evidence, level: int) -> tuple[float, ...]:
+    """Intercept and weights of the Dice to expect of a lesion's mask cut at a level."""
     from sklearn.linear_model import Ridge
 
-    positive = evidence.positive == 1
-    values = signals(evidence)[positive]
-    best, best_mean = Rule("empty"), float((evidence.positive == 0).mean())
-    for level in range(len(LEVELS)):
-        model = Ridge(alpha=1.0).fit(values, evidence.dice[positive, level])
-        found = (float(model.intercept_), *(float(w) for w in model.coef_))
-        rule = Rule("expected", level, level, 0.0, 0.0, weights, found)
-        mean = float(earned(rule, evidence).mean())
-        if mean > best_mean + 1e-12:
-            best, best_mean = rule, mean
-    return best
+    ill = evidence.take(evidence.positive == 1)
+    values, centre, spread = _standardised(ill)
+    model = Ridge(alpha=_PENALTY).fit(values, ill.dice[:, level])
+    return _weights(float(model.intercept_), model.coef_, centre, spread)
+
+
+def _standardised(evidence: Evidence) -> tuple[Floats, Floats, Floats]:
+    """Signals of mean 0 and deviation 1, and what makes them so; a constant one is left at 0."""
+    values = signals(evidence)
+    centre, spread = values.mean(axis=0), values.std(axis=0)
+    spread = np.where(spread > TIE, spread, np.inf)
+    return (values - centre) / spread, centre, spread
+
+
+def _weights(intercept: float, slopes: Floats, centre: Floats, spread: Floats) -> tuple[float, ...]:
+    """Intercept and weights for signals as they are, from those for standardised ones."""
+    weights = slopes / spread
+    return (intercept - float(weights @ centre), *(float(w) for w in weights))
 
 
 def nested(policy: str, evidence: Evidence, folds: NDArray[np.integer]) -> Floats:
@@ -261,7 +330,8 @@ def nested_default(evidence: dict[str, Evidence], folds: NDArray[np.integer]) ->
     """Dice of each image under the policy and the rule chosen on the other folds, shape (n,).
 
     On the other folds the policies are compared by their own nested scores, so neither the rule nor
-    the choice among policies saw the image.
+    the choice among policies saw the image. Where there is only one other fold, which cannot be
+    held out from itself, they are compared on the images that their rules were chosen on.
 
     Parameters
     ----------
@@ -273,8 +343,15 @@ def nested_default(evidence: dict[str, Evidence], folds: NDArray[np.integer]) ->
     for fold in np.unique(folds):
         rest, own = folds != fold, folds == fold
         known = {name: one.take(rest) for name, one in evidence.items()}
-        means = {p: nested(p, known[source(p)], folds[rest]).mean() for p in POLICIES}
+        means = {p: _compared(p, known[source(p)], folds[rest]).mean() for p in POLICIES}
         chosen = max(POLICIES, key=lambda policy: means[policy])
         rule = choose(chosen, known[source(chosen)])
         result[own] = earned(rule, evidence[source(chosen)].take(own))
     return result
+
+
+def _compared(policy: str, evidence: Evidence, folds: NDArray[np.integer]) -> Floats:
+    """Dice of each image by which policies are compared, see `nested_default`."""
+    if len(np.unique(folds)) > 1:
+        return nested(policy, evidence, folds)
+    return earned(choose(policy, evidence), evidence)

@@ -14,12 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.special import logit
 
 from baseline import gate, predictions, scores
-from cnn import economics, masks, outlines
-from cnn.sources import SOURCES, stream, together
-from features import command, files, rle
+from cnn import economics, outlines
+from cnn.sources import SOURCES, together, weigh
+from features import command, files
 from features.files import UserError
 
 # Name of the row that scores the choice among policies too.
@@ -49,22 +48,11 @@ def collect(runs: Sequence[Path], rows: pd.DataFrame, what: str) -> dict[str, ga
     what : str
         Name on the progress bar.
     """
-    texts: list[str | None] = [None if pd.isna(text) else str(text) for text in rows["mask"]]
-    count = len(gate.LEVELS)
-    top = {name: np.empty(len(rows)) for name in SOURCES}
-    area = {name: np.empty((len(rows), count)) for name in SOURCES}
-    dice = {name: np.empty((len(rows), count)) for name in SOURCES}
-    maps = zip(texts, stream(runs, rows), strict=True)
-    for row, (text, levels) in enumerate(command.progress(maps, what, total=len(rows))):
-        for name, one in levels.items():
-            shape = (one.shape[0], one.shape[1])
-            truth = None if text is None else rle.decode(text, shape)
-            top[name][row], area[name][row], dice[name][row] = masks.measure(one, truth)
-    positive = np.array([np.nan if text is None else float(text != rle.EMPTY) for text in texts])
-    odds = logit(np.clip(rows["probability"].to_numpy(float), 1e-6, 1 - 1e-6))
-    return {
-        name: gate.Evidence(odds, top[name], area[name], dice[name], positive) for name in SOURCES
-    }
+    found: dict[str, list[gate.Evidence]] = {name: [] for name in SOURCES}
+    for _, evidence in command.progress(weigh(runs, rows), what, total=len(rows)):
+        for name, one in evidence.items():
+            found[name].append(one)
+    return {name: gate.join(parts) for name, parts in found.items()}
 
 
 def read_sized(run: Path, name: str) -> pd.DataFrame:
@@ -92,12 +80,12 @@ def _board(
     positive: NDArray[np.bool_],
     patients: NDArray[np.object_],
 ) -> dict[str, dict[str, object]]:
-    """Mean Dice of each policy with its interval, and the same over positives and negatives."""
+    """Mean Dice of each policy with its interval, also over positives and negatives, if any."""
+    parts = {"dice": np.ones(len(positive), bool), "positives": positive, "negatives": ~positive}
     return {
         policy: {
-            "dice": asdict(scores.mean(values, patients)),
-            "positives": float(values[positive].mean()) if positive.any() else None,
-            "negatives": float(values[~positive].mean()) if not positive.all() else None,
+            name: asdict(scores.mean(values[part], patients[part])) if part.any() else None
+            for name, part in parts.items()
         }
         for policy, values in earned.items()
     }
@@ -123,6 +111,12 @@ def score(runs: Sequence[Path]) -> tuple[dict[str, gate.Rule], dict[str, object]
     rows = rows[rows["mask"].notna()].reset_index(drop=True)
     evidence = collect(runs, rows, "scoring maps")
     folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
+    if len(np.unique(folds)) < 2:
+        raise UserError(
+            f"{run / 'dataset.parquet'}: {len(rows)} images with a known mask in "
+            f"{len(np.unique(folds))} folds; a rule is scored on another fold than it was chosen "
+            "on, so give more labelled images or other FOLDS."
+        )
     bar = command.progress(gate.POLICIES, "choosing rules", unit="policies")
     rules, earned = {}, {}
     for policy in bar:
@@ -160,7 +154,7 @@ def _mask_alone(
     best = int(means.argmax())
     dice = scores.mean(evidence.dice[positive, best], patients[positive])
     top = scores.bootstrap(
-        lambda rows: scores.auc(evidence.positive[rows], evidence.top[rows]), patients
+        lambda rows: scores.auc(evidence.positive[rows], evidence.top[rows, gate.TOP]), patients
     )
     level = float(gate.LEVELS[best] / 255)
     return {
@@ -199,14 +193,21 @@ def default_policy(earned: dict[str, NDArray[np.float64]], patients: NDArray[np.
     """The policy with the highest nested mean Dice; the simpler one among equals.
 
     If the choosing itself, scored inside (`DEFAULT`), is clearly worse than silence or than the
-    ungated U-Net, there is not enough to choose by: the run falls back on that one, and says so.
+    ungated U-Net, there is not enough to choose by: the run falls back on the better one of those
+    that it clearly loses to, and says so.
     """
+    lost = {}
     for plain in ("empty", "unet"):
-        gap = scores.mean(earned[DEFAULT] - earned[plain], patients)
-        if gap.high < 0:
-            print(f"Choosing a policy loses {gap} of Dice against {plain}: falling back on that.")
-            return plain
-    return max(gate.POLICIES, key=lambda policy: earned[policy].mean())
+        gap = scores.mean(earned[plain] - earned[DEFAULT], patients)
+        if gap.low > 0:
+            lost[plain] = gap
+    if not lost:
+        return max(gate.POLICIES, key=lambda policy: earned[policy].mean())
+    better = max(lost, key=lambda policy: earned[policy].mean())
+    print(
+        f"Choosing a policy earns {lost[better]} of Dice less than {better}: falling back on that."
+    )
+    return better
 
 
 def show(metrics: dict, default: str) -> None:
@@ -230,12 +231,13 @@ def show(metrics: dict, default: str) -> None:
             name = f"{policy} (default)" if policy == default else policy
             dice = scores.Estimate(**row["dice"])
             parts = [row[part] for part in ("positives", "negatives")]
-            table.add_row(name, str(dice), *("–" if v is None else f"{v:.3f}" for v in parts))
+            told = ("–" if one is None else str(scores.Estimate(**one)) for one in parts)
+            table.add_row(name, str(dice), *told)
         if DEFAULT in metrics[part]:
             inside = scores.Estimate(**metrics[part][DEFAULT]["dice"])
             table.caption = f"The default's policy chosen inside as well: {inside}"
         # A fixed width keeps the table whole in a log as on a terminal.
-        Console(width=90).print(table)
+        Console(width=100).print(table)
 
 
 def main(settings: Settings) -> None:

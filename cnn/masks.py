@@ -2,9 +2,14 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 
-from baseline.gate import LEVELS
+from baseline.gate import LEVELS, RANKS, Evidence
 from cnn.geometry import from_square
+
+# Entropy of a probability of each grey level in bits.
+ENTROPY = entr(np.arange(256) / 255) + entr(1 - np.arange(256) / 255)
+ENTROPY /= np.log(2)
 
 
 def to_original(probability: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -31,33 +36,49 @@ def cut(levels: NDArray[np.uint8], mask_level: int) -> NDArray[np.bool_]:
 
 
 def measure(
-    levels: NDArray[np.uint8], truth: NDArray[np.bool_] | None
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    levels: NDArray[np.uint8],
+    zone: NDArray[np.bool_],
+    truth: NDArray[np.bool_] | None,
+    log_odds: float,
+) -> Evidence:
     """What the gate needs to know of one map.
 
     Parameters
     ----------
     levels : (h, w) array of uint8
         Map at the X-ray's own size.
+    zone : (h, w) array of bool
+        The zone that the verdict's reasons point at.
     truth : (h, w) array of bool, optional
         True mask, if known.
+    log_odds : float
+        The verdict's.
 
     Returns
     -------
-    top : float
-        99.9th percentile of the map, in [0, 1].
-    area : (t,) array
-        Share of the image at or above each of the gate's levels.
-    dice : (t,) array
-        Dice of the mask cut at each level; NaN if the truth is unknown.
+    Evidence
+        Of one image.
     """
+    counts = np.bincount(levels.ravel(), minlength=256)
     # Counting grey levels once gives every cut at once.
-    above = np.cumsum(np.bincount(levels.ravel(), minlength=256)[::-1])[::-1]
-    area = above[LEVELS] / levels.size
-    top = int(np.flatnonzero(above >= 0.001 * levels.size)[-1]) / 255
-    if truth is None:
-        return top, area, np.full(len(LEVELS), np.nan)
-    inside = np.cumsum(np.bincount(levels[truth], minlength=256)[::-1])[::-1]
-    total = above[LEVELS] + truth.sum()
-    dice = np.where(total == 0, 1.0, 2 * inside[LEVELS] / np.maximum(total, 1))
-    return top, area, dice
+    above = _from_above(counts)
+    ranks = [np.flatnonzero(above >= rank * levels.size)[-1] for rank in RANKS]
+    dice = np.full(len(LEVELS), np.nan)
+    if truth is not None:
+        inside = _from_above(np.bincount(levels[truth], minlength=256))
+        total = above[LEVELS] + truth.sum()
+        dice = np.where(total == 0, 1.0, 2 * inside[LEVELS] / np.maximum(total, 1))
+    return Evidence(
+        log_odds=np.array([log_odds]),
+        top=np.array([ranks]) / 255,
+        area=above[None, LEVELS] / levels.size,
+        entropy=np.array([counts @ ENTROPY / levels.size]),
+        agreement=np.array([levels[zone].mean() / 255 if zone.any() else 0.0]),
+        dice=dice[None],
+        positive=np.array([np.nan if truth is None else float(truth.any())]),
+    )
+
+
+def _from_above(counts: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Pixels at or above each grey level."""
+    return np.cumsum(counts[::-1])[::-1]

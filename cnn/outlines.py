@@ -26,12 +26,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 
 from baseline import gate
-from baseline.gate import LEVELS, Evidence, Rule
+from baseline.gate import LEVELS, Rule
 from cnn import masks
-from cnn.sources import stream
+from cnn.sources import weigh
 from features import command, files, rle
 
 
@@ -52,26 +51,18 @@ def write(runs: Sequence[Path], rows: pd.DataFrame, rule: Rule, best_level: floa
     level = rule.mask_level
     if rule.policy == "empty":
         level = int(np.abs(LEVELS / 255 - best_level).argmin())
-    found = []
-    images = zip(rows.to_dict("records"), stream(runs, rows), strict=True)
-    for row, maps in command.progress(images, "outlining", total=len(rows)):
-        shape = (int(row["rows"]), int(row["columns"]))
-        truth = rle.decode(row["mask"], shape)
-        levels = maps[gate.source(rule.policy)]
-        top, area, dice = masks.measure(levels, truth)
-        odds = logit(np.clip(float(row["probability"]), 1e-6, 1 - 1e-6))
-        one = Evidence(
-            np.array([odds]), np.array([top]), area[None], dice[None], np.array([np.nan])
-        )
+    source, found = gate.source(rule.policy), []
+    images = zip(rows.to_dict("records"), weigh(runs, rows), strict=True)
+    for row, (maps, evidence) in command.progress(images, "outlining", total=len(rows)):
         found.append(
             {
                 "id": row["id"],
                 "probability": row["probability"],
-                "spoken": int(gate.speaks(rule, one)[0]),
-                "source": gate.source(rule.policy),
+                "spoken": int(gate.speaks(rule, evidence[source])[0]),
+                "source": source,
                 "level": LEVELS[level] / 255,
-                "dice": dice[level],
-                "mask": rle.encode(masks.cut(levels, level)),
+                "dice": evidence[source].dice[0, level],
+                "mask": rle.encode(masks.cut(maps[source], level)),
             }
         )
     files.write_csv(runs[0] / "cnn" / "outlines.csv", pd.DataFrame(found))

@@ -6,16 +6,19 @@ its masks and who submits them all read the maps here, so that they speak of the
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logit
 
-from baseline import heat
+from baseline import gate, heat, topzone
+from baseline.gate import Evidence, Rule
 from cnn import masks
 from cnn.maps import stream_maps
-from features import files
+from features import files, rle
 from features.files import UserError
 
 SOURCES = {
@@ -61,15 +64,47 @@ def together(run: Path, also: Sequence[Path | str] = ()) -> tuple[Path, ...]:
     return (run, *others)
 
 
-def of_gate(run: Path) -> tuple[Path, ...]:
-    """The runs whose maps the rule in RUN/gate.json was chosen on, as `together` gave them.
+@dataclass(frozen=True)
+class Gate:
+    """What RUN/gate.json holds.
+
+    Parameters
+    ----------
+    default : str
+        The policy that speaks unless another is asked for.
+    rules : dict of str to Rule
+        By policy.
+    runs : tuple of Path
+        Runs whose maps the rules were chosen on, as `together` gives them.
+    """
+
+    default: str
+    rules: dict[str, Rule]
+    runs: tuple[Path, ...]
+
+
+def read_gate(run: Path) -> Gate:
+    """Read the gate of a run.
 
     Raises
     ------
     UserError
-        If there is no gate.json, or its runs are gone or no longer belong together.
+        If there is none, it is not as `cnn.evaluate` writes it, or its runs are gone or no longer
+        belong together.
     """
-    return together(run, files.read_json(run / "gate.json").get("also", []))
+    path = run / "gate.json"
+    content = files.read_json(path)
+    try:
+        rules = {name: gate.from_json(rule) for name, rule in content["rules"].items()}
+        also = [Path(other) for other in content["also"]]
+        default = content["default"]
+    except (KeyError, TypeError, AttributeError):
+        default, rules = None, {}
+    if default not in rules:
+        raise UserError(
+            f"{path}: not a gate, with its rules, default and runs; delete it and run make again."
+        )
+    return Gate(default, rules, together(run, also))
 
 
 def _check_folds(run: Path, other: Path) -> None:
@@ -123,6 +158,34 @@ def stream(runs: Sequence[Path], rows: pd.DataFrame) -> Iterator[dict[str, Level
         unet = mean([masks.to_original(square, shape) for square in squares])
         handcrafted = to_levels(heat.paint(heat.of_one_lung(heats.get(name, heat.NONE)), shape))
         yield {"unet": unet, "evidence": handcrafted, "joint": join(unet, handcrafted)}
+
+
+def weigh(
+    runs: Sequence[Path], rows: pd.DataFrame
+) -> Iterator[tuple[dict[str, Levels], dict[str, Evidence]]]:
+    """Yield the maps of each image as `stream` does, with what the gate may look at in each.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Run folders as of `together`; the verdict is the first one's.
+    rows : DataFrame
+        id, probability, rows, columns, and mask (run-length code, missing where unknown).
+
+    Yields
+    ------
+    maps : dict of (rows, columns) arrays of uint8
+    evidence : dict of Evidence
+        Of this one image.
+    """
+    zones = topzone.read(runs[0])
+    odds = logit(np.clip(rows["probability"].to_numpy(float), 1e-6, 1 - 1e-6))
+    images = zip(rows["id"], rows["mask"], odds.tolist(), stream(runs, rows), strict=True)
+    for name, code, one, maps in images:
+        shape = (maps["unet"].shape[0], maps["unet"].shape[1])
+        truth = None if pd.isna(code) else rle.decode(str(code), shape)
+        zone = topzone.paint(zones.get(name, topzone.NONE), shape)
+        yield maps, {key: masks.measure(levels, zone, truth, one) for key, levels in maps.items()}
 
 
 def to_levels(evidence: NDArray[np.float32]) -> Levels:

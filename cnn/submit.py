@@ -12,7 +12,7 @@ import pandas as pd
 
 from baseline import gate, predictions, scores
 from cnn import doctor, evaluate, masks
-from cnn.sources import of_gate, stream
+from cnn.sources import read_gate, weigh
 from features import command, files, layouts, rle
 from features.files import UserError
 from features.layouts import ID, MASK
@@ -46,23 +46,18 @@ def codes(run: Path, policy: str | None) -> Iterator[tuple[str, str]]:
     UserError
         If the gate is missing or has no such policy.
     """
-    content = files.read_json(run / "gate.json")
-    chosen = policy or content["default"]
-    if chosen not in content["rules"]:
-        raise UserError(f"policy = {chosen}: known policies are {', '.join(content['rules'])}.")
-    rule = gate.from_json(content["rules"][chosen])
-    runs = of_gate(run)
+    found = read_gate(run)
+    chosen = policy or found.default
+    if chosen not in found.rules:
+        raise UserError(f"policy = {chosen}: known policies are {', '.join(found.rules)}.")
+    rule = found.rules[chosen]
+    source = gate.source(rule.policy)
     rows = evaluate.read_sized(run, "test")
     rows["mask"] = pd.NA  # the rule must not know a truth
-    source = gate.source(rule.policy)
-    evidence = evaluate.collect(runs, rows, "weighing test images")[source]
-    speaks = gate.speaks(rule, evidence)
-    for image_id in rows["id"][~speaks]:
-        yield str(image_id), rle.EMPTY
-    spoken = rows[speaks]
-    drawn = zip(spoken["id"].tolist(), stream(runs, spoken), strict=True)
-    for image_id, maps in command.progress(drawn, "drawing masks", len(spoken)):
-        yield image_id, rle.encode(masks.cut(maps[source], rule.mask_level))
+    images = zip(rows["id"].tolist(), weigh(found.runs, rows), strict=True)
+    for name, (maps, evidence) in command.progress(images, "drawing masks", len(rows)):
+        spoken = gate.speaks(rule, evidence[source])[0]
+        yield name, rle.encode(masks.cut(maps[source], rule.mask_level)) if spoken else rle.EMPTY
 
 
 def write(settings: Write) -> None:
