@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln, gammaln
 
 from baseline import scores
-from features import layouts, rle
+from features import files, layouts, rle
 from features.files import UserError
 from features.layouts import ID, MASK
 
@@ -26,6 +26,9 @@ SHOWN = 10
 BLANKS = {"", "nan", "none", "null", "na", "n/a", "<na>"}
 # A share of masks outside this share of all sets like the training set is worth a warning.
 SURE = 0.999
+
+# The longest side of an image; a mask of that size still fits in memory.
+LONGEST_SIDE = 16384
 
 Sizes = dict[str, tuple[int, int]]
 
@@ -45,8 +48,10 @@ class Check:
     """Annotations of the test images, to score the submission by."""
     train: Path | None = None
     """Annotations of the training images, to compare the share of empty masks with."""
+    run: Path | None = None
+    """Run folder whose dataset.parquet tells rows and columns of its images."""
     side: int = 1024
-    """Rows and columns of the images."""
+    """Rows and columns of the images that no run tells of."""
 
 
 def examine(file: Path, sample: Path, sizes: Sizes) -> list[str]:
@@ -62,7 +67,7 @@ def examine(file: Path, sample: Path, sizes: Sizes) -> list[str]:
         Rows and columns of images whose size is known; others are taken for 1024x1024.
     """
     table = layouts.read_csv(file, (ID, MASK))
-    wanted = layouts.read_csv(sample, (ID, MASK))[ID]
+    wanted = read_sample(sample)
     problems = [f"{file}: {problem}" for problem in _wrong_ids(table[ID], wanted)]
     alike: dict[str, list[str]] = {}
     for name, code in zip(table[ID], table[MASK], strict=True):
@@ -75,6 +80,24 @@ def examine(file: Path, sample: Path, sizes: Sizes) -> list[str]:
         if len(sentences) > SHOWN:
             problems.append(f"{file}: and {len(sentences) - SHOWN} more images with {kind}.")
     return problems
+
+
+def read_sample(path: Path) -> pd.Series:
+    """Ids of a sample submission in its order.
+
+    Raises
+    ------
+    UserError
+        If one is there twice.
+    """
+    wanted = layouts.read_csv(path, (ID, MASK))[ID]
+    twice = wanted[wanted.duplicated()]
+    if len(twice):
+        raise UserError(
+            f"{path}: {twice.iloc[0]} is there twice ({len(twice)} such rows); a sample submission "
+            "has one row an image, so remove the others."
+        )
+    return wanted
 
 
 def _wrong_ids(ids: pd.Series, wanted: pd.Series) -> Iterator[str]:
@@ -232,6 +255,11 @@ def _annotated(path: Path) -> tuple[int, int]:
     table = layouts.read_csv(path, (ID, MASK))
     if table.empty:
         raise UserError(f"{path}: no annotation in it; give the training set's, or leave it out.")
+    for name, code in zip(table[ID], table[MASK], strict=True):
+        try:
+            rle.runs(code)
+        except UserError as error:
+            raise UserError(f"{path}: image {name}: {error}") from None
     positive = (table[MASK] != rle.EMPTY).groupby(table[ID]).any()
     return int(positive.sum()), len(positive)
 
@@ -244,26 +272,59 @@ def check(settings: Check) -> None:
     UserError
         If anything is wrong.
     """
-    file, side = settings.file, settings.side
+    file = settings.file
     table = layouts.read_csv(file, (ID, MASK))
+    if read_sample(settings.sample).empty:
+        raise UserError(
+            f"{settings.sample}: no id in it; give the sample submission of these images."
+        )
     if table.empty:
         raise UserError(f"{file}: no row in it; each id of {settings.sample} needs one.")
+    sizes = _sizes(settings, table[ID])
     spoken = int((~table[MASK].str.lower().isin({*BLANKS, rle.EMPTY})).sum())
     if settings.train is not None:
         print(shares(spoken, len(table), *_annotated(settings.train)))
-    problems = examine(file, settings.sample, dict.fromkeys(table[ID], (side, side)))
+    problems = examine(file, settings.sample, sizes)
     if problems:
         raise UserError("\n       ".join(problems))
     empty = 1 - spoken / len(table)
     print(f"{file}: {len(table)} images, {empty:.1%} of them without a mask; nothing wrong")
     if settings.truth is not None:
-        values = dices(table, settings.truth, (side, side))
+        values = dices(table, settings.truth, sizes)
         # Without patients, each image counts as its own.
         mean = scores.mean(values, np.arange(len(values)).astype(object))
         print(f"mean Dice of {len(values)} images with known truth: {mean}")
 
 
-def dices(table: pd.DataFrame, path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
+def _sizes(settings: Check, ids: pd.Series) -> Sizes:
+    """Rows and columns of the images, as the run tells or else as the settings do.
+
+    Raises
+    ------
+    UserError
+        If the side is no size of an image, or there is no such run.
+    """
+    side = settings.side
+    if not 1 <= side <= LONGEST_SIDE:
+        raise UserError(f"side = {side}: an image has 1 to {LONGEST_SIDE} rows; give its own.")
+    sizes = dict.fromkeys(ids.tolist(), (side, side))
+    return sizes if settings.run is None else sizes | of_run(settings.run)
+
+
+def of_run(run: Path) -> Sizes:
+    """Rows and columns of the images of a run.
+
+    Raises
+    ------
+    UserError
+        If it has no dataset.
+    """
+    dataset = files.read_table(run / "dataset.parquet")
+    shapes = zip(dataset["rows"].tolist(), dataset["columns"].tolist(), strict=True)
+    return dict(zip(dataset["id"].astype(str), shapes, strict=True))
+
+
+def dices(table: pd.DataFrame, path: Path, sizes: Sizes) -> NDArray[np.float64]:
     """Dice of the images of a submission whose truth stands in an annotation csv.
 
     Raises
@@ -271,9 +332,9 @@ def dices(table: pd.DataFrame, path: Path, shape: tuple[int, int]) -> NDArray[np
     UserError
         If no image's does.
     """
-    truth = layouts.read_annotations(path, dict.fromkeys(table[ID], shape))
+    truth = layouts.read_annotations(path, {name: sizes[name] for name in table[ID]})
     values = [
-        scores.dice(rle.decode(code, shape), rle.decode(truth[name], shape))
+        scores.dice(rle.decode(code, sizes[name]), rle.decode(truth[name], sizes[name]))
         for name, code in zip(table[ID], table[MASK], strict=True)
         if name in truth
     ]

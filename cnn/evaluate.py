@@ -8,6 +8,7 @@ which any gate must beat.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,14 @@ from rich.table import Table
 
 from baseline import gate, predictions, scores
 from cnn import economics, outlines
-from cnn.sources import SOURCES, together, weigh
+from cnn.sources import SOURCES, need_folder, together, weigh
 from features import command, files
 from features.files import UserError
 
 # Name of the row that scores the choice among policies too.
 DEFAULT = "chosen inside"
+# Scores of a policy: over all images, those with and those without pneumothorax.
+PARTS = ("dice", "positives", "negatives")
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def _board(
     patients: NDArray[np.object_],
 ) -> dict[str, dict[str, object]]:
     """Mean Dice of each policy with its interval, also over positives and negatives, if any."""
-    parts = {"dice": np.ones(len(positive), bool), "positives": positive, "negatives": ~positive}
+    parts = dict(zip(PARTS, (positive | True, positive, ~positive), strict=True))
     return {
         policy: {
             name: asdict(scores.mean(values[part], patients[part])) if part.any() else None
@@ -210,6 +213,30 @@ def default_policy(earned: dict[str, NDArray[np.float64]], patients: NDArray[np.
     return better
 
 
+def read_metrics(run: Path) -> dict[str, Any]:
+    """Read RUN/metrics.json back.
+
+    Raises
+    ------
+    UserError
+        If it is missing or not as `main` writes it.
+    """
+    path = run / "metrics.json"
+    metrics = files.read_json(path)
+    boards = ("out_of_fold", *(("test",) if "test" in metrics else ()))
+    try:
+        whole = {"images", "positives"} <= set(metrics) and metrics["default"] in gate.POLICIES
+        whole &= set(metrics["mask_alone"]) == set(SOURCES)
+        parts = [
+            metrics[board][p][part] for board in boards for p in gate.POLICIES for part in PARTS
+        ]
+    except (KeyError, TypeError):
+        whole = False
+    if not (whole and all(one is None or isinstance(one, dict) for one in parts)):
+        raise UserError(f"{path}: not as this version writes it; delete it and run make again.")
+    return metrics
+
+
 def show(metrics: dict, default: str) -> None:
     """Print the scoreboard, after what the U-Net's masks are worth by themselves."""
     if metrics.get("also"):
@@ -242,7 +269,7 @@ def show(metrics: dict, default: str) -> None:
 
 def main(settings: Settings) -> None:
     """Write cnn/outlines.csv, metrics.json and gate.json, and say which policy is the default."""
-    runs = together(settings.run, settings.also)
+    runs = together(need_folder(settings.run), settings.also)
     rules, metrics = score(runs)
     board, alone, default = (metrics[k] for k in ("out_of_fold", "mask_alone", "default"))
     assert isinstance(board, dict) and isinstance(alone, dict) and isinstance(default, str)

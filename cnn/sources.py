@@ -33,6 +33,19 @@ EVIDENCE_ODDS = 8.0
 Levels = NDArray[np.uint8]
 
 
+def need_folder(run: Path) -> Path:
+    """A run, unless it is a file.
+
+    Raises
+    ------
+    UserError
+        If it is one.
+    """
+    if run.exists() and not run.is_dir():
+        raise UserError(f"run = {run}: it is a file; give the run folder that it lies in.")
+    return run
+
+
 def together(run: Path, also: Sequence[Path | str] = ()) -> tuple[Path, ...]:
     """A run and those whose U-Net maps are averaged with its own, checked to belong together.
 

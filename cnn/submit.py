@@ -12,7 +12,7 @@ import pandas as pd
 
 from baseline import gate, predictions, scores
 from cnn import doctor, evaluate, masks
-from cnn.sources import read_gate, weigh
+from cnn.sources import need_folder, read_gate, weigh
 from features import command, files, layouts, rle
 from features.files import UserError
 from features.layouts import ID, MASK
@@ -68,20 +68,17 @@ def write(settings: Write) -> None:
     UserError
         If an image of the sample was neither judged nor set aside.
     """
-    run = settings.run
+    run = need_folder(settings.run)
     sample = run / "sample.csv"
-    wanted = layouts.read_csv(sample, (ID, MASK))[ID]
+    wanted = doctor.read_sample(sample)
     dataset = files.read_table(run / "dataset.parquet")
     _need_verdicts(run, wanted, dataset["id"])
     found = dict(codes(run, settings.policy))
     table = pd.DataFrame({ID: wanted, MASK: [found.get(name, rle.EMPTY) for name in wanted]})
-    sizes = dict(
-        zip(dataset["id"], zip(dataset["rows"], dataset["columns"], strict=True), strict=True)
-    )
     target = run / (f"submission_{settings.policy}.csv" if settings.policy else "submission.csv")
     with files.atomic(target) as temporary:
         table.to_csv(temporary, index=False)
-        problems = doctor.examine(temporary, sample, sizes)
+        problems = doctor.examine(temporary, sample, doctor.of_run(run))
         if problems:
             raise AssertionError(f"{target}: the written submission is wrong: {problems[0]}")
     spoken = int((table[MASK] != rle.EMPTY).sum())
@@ -112,20 +109,31 @@ def _need_verdicts(run: Path, wanted: pd.Series, readable: pd.Series) -> None:
 
 def summary(settings: Summary) -> None:
     """Print the verdict's AUC, the scoreboard and the paths."""
-    metrics = files.read_json(settings.run / "metrics.json")
-    verdict = files.read_json(settings.run / "baseline" / "metrics.json")
-    for part in ("out_of_fold", "test"):
-        if part in verdict:
-            auc = scores.Estimate(**verdict[part]["auc"])
-            images = verdict[part]["images"]
-            print(f"Verdict's AUC, {part.replace('_', ' ')}: {auc} ({images} images)")
+    run = need_folder(settings.run)
+    metrics = evaluate.read_metrics(run)
+    _show_verdict(run / "baseline" / "metrics.json")
     evaluate.show(metrics, metrics["default"])
-    quarantined = len(layouts.read_csv(settings.run / "quarantine.csv", ("id", "reason")))
+    quarantined = len(layouts.read_csv(run / "quarantine.csv", ("id", "reason")))
     if quarantined:
-        print(f"set aside: {quarantined} images, see {settings.run / 'quarantine.csv'}")
+        print(f"set aside: {quarantined} images, see {run / 'quarantine.csv'}")
     for name, path in (("report", "report/index.html"), ("submission", "submission.csv")):
-        if (settings.run / path).exists():
-            print(f"{name + ':':11} {settings.run / path}")
+        if (run / path).exists():
+            print(f"{name + ':':11} {run / path}")
+
+
+def _show_verdict(path: Path) -> None:
+    """Print the AUC of the verdict's scores in baseline/metrics.json."""
+    verdict = files.read_json(path)
+    try:
+        lines = [
+            f"Verdict's AUC, {part.replace('_', ' ')}: {scores.Estimate(**verdict[part]['auc'])} "
+            f"({verdict[part]['images']} images)"
+            for part in ("out_of_fold", "test")
+            if part in verdict or part == "out_of_fold"
+        ]
+    except (KeyError, TypeError):
+        raise UserError(f"{path}: no scores of a verdict; run `make baseline` again.") from None
+    print("\n".join(lines))
 
 
 def main(settings: Write | doctor.Check | Summary) -> None:

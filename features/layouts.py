@@ -5,6 +5,7 @@ Stage 1: ``dicom-images-train/<study>/<series>/<id>.dcm``, ``dicom-images-test/.
 and ``stage_2_sample_submission.csv``. PNG files may stand in place of DICOM files in either.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,10 +112,22 @@ def read_csv(path: Path, columns: tuple[str, str]) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If the file is not a csv or lacks one of the columns.
+        If the file is not a csv, its rows are longer than its header, or one of the columns is
+        missing or there twice.
     """
+    header = f"its header must be '{','.join(columns)}'"
     try:
-        table = pd.read_csv(path, dtype=str, skipinitialspace=True, keep_default_na=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Else the first value of rows that are longer than the header would be their index.
+            table = pd.read_csv(
+                path, dtype=str, skipinitialspace=True, keep_default_na=False, index_col=False
+            )
+    except pd.errors.ParserWarning:
+        raise UserError(
+            f"{path}: its rows hold more values than its header has names; remove the commas at "
+            f"the ends of its lines, {header}."
+        ) from None
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; check its path, or make the stage that writes it."
@@ -122,12 +135,11 @@ def read_csv(path: Path, columns: tuple[str, str]) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: not a readable csv file ({error}).") from None
     table.columns = table.columns.str.strip()
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise UserError(
-            f"{path}: no column {missing[0]!r}; its header must be '{','.join(columns)}', and it "
-            f"is '{','.join(map(str, table.columns))}'."
-        )
+    names = list(table.columns)
+    for column in columns:
+        if names.count(column) != 1:
+            wrong = "two columns" if column in names else "no column"
+            raise UserError(f"{path}: {wrong} {column!r}; {header}, and it is '{','.join(names)}'.")
     table = table[list(columns)]
     return table.apply(lambda column: column.str.strip())
 

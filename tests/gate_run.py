@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.special import logit
 
 from baseline import gate, predictions
-from baseline.gate import LEVELS, Evidence
+from baseline.gate import LEVELS, RANKS, Evidence
 from cnn import economics
 
 FOLDS = 4
@@ -22,7 +22,10 @@ def by_chance(positive: np.ndarray, log_odds: np.ndarray, seed: int) -> Evidence
     area = np.clip(0.05 * (heat[:, None] - LEVELS / 300) * rng.random((n, 1)), 0, 1)
     inside = np.where(positive[:, None] == 1, 0.8 * rng.random((n, len(LEVELS))), 0.0)
     dice = np.where(area > 0, inside, (positive == 0)[:, None].astype(float))
-    return Evidence(log_odds, heat, area, dice, positive)
+    # The brightest pixels are brighter than many, and maps in between are in doubt.
+    top = heat[:, None] ** (1 + np.arange(len(RANKS)))
+    entropy, agreement = heat * (1 - heat), heat * rng.random(n)
+    return Evidence(log_odds, top, area, entropy, agreement, dice, positive)
 
 
 def measured(

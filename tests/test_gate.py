@@ -1,5 +1,7 @@
 """The gate on evidence small enough to score by hand, and the nested choice of its rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,9 @@ from baseline import gate
 from baseline.gate import Evidence, Rule
 from features.files import UserError
 
-T = len(gate.LEVELS)
+T, R = len(gate.LEVELS), len(gate.RANKS)
+# A fused score that is the verdict alone.
+ODDS = (0.0, 1.0, *[0.0] * (len(gate.SIGNALS) - 1))
 
 
 def evidence(log_odds, dice, positive, area=None) -> Evidence:
@@ -16,8 +20,10 @@ def evidence(log_odds, dice, positive, area=None) -> Evidence:
     area = np.full(n, 0.01) if area is None else np.asarray(area, float)
     return Evidence(
         log_odds=np.asarray(log_odds, float),
-        top=np.full(n, 0.6),
+        top=np.full((n, R), 0.6),
         area=np.repeat(area[:, None], T, axis=1),
+        entropy=np.full(n, 0.1),
+        agreement=np.full(n, 0.2),
         dice=np.repeat(np.asarray(dice, float)[:, None], T, axis=1),
         positive=np.asarray(positive, float),
     )
@@ -59,7 +65,9 @@ def test_choice_equals_an_exhaustive_search():
     positive = (rng.random(n) < 0.4).astype(float)
     area = np.sort(rng.random((n, T)) * 0.03, axis=1)[:, ::-1]
     dice = np.where(positive[:, None] == 1, rng.random((n, T)), 0.0)
-    found = Evidence(rng.normal(size=n), rng.random(n), area, dice, positive)
+    alike = np.full(n, 0.5)
+    top = np.repeat(rng.random((n, 1)), R, axis=1)
+    found = Evidence(rng.normal(size=n), top, area, alike, alike, dice, positive)
     best = max(
         gate.earned(Rule("unet", m, t, a), found).mean()
         for m in range(T)
@@ -79,12 +87,8 @@ def test_fused_listens_to_both():
     # The classifier knows one half of the images, the network the other.
     log_odds = np.where(half, 3 * (2 * positive - 1), 0) + 0.1 * rng.normal(size=n)
     top = np.where(half, 0.5, 0.1 + 0.8 * positive)
-    found = Evidence(
-        log_odds,
-        top,
-        np.full((n, T), 0.01),
-        np.repeat(0.7 * positive[:, None], T, axis=1),
-        positive,
+    found = replace(
+        evidence(log_odds, 0.7 * positive, positive), top=np.repeat(top[:, None], R, axis=1)
     )
     folds = np.arange(n) % 4
     fused = gate.nested("fused", found, folds).mean()
@@ -125,7 +129,7 @@ def test_the_expected_rule_speaks_where_the_metric_pays():
     odds = rng.normal(0, 2, 200)
     found = evidence(odds, np.full(200, 0.5), np.zeros(200))
     dice = 0.3
-    rule = Rule("expected", cutoff=0.0, weights=(0, 1, 0, 0), dice_weights=(dice, 0, 0, 0))
+    rule = Rule("expected", cutoff=0.0, weights=ODDS, dice_weights=(dice, 0.0, *ODDS[2:]))
     p = 1 / (1 + np.exp(-odds))
     np.testing.assert_array_equal(gate.speaks(rule, found), p > 1 / (1 + dice))
 
@@ -165,5 +169,5 @@ def test_choosing_the_policy_inside_knows_nothing_of_the_fold():
 
 
 def test_a_rule_survives_json_whole():
-    rule = Rule("expected", 3, 3, 0.0, 0.0, (1.0, 2.0, 3.0, 4.0), (0.1, 0.2, 0.3, 0.4))
+    rule = Rule("expected", 3, 4, 0.002, 0.0, tuple(range(8)), tuple(np.arange(8) / 7))
     assert gate.from_json(rule.to_json()) == rule

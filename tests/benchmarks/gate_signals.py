@@ -2,10 +2,10 @@
 
     .venv/bin/python tests/benchmarks/gate_signals.py RUN
 
-RUN has probability maps (make cnn). Each row adds signals to the verdict, one top score
-and the area; all rows share the nested choice of the rule. Printed are the mean Dice per image of each policy with
-its interval, and the pooled AUCs of the U-Net's fused score: for pneumothorax, and for a mask that
-earns more than silence at the middle level.
+RUN has probability maps (make cnn). Each row adds signals to the verdict, one top score and the
+area; all rows share the nested choice of the rule. Printed are the mean Dice per image of each
+policy with its interval, and the pooled AUCs of the U-Net's fused score: for pneumothorax, and for
+a mask that earns more than silence at the middle level.
 """
 
 import sys
