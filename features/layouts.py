@@ -105,8 +105,15 @@ def image_paths(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_csv(path: Path, columns: tuple[str, str]) -> pd.DataFrame:
+def read_csv(path: Path, *either: tuple[str, str]) -> pd.DataFrame:
     """Read two columns of a csv as text, leniently about spaces around names and values.
+
+    Parameters
+    ----------
+    path : Path
+        A csv, compressed or not.
+    either : pairs of str
+        Names of the columns; of several pairs the first that the file has.
 
     Raises
     ------
@@ -122,14 +129,32 @@ def read_csv(path: Path, columns: tuple[str, str]) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: not a readable csv file ({error}).") from None
     table.columns = table.columns.str.strip()
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
+    found = [columns for columns in either if set(columns) <= set(table.columns)]
+    if not found:
+        missing = [column for column in either[0] if column not in table.columns]
+        allowed = " or ".join(f"'{','.join(columns)}'" for columns in either)
         raise UserError(
-            f"{path}: no column {missing[0]!r}; its header must be '{','.join(columns)}', and it "
+            f"{path}: no column {missing[0]!r}; its header must be {allowed}, and it "
             f"is '{','.join(map(str, table.columns))}'."
         )
-    table = table[list(columns)]
+    table = table[list(found[0])]
     return table.apply(lambda column: column.str.strip())
+
+
+def read_pairs(path: Path, *either: tuple[str, str]) -> dict[str, str]:
+    """Read a csv of one value an image, by id; see `read_csv`.
+
+    Raises
+    ------
+    UserError
+        If an id stands in it twice.
+    """
+    ids, values = (column for _, column in read_csv(path, *either).items())
+    if ids.duplicated().any():
+        raise UserError(
+            f"{path}: {ids[ids.duplicated()].iloc[0]} stands in it twice; an image has one row."
+        )
+    return dict(zip(ids, values, strict=True))
 
 
 def read_annotations(path: Path, sizes: dict[str, tuple[int, int]]) -> dict[str, str]:
