@@ -32,6 +32,8 @@ $(error $(RUN) was made from DATA=$(FORMER): give that DATA again, or another RU
 endif
 endif
 endif
+# Further lists of which images are one patient's, e.g. the published list of NIH file names.
+PATIENTS ?=
 # Cases in the report; further options of a stage, e.g. CNN_OPTIONS='--epochs 50' or
 # FEATURES_OPTIONS='--families firstorder pleura' or BASELINE_OPTIONS='--settings tuned.json'.
 CASES ?= 12
@@ -64,6 +66,7 @@ help: ## show this help
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
+	@echo "PATIENTS=<csv> ...: further lists of which images are one patient's (ImageId,patient or Kaggle_ID,NIH_ID)."
 	@echo "Without DATA, a phantom dataset is made: no download, and its truth is known."
 	@echo "RUN is runs/<name of the dataset> unless given. Each stage's options: $(PY) -m <module> --help"
 
@@ -103,7 +106,7 @@ endef
 listing = $(if $(filter $(DATA),$(PHANTOMS)),whole,$(shell find -L $(DATA) -type f 2>/dev/null | LC_ALL=C sort | cksum | tr ' ' -))
 .PHONY: FORCE
 $(SETTINGS)/dataset: FORCE
-	$(call settings,DATA=$(abspath $(DATA)) FOLDS=$(FOLDS) SEED=$(SEED) FILES=$(call listing))
+	$(call settings,DATA=$(abspath $(DATA)) FOLDS=$(FOLDS) SEED=$(SEED)$(if $(PATIENTS), PATIENTS=$(abspath $(PATIENTS))) FILES=$(call listing))
 $(SETTINGS)/features: FORCE
 	$(call settings,$(FEATURES_OPTIONS))
 $(SETTINGS)/baseline: FORCE
@@ -126,9 +129,9 @@ endif
 
 DATASET := $(addprefix $(RUN)/,dataset.parquet quarantine.csv sample.csv)
 dataset: $(DATASET) ## read the dataset: labels, patients, folds; unreadable images set aside
-$(DATASET) &: $(DATA_FILES) $(SETTINGS)/dataset \
-		$(addprefix features/,dataset.py layouts.py images.py study.py folds.py rle.py) | $(ENV)
-	$(PY) -m features.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)
+$(DATASET) &: $(DATA_FILES) $(PATIENTS) $(SETTINGS)/dataset \
+		$(addprefix features/,dataset.py patients.py layouts.py images.py study.py folds.py rle.py) | $(ENV)
+	$(PY) -m features.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
 
 FEATURE_CODE := $(addprefix features/,images.py measures.py lungs.py lungs_cascade.py lungs_frames.py \
 	lungs_sampling.py lungs_model.npz trees.py regions.py zones.py zonal.py filters.py prepared.py registry.py \

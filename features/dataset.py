@@ -3,8 +3,9 @@
 Images that cannot be used are set aside in ``quarantine.csv`` with the reason, and the run goes on.
 Training images without any annotation are kept apart as "unlabelled" and never counted as positive
 (SIIM-ACR has 37 of them). Optional files beside the annotations: ``patients.csv``
-(``ImageId,patient``), ``weak_labels.csv`` (``ImageId,probability``, soft image-level labels) and
-``stage_2_test_truth.csv`` (annotations of the test set, read for scoring alone).
+(``ImageId,patient``, see `features.patients`), ``weak_labels.csv`` (``ImageId,probability``, soft
+image-level labels) and ``stage_2_test_truth.csv`` (annotations of the test set, read for scoring
+alone).
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features import command, files, folds, images, layouts, parallel, rle
+from features import command, files, folds, images, layouts, parallel, patients, rle
 from features.files import UserError
 from features.layouts import ID, MASK
 from features.study import Study
@@ -30,6 +31,10 @@ class Settings:
     """Run folder to write into."""
     folds: int = 5
     """Number of patient-disjoint folds."""
+    patients: tuple[Path, ...] = ()
+    """Further lists of patients beside the folder's patients.csv: csv files with the columns
+    ImageId,patient, or the published Kaggle_ID,NIH_ID. Images that share a patient in any list stay
+    together; images that the dataset lacks do not matter."""
     seed: int = 0
     """Seed of the split into folds."""
     jobs: int = -1
@@ -54,23 +59,28 @@ def _need_images(ids: pd.Series, known: set[str], path: Path) -> None:
         )
 
 
-def _pairs(path: Path, column: str, known: set[str]) -> dict[str, str]:
-    """An optional csv of one value an image, by id."""
-    if not path.is_file():
-        return {}
-    table = layouts.read_csv(path, (ID, column))
-    _need_images(table[ID], known, path)
-    if table[ID].duplicated().any():
-        raise UserError(
-            f"{path}: {table[ID][table[ID].duplicated()].iloc[0]} stands in it twice; an image has "
-            "one row."
-        )
-    return dict(zip(table[ID], table[column], strict=True))
+def _patients(settings: Settings, known: set[str]) -> dict[str, str]:
+    """The patient, or group of images that may be one's, of each image in a list."""
+    own = settings.data / "patients.csv"
+    lists = {path: patients.read(path) for path in settings.patients}
+    for path, keys in lists.items():
+        if known.isdisjoint(keys):
+            raise UserError(
+                f"{path}: names none of the {len(known)} images; give a list of this dataset's."
+            )
+    if own.is_file():
+        lists = {own: patients.read(own)} | lists
+        _need_images(pd.Series(list(lists[own])), known, own)
+    return patients.groups(sorted(known), list(lists.values()))
 
 
 def _weak_labels(path: Path, known: set[str]) -> dict[str, float]:
+    if not path.is_file():
+        return {}
     labels = {}
-    for name, text in _pairs(path, "probability", known).items():
+    pairs = layouts.read_pairs(path, (ID, "probability"))
+    _need_images(pd.Series(list(pairs)), known, path)
+    for name, text in pairs.items():
         try:
             labels[name] = float(text)
         except ValueError:
@@ -115,7 +125,7 @@ def _splits(layout: layouts.Layout) -> tuple[dict[str, Path], pd.Series, pd.Seri
 
 
 def _table(
-    studies: list[Study], split: dict[str, str], masks: dict[str, str], patients: dict[str, str]
+    studies: list[Study], split: dict[str, str], masks: dict[str, str], owners: dict[str, str]
 ) -> pd.DataFrame:
     """One row an image, without folds."""
     rows = [
@@ -124,7 +134,7 @@ def _table(
             "path": str(study.path.resolve()),
             "split": split.get(study.id, "unlabelled"),
             "mask": masks.get(study.id),
-            "patient": patients.get(study.id) or study.patient or study.id,
+            "patient": owners.get(study.id) or study.patient or study.id,
             "age": study.age,
             "sex": study.sex,
             "view": study.view,
@@ -183,9 +193,9 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
         )
     sizes = {study.id: (study.rows, study.columns) for study in studies}
     masks = layouts.read_annotations(layout.train_csv, sizes)
-    patients = _pairs(settings.data / "patients.csv", "patient", set(paths))
+    owners = _patients(settings, set(paths))
     split = dict.fromkeys(annotated, "train") | dict.fromkeys(test, "test")
-    table = _table(studies, split, masks, patients)
+    table = _table(studies, split, masks, owners)
     weak = _weak_labels(settings.data / "weak_labels.csv", set(paths))
     # The truth wins over a weak label of the same image.
     table["weak"] = table["id"].map(weak).astype(float).where(table["label"].isna())
@@ -258,7 +268,7 @@ def summary(table: pd.DataFrame, quarantine: pd.DataFrame) -> str:
         f"{len(table)} images: {(label == 1).sum()} with and {(label == 0).sum()} without "
         f"pneumothorax, {table['weak'].notna().sum()} weakly labelled, {(split == 'test').sum()} "
         f"test, {(split == 'unlabelled').sum()} unlabelled and set aside; "
-        f"{table['patient'].nunique()} patients in {table['fold'].max() + 1} folds; "
+        f"{table['patient'].nunique()} patient groups in {table['fold'].max() + 1} folds; "
         f"{len(quarantine)} unreadable (quarantine.csv).{warning if shared else ''}"
     )
 

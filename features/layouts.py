@@ -106,8 +106,15 @@ def image_paths(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_csv(path: Path, columns: tuple[str, str]) -> pd.DataFrame:
+def read_csv(path: Path, *either: tuple[str, str]) -> pd.DataFrame:
     """Read two columns of a csv as text, leniently about spaces around names and values.
+
+    Parameters
+    ----------
+    path : Path
+        A csv, compressed or not.
+    either : pairs of str
+        Names of the columns; of several pairs the first that the file has.
 
     Raises
     ------
@@ -115,7 +122,8 @@ def read_csv(path: Path, columns: tuple[str, str]) -> pd.DataFrame:
         If the file is not a csv, its rows are longer than its header, or one of the columns is
         missing or there twice.
     """
-    header = f"its header must be '{','.join(columns)}'"
+    allowed = " or ".join(f"'{','.join(columns)}'" for columns in either)
+    header = f"its header must be {allowed}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -136,12 +144,35 @@ def read_csv(path: Path, columns: tuple[str, str]) -> pd.DataFrame:
         raise UserError(f"{path}: not a readable csv file ({error}).") from None
     table.columns = table.columns.str.strip()
     names = list(table.columns)
-    for column in columns:
-        if names.count(column) != 1:
-            wrong = "two columns" if column in names else "no column"
-            raise UserError(f"{path}: {wrong} {column!r}; {header}, and it is '{','.join(names)}'.")
-    table = table[list(columns)]
+    found = [columns for columns in either if set(columns) <= set(names)]
+    if not found:
+        missing = [column for column in either[0] if column not in names]
+        raise UserError(
+            f"{path}: no column {missing[0]!r}; {header}, and it is '{','.join(names)}'."
+        )
+    twice = [column for column in found[0] if names.count(column) > 1]
+    if twice:
+        raise UserError(
+            f"{path}: two columns {twice[0]!r}, spaces aside; {header}, so remove the wrong one."
+        )
+    table = table[list(found[0])]
     return table.apply(lambda column: column.str.strip())
+
+
+def read_pairs(path: Path, *either: tuple[str, str]) -> dict[str, str]:
+    """Read a csv of one value an image, by id; see `read_csv`.
+
+    Raises
+    ------
+    UserError
+        If an id stands in it twice.
+    """
+    ids, values = (column for _, column in read_csv(path, *either).items())
+    if ids.duplicated().any():
+        raise UserError(
+            f"{path}: {ids[ids.duplicated()].iloc[0]} stands in it twice; an image has one row."
+        )
+    return dict(zip(ids, values, strict=True))
 
 
 def read_annotations(path: Path, sizes: dict[str, tuple[int, int]]) -> dict[str, str]:

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import write_png
+from hypothesis import given
+from hypothesis import strategies as st
 
-from features import dataset, folds, layouts, rle
+from features import dataset, folds, layouts, patients, rle
 from features.dataset import Settings
 from features.files import UserError
 
@@ -62,6 +64,72 @@ def test_patients_and_weak_labels(png_dataset, tmp_path):
     assert np.isnan(rows.loc["i0", "weak"])  # the truth wins
     # A weakly labelled test image takes part in the folds, together with its patient.
     assert rows.loc["i6", "fold"] == rows.loc["i0", "fold"] == rows.loc["i1", "fold"]
+
+
+def test_images_that_share_a_patient_in_any_list_are_one_group(png_dataset, tmp_path):
+    # Sex and age part i0 from i3, who are one patient; i5 is in the second list alone.
+    own = {"i0": "M60", "i1": "M60", "i2": "F30", "i3": "M61", "i4": "F31"}
+    lines = "".join(f"{name},{key}\n" for name, key in own.items())
+    (png_dataset / "patients.csv").write_text(f"ImageId,patient\n{lines}")
+    published = tmp_path / "nih.csv.gz"
+    names = {"i0": "00000013_001.png", "i3": "00000013_040.png", "i5": "00000014_000.png"}
+    pd.DataFrame(
+        {"Kaggle_ID": [*names, "elsewhere"], "NIH_ID": [*names.values(), "00000014_001.png"]}
+    ).to_csv(published, index=False)
+    settings = Settings(png_dataset, tmp_path / "run", folds=2, patients=(published,), jobs=1)
+    rows = dataset.build(settings)[0].set_index("id")
+    assert dict(rows["patient"].loc["i0":"i6"]) == {
+        "i0": "M60", "i1": "M60", "i3": "M60", "i2": "F30", "i4": "F31", "i5": "00000014",
+        "i6": "i6",
+    }  # fmt: skip
+    assert len(set(rows.loc[["i0", "i1", "i3"], "fold"])) == 1
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.integers(0, 9), st.integers(0, 5)).map(
+            lambda keys: {f"i{name}": f"p{key}" for name, key in keys.items()}
+        ),
+        max_size=3,
+    )
+)
+def test_groups_are_what_following_every_shared_key_reaches(lists):
+    found = patients.groups([f"i{n}" for n in range(10)], lists)
+
+    def reach(name):
+        seen, fresh = set(), {name}
+        while fresh:
+            seen |= fresh
+            fresh = {
+                other
+                for keys in lists
+                for one in seen & set(keys)
+                for other, key in keys.items()
+                if key == keys[one]
+            } - seen
+        return seen
+
+    assert set(found) == set().union(*lists)
+    for name in found:
+        first = next(keys for keys in lists if reach(name) & set(keys))
+        assert found[name] == min(first[other] for other in reach(name) & set(first))
+        assert all(found[other] == found[name] for other in reach(name))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ImageId,patient\ni0,a\ni0,b\n", "i0 stands in it twice"),
+        ("ImageId,patient\ni0,\n", "i0 has an empty patient"),
+        ("ImageId,patient\nx,a\n", "names none of the 8 images"),
+        ("image,patient\ni0,a\n", "must be 'ImageId,patient' or 'Kaggle_ID,NIH_ID'"),
+    ],
+)
+def test_a_wrong_list_of_patients_is_refused(png_dataset, tmp_path, text, message):
+    path = tmp_path / "more.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"more\.csv: .*{message}"):
+        dataset.build(Settings(png_dataset, tmp_path / "run", folds=2, patients=(path,), jobs=1))
 
 
 def test_unreadable_images_are_set_aside(png_dataset, tmp_path):
