@@ -171,3 +171,111 @@ def test_choosing_the_policy_inside_knows_nothing_of_the_fold():
 def test_a_rule_survives_json_whole():
     rule = Rule("expected", 3, 4, 0.002, 0.0, tuple(range(8)), tuple(np.arange(8) / 7))
     assert gate.from_json(rule.to_json()) == rule
+
+
+def noisy(n: int, seed: int = 3) -> Evidence:
+    """Evidence by chance in which every signal knows a little of the truth."""
+    rng = np.random.default_rng(seed)
+    positive = (rng.random(n) < 0.4).astype(float)
+    hint = np.clip(0.3 * positive[:, None] + 0.7 * rng.random((n, R + 2)), 0, 1)
+    area = np.sort(rng.random((n, T)) * 0.03 * (0.3 + positive[:, None]), axis=1)[:, ::-1]
+    dice = np.where(positive[:, None] == 1, rng.random((n, T)), 0.0)
+    odds = rng.normal(size=n) + positive
+    return Evidence(odds, hint[:, :R], area, hint[:, R], hint[:, R + 1], dice, positive)
+
+
+@pytest.mark.parametrize("policy", ["gated", "fused", "expected"])
+def test_every_policy_chooses_its_triplet_and_smallest_area(policy):
+    found = noisy(60)
+    rule = gate.choose(policy, found)
+    asked = np.unique(gate.score(rule, found))
+    cutoffs = np.quantile(asked, np.linspace(0, 1, 24)) if policy != "expected" else [0.0]
+    best = 0.0
+    for m in range(T):
+        # The Dice to expect is another one for every level.
+        expect = gate._expect(found, m) if policy == "expected" else ()
+        for t in range(m, T):
+            for a in gate.AREAS:
+                for c in cutoffs:
+                    other = Rule(policy, m, t, a, float(c), rule.weights, expect)
+                    best = max(best, gate.earned(other, found).mean())
+    assert gate.earned(rule, found).mean() == pytest.approx(best)
+
+
+def test_a_smallest_area_helps_where_scores_know_nothing():
+    """Small masks are false, and all else is alike: only an area tells them apart."""
+    positive = np.arange(40) % 2.0
+    area = np.where(positive == 1, 0.02, 0.0004)
+    found = evidence(np.zeros(40), 0.7 * positive, positive, area)
+    # Nor does the score know of the area.
+    found.area[:, gate.MIDDLE] = 0.02
+    for policy in ("gated", "fused"):
+        rule = gate.choose(policy, found)
+        assert gate.earned(rule, found).mean() == pytest.approx(0.5 + 0.5 * 0.7)
+        assert rule.least_area > 0.0004
+
+
+@pytest.mark.parametrize("name", ["top", "entropy", "agreement"])
+def test_the_fused_score_hears_each_signal(name):
+    """One signal knows the truth, all others are alike."""
+    positive = np.arange(40) % 2.0
+    blind = evidence(np.zeros(40), 0.7 * positive, positive)
+    told = np.where(positive == 1, 0.6, 0.3)
+    for column in range(R) if name == "top" else [slice(None)]:
+        values = getattr(blind, name).copy()
+        values[..., column] = told
+        found = replace(blind, **{name: values})
+        folds = np.arange(40) // 2 % 4
+        assert gate.nested("fused", found, folds).mean() == pytest.approx(0.85)
+    assert gate.nested("fused", blind, folds).mean() == pytest.approx(0.5)
+
+
+def test_a_signal_that_was_alike_in_all_images_weighs_nothing():
+    found = noisy(60)
+    alike = replace(found, entropy=np.full(60, 0.3))
+    for policy in ("fused", "expected"):
+        rule = gate.choose(policy, alike)
+        number = 1 + gate.SIGNALS.index("entropy")
+        assert rule.weights[number] == 0
+        assert policy == "fused" or rule.dice_weights[number] == 0
+
+
+def test_joined_evidence_is_taken_apart_again():
+    found = noisy(5)
+    parts = gate.join([found.take(np.array([k])) for k in range(5)])
+    for name, values in vars(found).items():
+        np.testing.assert_array_equal(getattr(parts, name), values)
+
+
+def test_two_folds_are_enough_to_choose_a_policy_inside():
+    found = noisy(60)
+    folds = np.arange(60) % 2
+    values = gate.nested_default(dict.fromkeys(("unet", "evidence", "joint"), found), folds)
+    # Each half earns what the best rule of the other half gives it.
+    for fold in (0, 1):
+        own, rest = found.take(folds == fold), found.take(folds != fold)
+        chosen = [gate.choose(policy, rest) for policy in gate.POLICIES]
+        best = max(chosen, key=lambda rule: gate.earned(rule, rest).mean())
+        np.testing.assert_array_equal(values[folds == fold], gate.earned(best, own))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"mask_level": 99}, "mask_level = 99 is no number of a level, 0 to 9"),
+        ({"top_level": -1}, "top_level = -1 is no"),
+        ({"mask_level": 2.5}, r"mask_level = 2\.5 is no"),
+        ({"policy": "loud"}, "policy 'loud' is none of empty"),
+        ({"least_area": 2}, "least_area = 2 is no share"),
+        ({"cutoff": float("nan")}, "not finite"),
+        ({"cutoff": "high"}, "not a gate's rule"),
+        ({"weights": [0, 1, 0, 0]}, "weights of fused are those of another version"),
+        ({"weights": None}, "not a gate's rule"),
+        ({"dice_weights": [0.0] * 8}, "weights of fused are those of another version"),
+    ],
+)
+def test_a_rule_with_wrong_values_is_a_sentence(change, problem):
+    content = gate.choose("fused", noisy(60)).to_json()
+    assert gate.from_json(content).policy == "fused"
+    with pytest.raises(UserError, match=rf"gate\.json: .*{problem}.*delete it and run make again"):
+        gate.from_json(content | change)

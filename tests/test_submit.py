@@ -175,7 +175,7 @@ def test_the_expected_range_agrees_with_scipy(images, positives, labelled):
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
 def test_the_exit_status_says_pass_or_fail(tmp_path, sample, monkeypatch, capsys, codes, status):
     file = write_csv(tmp_path / "s.csv", IDS, codes)
-    arguments = ["cnn.submit", "check", str(file), "--sample", str(sample), "--train", str(file)]
+    arguments = ["cnn.submit", "check", str(file), "--sample", str(sample), "--train", str(sample)]
     monkeypatch.setattr(sys, "argv", arguments)
     if status is None:
         runpy.run_module("cnn.submit", run_name="__main__", alter_sys=True)
@@ -196,3 +196,60 @@ def test_files_without_rows_and_truth_of_others_are_refused(tmp_path, sample):
     other = write_csv(tmp_path / "other.csv", ["z"], ["-1"])
     with pytest.raises(UserError, match="none of the submission's images"):
         doctor.check(doctor.Check(sample, sample, truth=other))
+
+
+def test_a_sample_that_is_none_is_refused(tmp_path, sample):
+    twice = write_csv(tmp_path / "twice.csv", [*IDS, "a"], ["-1"] * 4)
+    with pytest.raises(UserError, match=r"twice\.csv: a is there twice \(1 such rows\)"):
+        doctor.check(doctor.Check(sample, twice))
+    empty = write_csv(tmp_path / "empty.csv", [], [])
+    with pytest.raises(UserError, match=r"empty\.csv: no id in it") as refused:
+        doctor.check(doctor.Check(sample, empty))
+    assert "remove these rows" not in str(refused.value)
+
+
+@pytest.mark.parametrize("side", [-3, 0, 16385, 100_000_000])
+def test_a_side_that_no_image_has_is_refused(sample, side):
+    with pytest.raises(UserError, match=f"side = {side}: an image has 1 to 16384 rows"):
+        doctor.check(doctor.Check(sample, sample, side=side))
+
+
+@pytest.mark.parametrize("code", ["rubbish", "", "1 2 3", "5 0"])
+def test_training_annotations_without_sense_are_no_positives(tmp_path, sample, code):
+    train = write_csv(tmp_path / "train.csv", ["p", "q"], ["-1", code])
+    with pytest.raises(UserError, match=r"train\.csv: image q: run-length code"):
+        doctor.check(doctor.Check(sample, sample, train=train))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("ImageId,EncodedPixels,EncodedPixels \nc,-1,-1\n", "two columns 'EncodedPixels'"),
+        ("ImageId,EncodedPixels\nc,-1,\na,-1,\nb,-1,\n", "rows hold more values than its header"),
+    ],
+)
+def test_columns_too_many_are_not_misread(tmp_path, sample, text, problem):
+    odd = tmp_path / "odd.csv"
+    odd.write_text(text)
+    with pytest.raises(UserError, match=rf"odd\.csv: .*{problem}"):
+        doctor.check(doctor.Check(odd, sample))
+
+
+def test_a_run_tells_the_sizes_of_its_images(tmp_path, sample, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    # b is of no run, and takes the side that is given.
+    table = pd.DataFrame({"id": ["c", "a"], "rows": [10, 4], "columns": [3, 50]})
+    table.to_parquet(run / "dataset.parquet")
+    # c: 30 pixels, a: 200, b: 64. The code of a ends in its last column.
+    good = write_csv(tmp_path / "good.csv", IDS, ["0 30", "199 1", "60 4"])
+    truth = write_csv(tmp_path / "truth.csv", IDS, ["0 10", "199 1", "60 4"])
+    doctor.check(doctor.Check(good, sample, truth, run=run, side=8))
+    # Dice of c is 2 * 10 / (10 + 30), of the others 1.
+    assert "3 images with known truth: 0.833" in capsys.readouterr().out
+    bad = write_csv(tmp_path / "bad.csv", IDS, ["0 31", "-1", "60 5"])
+    with pytest.raises(UserError, match="beyond the 30 pixels of a 10x3 image") as refused:
+        doctor.check(doctor.Check(bad, sample, run=run, side=8))
+    assert "beyond the 64 pixels of a 8x8 image" in str(refused.value)
+    with pytest.raises(UserError, match=r"nowhere/dataset\.parquet: no such file"):
+        doctor.check(doctor.Check(good, sample, run=tmp_path / "nowhere"))
