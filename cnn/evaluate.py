@@ -223,16 +223,16 @@ def read_metrics(run: Path) -> dict[str, Any]:
     """
     path = run / "metrics.json"
     metrics = files.read_json(path)
-    boards = ("out_of_fold", *(("test",) if "test" in metrics else ()))
     try:
+        boards = [metrics["out_of_fold"], *([metrics["test"]] if "test" in metrics else [])]
+        parts = [
+            board[policy][part] for board in boards for policy in gate.POLICIES for part in PARTS
+        ]
         whole = {"images", "positives"} <= set(metrics) and metrics["default"] in gate.POLICIES
         whole &= set(metrics["mask_alone"]) == set(SOURCES)
-        parts = [
-            metrics[board][p][part] for board in boards for p in gate.POLICIES for part in PARTS
-        ]
     except (KeyError, TypeError):
-        whole = False
-    if not (whole and all(one is None or isinstance(one, dict) for one in parts)):
+        whole, parts = False, []
+    if not whole or not all(one is None or isinstance(one, dict) for one in parts):
         raise UserError(f"{path}: not as this version writes it; delete it and run make again.")
     return metrics
 

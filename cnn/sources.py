@@ -111,12 +111,12 @@ def read_gate(run: Path) -> Gate:
         rules = {name: gate.from_json(rule) for name, rule in content["rules"].items()}
         also = [Path(other) for other in content["also"]]
         default = content["default"]
+        if default not in rules:
+            raise KeyError(default)
     except (KeyError, TypeError, AttributeError):
-        default, rules = None, {}
-    if default not in rules:
         raise UserError(
             f"{path}: not a gate, with its rules, default and runs; delete it and run make again."
-        )
+        ) from None
     return Gate(default, rules, together(run, also))
 
 

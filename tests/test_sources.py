@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from baseline import scores
+from baseline import scores, topzone
 from baseline.gate import Rule
+from baseline.topzone import TopZone
 from cnn import evaluate, outlines, sources, submit
 from features import rle
 from features.files import UserError, write_json
@@ -52,6 +53,12 @@ def judged(run: Path, name: str, ids, folds, probability) -> None:
     table.assign(label="", raw=0.0, kind=name).to_csv(run / "baseline" / f"{name}.csv", index=False)
 
 
+@pytest.fixture(autouse=True)
+def without_reasons(monkeypatch):
+    """These runs have no verdict to explain, so its reasons point nowhere."""
+    monkeypatch.setattr(topzone, "read", lambda run: {})
+
+
 @pytest.fixture
 def pair(tmp_path) -> tuple[Path, Path]:
     """Two runs, the second with a smaller network and its images in another order.
@@ -72,7 +79,7 @@ def pair(tmp_path) -> tuple[Path, Path]:
 
 def write_gate(run: Path, **more) -> None:
     rules = {"unet": Rule("unet").to_json()}
-    write_json(run / "gate.json", {"default": "unet", "rules": rules, **more})
+    write_json(run / "gate.json", {"default": "unet", "also": [], "rules": rules, **more})
 
 
 def spoken(run: Path) -> dict[str, int]:
@@ -160,9 +167,6 @@ def test_the_submission_is_drawn_from_the_runs_that_the_gate_was_chosen_on(pair,
     printed = capsys.readouterr().out
     assert "3 images, 1 with a mask; checked" in printed
     assert "without a mask: 66.7% of 3 images, 100.0% of the 2 training images" in printed
-    # A gate of before there were such runs has none.
-    write_gate(first)
-    assert spoken(first) == {"u": 0, "q": 0, "t": 0}
 
 
 def test_a_dataset_without_test_images_gets_a_submission_without_rows(pair, capsys):
@@ -272,3 +276,97 @@ def test_outlines_take_the_runs_of_the_gate(pair):
         outlines.write(runs, rows, Rule("unet"), 0.5)
         shown = pd.read_csv(first / "cnn" / "outlines.csv", dtype={"mask": str})
         assert list(shown["mask"]) == [mask]
+
+
+def test_the_gate_weighs_the_map_in_the_zone_that_the_reasons_point_at(pair, monkeypatch):
+    """Of the 16 rows of t the first 8 are bright; the reasons point at some cells."""
+    first, _ = pair
+    square = np.zeros((8, 8), np.uint8)
+    square[:4] = 255
+    half = make_run(first.parent / "half", {"t": square, "u": square}, FOLDS)
+    table = pd.DataFrame({"id": ["t", "u"], "probability": [0.5, 1.0], "rows": 16, "columns": 12})
+    table["mask"] = [pd.NA, "-1"]
+    # At 512 working rows a row of the image is 4 cells high: cells 28 to 35 are rows 7 and 8.
+    rows, columns = np.divmod(np.arange(8 * 48), 48)
+    monkeypatch.setattr(topzone, "read", lambda run: {"t": TopZone(rows + 28, columns)})
+    found = [evidence for _, evidence in sources.weigh((half,), table)]
+    upper, lower = next(sources.stream((half,), table))["unet"][7:9].mean(axis=1) / 255
+    assert upper > 0.5 > lower
+    assert found[0]["unet"].agreement[0] == pytest.approx((upper + lower) / 2)
+    # The evidence is dark everywhere, and of u no zone is known.
+    assert found[0]["evidence"].agreement == found[1]["unet"].agreement == [0.0]
+    assert found[0]["unet"].log_odds == [0.0] and found[1]["unet"].log_odds[0] > 13
+    assert np.isnan(found[0]["unet"].positive) and found[1]["unet"].positive == [0.0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        [],
+        {"default": "unet", "rules": {"unet": Rule("unet").to_json()}},
+        {"default": "fused", "also": [], "rules": {"unet": Rule("unet").to_json()}},
+        {"default": ["unet"], "also": [], "rules": {"unet": Rule("unet").to_json()}},
+        {"default": "unet", "also": [], "rules": []},
+        {"default": "unet", "also": [7], "rules": {"unet": Rule("unet").to_json()}},
+        {
+            "default": "unet",
+            "also": [],
+            "rules": {"unet": Rule("unet").to_json() | {"mask_level": 99}},
+        },
+        {"default": "unet", "also": [], "rules": {"unet": {}}},
+    ],
+)
+def test_a_gate_that_is_none_is_a_sentence(pair, content):
+    first, _ = pair
+    write_json(first / "gate.json", content)
+    with pytest.raises(UserError, match=r"gate\.json: .*; delete it and run make again\."):
+        submit.write(submit.Write(first))
+    assert not (first / "submission.csv").exists()
+
+
+def test_another_policy_is_written_beside_the_default(pair, capsys):
+    first, _ = pair
+    rules = {"unet": Rule("unet", 1, 1).to_json(), "empty": Rule("empty").to_json()}
+    write_gate(first, rules=rules)
+    # At the level of 26 both test images are drawn whole.
+    assert spoken(first) == {"u": 192, "q": 0, "t": 192}
+    whole = (first / "submission.csv").read_bytes()
+    submit.write(submit.Write(first, "empty"))
+    other = pd.read_csv(first / "submission_empty.csv", dtype=str)
+    assert list(other["ImageId"]) == ["u", "q", "t"] and set(other["EncodedPixels"]) == {"-1"}
+    assert (first / "submission.csv").read_bytes() == whole
+    assert "submission_empty.csv: 3 images, 0 with a mask; checked" in capsys.readouterr().out
+    with pytest.raises(UserError, match="policy = loud: known policies are unet, empty"):
+        submit.write(submit.Write(first, "loud"))
+    assert not (first / "submission_loud.csv").exists()
+
+
+def test_a_sample_that_names_an_image_twice_is_a_sentence(pair):
+    first, _ = pair
+    write_gate(first)
+    sample = pd.DataFrame({"ImageId": ["u", "t", "u"], "EncodedPixels": "-1"})
+    sample.to_csv(first / "sample.csv", index=False)
+    with pytest.raises(UserError, match=r"first/sample\.csv: u is there twice"):
+        submit.write(submit.Write(first))
+    assert not (first / "submission.csv").exists()
+
+
+def test_a_run_that_is_a_file_is_a_sentence(tmp_path):
+    file = tmp_path / "gate.json"
+    file.write_text("{}")
+    for stage in (
+        lambda: submit.write(submit.Write(file)),
+        lambda: submit.summary(submit.Summary(file)),
+        lambda: evaluate.main(evaluate.Settings(file)),
+    ):
+        with pytest.raises(UserError, match=r"run = .*gate\.json: it is a file"):
+            stage()
+
+
+def test_labelled_images_of_one_fold_are_refused(pair):
+    first, _ = pair
+    judged(first, "oof", ["a", "b"], [1, 1], 0.5)
+    with pytest.raises(UserError, match=r"dataset\.parquet: 2 images .* in 1 folds"):
+        evaluate.main(evaluate.Settings(first))
+    assert not (first / "gate.json").exists()
