@@ -210,12 +210,20 @@ def score(rule: Rule, evidence: Evidence) -> Floats:
     if rule.policy not in FUSED:
         return evidence.log_odds
     values = signals(evidence)
-    fused = rule.weights[0] + values @ np.array(rule.weights[1:])
+    fused = _weighed(rule.weights, values)
     if rule.policy != "expected":
         return fused
-    dice = rule.dice_weights[0] + values @ np.array(rule.dice_weights[1:])
+    dice = _weighed(rule.dice_weights, values)
     # p > 1 / (1 + d) says the same as log-odds(p) + log(d) > 0.
     return fused + np.log(np.clip(dice, LEAST_DICE, 1))
+
+
+def _weighed(weights: tuple[float, ...], values: Floats) -> Floats:
+    """Intercept and weighted sum; no matrix product, whose last bit hangs on how many rows it has.
+
+    A cutoff is the score of an image, which must speak alone as it does among others.
+    """
+    return weights[0] + (values * np.array(weights[1:])).sum(axis=1)
 
 
 def speaks(rule: Rule, evidence: Evidence) -> NDArray[np.bool_]:

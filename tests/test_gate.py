@@ -279,3 +279,12 @@ def test_a_rule_with_wrong_values_is_a_sentence(change, problem):
     assert gate.from_json(content).policy == "fused"
     with pytest.raises(UserError, match=rf"gate\.json: .*{problem}.*delete it and run make again"):
         gate.from_json(content | change)
+
+
+def test_an_image_is_scored_alone_as_among_others():
+    """To the last bit, since the cutoff is the score of one of the images."""
+    found = noisy(301)
+    for policy in gate.FUSED:
+        rule = gate.choose(policy, found)
+        alone = [gate.score(rule, found.take(np.array([k])))[0] for k in range(301)]
+        np.testing.assert_array_equal(gate.score(rule, found), alone)
