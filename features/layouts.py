@@ -141,7 +141,8 @@ def read_csv(path: Path, *either: tuple[str, str]) -> pd.DataFrame:
             f"{path}: no such file; check its path, or make the stage that writes it."
         ) from None
     except (ValueError, OSError) as error:
-        raise UserError(f"{path}: not a readable csv file ({error}).") from None
+        told = " ".join(str(error).split())
+        raise UserError(f"{path}: not a readable csv file ({told}).") from None
     table.columns = table.columns.str.strip()
     names = list(table.columns)
     found = [columns for columns in either if set(columns) <= set(names)]

@@ -225,6 +225,7 @@ def test_training_annotations_without_sense_are_no_positives(tmp_path, sample, c
     ("text", "problem"),
     [
         ("ImageId,EncodedPixels,EncodedPixels \nc,-1,-1\n", "two columns 'EncodedPixels'"),
+        ("ImageId,EncodedPixels\nc,-1\na,-1,\nb,-1\n", r"Expected 2 fields in line 3, saw 3\)\.$"),
         ("ImageId,EncodedPixels\nc,-1,\na,-1,\nb,-1,\n", "rows hold more values than its header"),
     ],
 )
