@@ -42,7 +42,7 @@ def show(judged: Judged, console: Console) -> None:
     case = judged.case
     console.print(
         f"[bold]{escape(judged.study.id)}: probability of pneumothorax "
-        f"{percent(case.probability())}[/] (raw log-odds {signed(case.score)})"
+        f"{percent(case.probability())}[/] (log-odds {signed(case.score)})"
     )
     if judged.triage is not None:
         console.print(f"Triage: {judged.triage}")

@@ -28,7 +28,9 @@ STEEP = 0.8
 
 MEASURES = (
     Measure("tubes", "length of long bright lines such as tubes and leads", "lung heights"),
-    Measure("tube_contrast", "brightness of those lines above their surroundings", "lung units"),
+    Measure(
+        "tube_contrast", "brightness of long bright lines above their surroundings", "lung units"
+    ),
     Measure(
         "wall_detail",
         "fine detail in the chest wall beside the lung; gas under the skin makes streaks",
