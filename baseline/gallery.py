@@ -21,6 +21,10 @@ from features.prepared import prepare, working_size
 
 Floats = NDArray[np.float64]
 
+# Evidence that is painted in full colour, in log-odds: 1 makes the odds 2.7 times as high. The same
+# on every page of every run, so that colours compare; of real X-rays and of phantoms alike, one
+# image in twenty has a place with more.
+FULL = 1.0
 # Bars of a waterfall before the rest is summed in one.
 MEASURES, PLACES_SHOWN = 8, 7
 
@@ -110,10 +114,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawn case; `scale` is the largest absolute evidence that is painted.
-
-    `mapped` says whether there is an evidence map, be it cold.
-    """
+    """A drawn case; `mapped` says whether there is an evidence map, be it cold."""
 
     id: str
     anchor: str
@@ -123,7 +124,6 @@ class Drawn:
     by_place: list[Bar]
     by_family: list[Bar]
     top_place: str
-    scale: float
     mapped: bool
 
 
@@ -157,7 +157,6 @@ def draw(order: Order) -> Drawn:
         by_place=waterfall(case.base, places, PLACES_SHOWN, "places"),
         by_family=waterfall(case.base, kinds, len(kinds), "families"),
         top_place=registry.zone_in_words(str(evidence.idxmax())) if evidence.max() > 0 else "",
-        scale=max((abs(region.evidence) for region in painted.regions), default=0.0),
         mapped=order.heat is not None,
     )
 

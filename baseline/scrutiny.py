@@ -3,7 +3,7 @@
 Everything is judged out of fold on the true labels, with 95% intervals by bootstrap over patients.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from baseline import predictions, scores, tables
+from baseline import cases, predictions, scores, tables
 from baseline.inputs import ranking
 from baseline.scores import Estimate
 from baseline.train import Training, out_of_fold, trained_with
@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 
 # A subgroup with fewer images of either class cannot be judged.
 FEWEST = 10
+TOO_FEW = "too few to judge"
 AGES = (0, 40, 60, 200)
 LEVELS = (0.80, 0.90, 0.95)
 # Stated error rates of triage: positives ruled out, negatives ruled in.
@@ -45,8 +46,20 @@ class Settings:
     """Seed of the boosters and of the permuted labels."""
 
 
+def measures(names: Iterable[str]) -> dict[str, list[str]]:
+    """The features that each shortcut goes by, of those named; none for what is not measured."""
+    measure = {name: name.rsplit(".", 1)[1] for name in names}
+    confounders = [name for name in measure if name.startswith("confounders.")]
+    found = {
+        "age, sex and view": [name for name in measure if name.startswith("acquisition.")],
+        "tubes and leads": [name for name in confounders if measure[name] in TUBES],
+        "burnt-in text": [name for name in confounders if measure[name] in BURNT_IN],
+    }
+    return {name: columns for name, columns in found.items() if columns}
+
+
 def shortcuts(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Tables that know nothing of the lung's air, by what they do know.
+    """Tables that do not measure pleural air, by what they do measure.
 
     Parameters
     ----------
@@ -55,15 +68,9 @@ def shortcuts(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame
     rows : DataFrame
         Rows of the dataset that teach, in the same order.
     """
-    measure = {name: name.rsplit(".", 1)[1] for name in table.columns}
     images = rows.groupby("patient")["id"].transform("count").to_numpy(float)
-    confounders = [name for name in table.columns if name.startswith("confounders.")]
-    found = {
-        "age, sex and view": [n for n in table.columns if n.startswith("acquisition.")],
-        "tubes and leads": [n for n in confounders if measure[n] in TUBES],
-        "burnt-in text": [n for n in confounders if measure[n] in BURNT_IN],
-    }
-    tables = {name: table[columns] for name, columns in found.items() if columns}
+    found = measures(table.columns)
+    tables = {name: table[columns] for name, columns in found.items()}
     tables["number of the patient's images"] = pd.DataFrame({"images": images}, index=table.index)
     return tables
 
@@ -145,17 +152,21 @@ def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     if np.isnan(age).any():
         yield "age", "unknown", np.isnan(age)
     area, positive = rows["area"].to_numpy(float), rows["label"].to_numpy(float) > 0.5
-    cuts = np.quantile(area[positive], (0, 1 / 3, 2 / 3, 1))
-    cuts[-1] = np.inf
-    for name, low, high in zip(("small", "medium", "large"), cuts[:-1], cuts[1:], strict=True):
-        ends = (
-            f"under {high:.1%} of the image" if name == "small" else f"from {low:.1%} of the image"
-        )
-        yield "lesion", f"{name} ({ends})", ~positive | ((area >= low) & (area < high))
+    low, high = np.quantile(area[positive], (1 / 3, 2 / 3))
+    for name, own in (
+        (f"small (under {100 * low:.2g}% of the image)", area < low),
+        (f"medium ({100 * low:.2g}% to {100 * high:.2g}%)", (area >= low) & (area < high)),
+        (f"large ({100 * high:.2g}% and over)", area >= high),
+    ):
+        yield "lesion", name, ~positive | own
 
 
 def subgroups(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Counts and AUC of each subgroup; no AUC where a class has fewer than ten images."""
+    """Counts, AUC, and the rates at the 50% line of each subgroup.
+
+    No AUC where a class has fewer than ten images, and no rate of a class that has. A lesion's size
+    says nothing of images without one, so it has no specificity.
+    """
     found = []
     for kind, name, member in groups(rows):
         part = rows[member]
@@ -169,6 +180,36 @@ def subgroups(rows: pd.DataFrame) -> list[dict[str, Any]]:
         }
         if min(line["positives"], line["negatives"]) >= FEWEST:
             line["auc"] = asdict(_estimate(scores.auc, labels, raw, part))
+        line["rates"] = [
+            one for one in at_half(part) if kind != "lesion" or one["name"] == "sensitivity"
+        ]
+        found.append(line)
+    return found
+
+
+def at_half(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Sensitivity and specificity where a probability of 50% and more is called positive.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        label, probability and patient.
+
+    Returns
+    -------
+    list of dict
+        name, of how many images (``images``) how many were judged rightly (``right``), and the
+        ``rate`` with its interval, left out where there are fewer than ten such images.
+    """
+    positive = rows["label"].to_numpy(float) > 0.5
+    called = rows["probability"].to_numpy(float) >= cases.THRESHOLD
+    patients = rows["patient"].to_numpy(object)
+    found = []
+    for name, own in (("sensitivity", positive), ("specificity", ~positive)):
+        right = (called == positive)[own].astype(float)
+        line: dict[str, Any] = {"name": name, "images": len(right), "right": int(right.sum())}
+        if len(right) >= FEWEST:
+            line["rate"] = asdict(scores.mean(right, patients[own]))
         found.append(line)
     return found
 
@@ -291,17 +332,25 @@ def scrutinise(settings: Settings) -> dict[str, Any]:
     table = table.loc[rows["id"]]
     predicted = predictions.read(settings.run / "baseline" / "oof.csv")
     oof = predicted.set_index("id")
-    rows["raw"] = oof.loc[rows["id"], "raw"].to_numpy()
+    for column in ("raw", "probability"):
+        rows[column] = oof.loc[rows["id"], column].to_numpy()
     known = rows[rows["label"].notna()].copy()
     known["area"] = areas(known)
     raw, training = rows["raw"].to_numpy(float), trained_with(settings.run)
     return {
         "judged_auc": ranking(predicted),
         "shortcuts": scoreboard(table, rows, raw, settings.seed, training),
+        "at_half": at_half(known),
         "subgroups": subgroups(known),
         "operating_points": operating_points(known),
         "triage": triage_rates(known),
     }
+
+
+def _rate(line: dict[str, Any]) -> str:
+    """A rate with its counts: "14 of 25: 0.560 [0.360, 0.750]"."""
+    told = Estimate(**line["rate"]) if "rate" in line else TOO_FEW
+    return f"{line['right']} of {line['images']}: {told}"
 
 
 def main(settings: Settings) -> None:
@@ -313,9 +362,14 @@ def main(settings: Settings) -> None:
         print(f"| {line['name']} | {Estimate(**line['auc'])} |")
     print("\n| subgroup | positives | negatives | AUC |\n|---|---|---|---|")
     for line in found["subgroups"]:
-        auc = Estimate(**line["auc"]) if "auc" in line else "too few to judge"
+        auc = Estimate(**line["auc"]) if "auc" in line else TOO_FEW
         counts = f"{line['positives']} | {line['negatives']}"
         print(f"| {line['kind']}: {line['name']} | {counts} | {auc} |")
+    print("\n| at a probability of 50% | sensitivity | specificity |\n|---|---|---|")
+    print(f"| all | {' | '.join(map(_rate, found['at_half']))} |")
+    for line in found["subgroups"]:
+        rates = [*map(_rate, line["rates"]), "–"][:2]
+        print(f"| {line['kind']}: {line['name']} | {' | '.join(rates)} |")
     print("\n| level | sensitivity at this specificity | specificity at this sensitivity |")
     print("|---|---|---|")
     for line in found["operating_points"]:
