@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 
 from baseline import attributions, cases, scrutiny
 from baseline.inputs import Inputs
+from baseline.reasons import label
 from baseline.scores import Estimate
 from features import registry
 
@@ -113,7 +114,7 @@ def top_measures(inputs: Inputs) -> list[dict[str, Any]]:
     ranked = attributions.importance(inputs.explanation).head(TOP_MEASURES)
     return [
         {**asdict(registry.describe(name)), "mean": mean, "direction": direction(inputs, name)}
-        for name, mean in ranked.items()
+        for name, mean in zip(map(str, ranked.index), ranked, strict=True)
     ]
 
 
@@ -128,7 +129,7 @@ def direction(inputs: Inputs, name: str) -> str:
 
 
 def main_measure(inputs: Inputs, shortcut: str) -> dict[str, str] | None:
-    """The measure of a shortcut that moves the verdict most: its text and direction.
+    """The measure of a shortcut that moves the verdict most: what, where and its direction.
 
     None where the verdict goes by none of the shortcut's measures.
     """
@@ -138,7 +139,8 @@ def main_measure(inputs: Inputs, shortcut: str) -> dict[str, str] | None:
     if used.empty:
         return None
     name = str(used.index[0])
-    return {"text": registry.describe(name).text, "direction": direction(inputs, name)}
+    where = registry.zone_in_words(registry.describe(name).zone)
+    return {"what": label(name), "where": where, "direction": direction(inputs, name)}
 
 
 def questions(found: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_curve
 
 from baseline.attributions import Explanation, importance, shap_module
 from baseline.curves import Tick
-from baseline.reasons import label, signed
+from baseline.reasons import label
 from features import registry
 
 Floats = NDArray[np.float64]
@@ -26,8 +26,9 @@ Floats = NDArray[np.float64]
 # Colours with enough contrast on white.
 INK, MUTED, LINE = "#1c2733", "#5b6875", "#1f5f99"
 Z95 = 1.959964
-# Rows of the beeswarm.
+# Rows of the beeswarm, and the round values on its axis.
 MEASURES = 12
+AXIS = MaxNLocator(5, steps=[1, 2, 5, 10])
 
 
 @dataclass(frozen=True)
@@ -158,10 +159,19 @@ def beeswarm(
             rows.append(Row(label(name), place, _dots(*dots, low, high)))
     finally:
         np.random.set_state(state)  # noqa: NPY002
-    stops = MaxNLocator(5).tick_values(low, high)
-    inside = [float(stop) for stop in stops if low <= stop <= high]
-    ticks = [Tick(round(100 * (v - low) / (high - low), 2), signed(v)) for v in inside]
-    return Swarm(rows, ticks)
+    return Swarm(rows, _ticks(low, high))
+
+
+def _ticks(low: float, high: float) -> list[Tick]:
+    """Round values on an axis, none so near to an end that its label would be cut off."""
+    stops = [round(float(stop), 9) for stop in AXIS.tick_values(low, high)]
+    placed = [(round(100 * (stop - low) / (high - low), 2), stop) for stop in stops]
+    # A true minus, and no sign on 0.
+    return [
+        Tick(place, f"{stop:+g}".replace("-", "−") if stop else "0")
+        for place, stop in placed
+        if 4 <= place <= 96
+    ]
 
 
 def _dots(values: Floats, features: Floats, low: float, high: float) -> str:

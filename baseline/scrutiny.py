@@ -71,7 +71,8 @@ def shortcuts(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame
     images = rows.groupby("patient")["id"].transform("count").to_numpy(float)
     found = measures(table.columns)
     tables = {name: table[columns] for name, columns in found.items()}
-    tables["number of the patient's images"] = pd.DataFrame({"images": images}, index=table.index)
+    name = "number of the patient group's images"
+    tables[name] = pd.DataFrame({"images": images}, index=table.index)
     return tables
 
 
