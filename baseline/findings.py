@@ -12,6 +12,7 @@ from baseline import attributions, cases, scrutiny
 from baseline.inputs import Inputs
 from baseline.reasons import label
 from baseline.scores import Estimate
+from baseline.subgroups import at_half
 from features import registry
 
 TOP_MEASURES = 15
@@ -90,7 +91,7 @@ def confusion(inputs: Inputs) -> dict[str, int]:
 
 def rates(inputs: Inputs) -> dict[str, dict[str, Any]]:
     """Sensitivity and specificity of the same, with their intervals, by name."""
-    return {line["name"]: estimates(line) for line in scrutiny.at_half(known(inputs))}
+    return {line["name"]: estimates(line) for line in at_half(known(inputs))}
 
 
 def constant(inputs: Inputs) -> dict[str, float]:

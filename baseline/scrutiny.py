@@ -3,9 +3,8 @@
 Everything is judged out of fold on the true labels, with 95% intervals by bootstrap over patients.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from baseline import cases, predictions, scores, tables
+from baseline import predictions, scores, tables
 from baseline.inputs import ranking
 from baseline.scores import Estimate
+from baseline.subgroups import TOO_FEW, at_half, share, subgroups, told
 from baseline.train import Training, out_of_fold, trained_with
 from features import command, files, rle
 
 Floats = NDArray[np.float64]
 
-# A subgroup with fewer images of either class cannot be judged.
-FEWEST = 10
-TOO_FEW = "too few to judge"
-AGES = (0, 40, 60, 200)
 LEVELS = (0.80, 0.90, 0.95)
 # Stated error rates of triage: positives ruled out, negatives ruled in.
 ALPHA = 0.10
@@ -126,95 +122,6 @@ def permuted(
     return Estimate(mean, mean - reach, mean + reach)
 
 
-def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """Subgroups as (kind, name, member); the negatives belong to every lesion size.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        label, sex, age, view and area (share of the image in the true mask).
-    """
-    for kind in ("sex", "view"):
-        for name in sorted(rows[kind].dropna().unique()):
-            yield kind, str(name), (rows[kind] == name).to_numpy(bool, na_value=False)
-        unknown = rows[kind].isna().to_numpy()
-        if unknown.any():
-            yield kind, "unknown", unknown
-    age = rows["age"].to_numpy(float)
-    for low, high in pairwise(AGES):
-        name = (
-            f"under {high}"
-            if low == 0
-            else f"{low} and over"
-            if high > 150
-            else f"{low} to {high - 1}"
-        )
-        yield "age", name, (age >= low) & (age < high)
-    if np.isnan(age).any():
-        yield "age", "unknown", np.isnan(age)
-    area, positive = rows["area"].to_numpy(float), rows["label"].to_numpy(float) > 0.5
-    low, high = np.quantile(area[positive], (1 / 3, 2 / 3))
-    for name, own in (
-        (f"small (under {100 * low:.2g}% of the image)", area < low),
-        (f"medium ({100 * low:.2g}% to {100 * high:.2g}%)", (area >= low) & (area < high)),
-        (f"large ({100 * high:.2g}% and over)", area >= high),
-    ):
-        yield "lesion", name, ~positive | own
-
-
-def subgroups(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Counts, AUC, and the rates at the 50% line of each subgroup.
-
-    No AUC where a class has fewer than ten images, and no rate of a class that has. A lesion's size
-    says nothing of images without one, so it has no specificity.
-    """
-    found = []
-    for kind, name, member in groups(rows):
-        part = rows[member]
-        labels = part["label"].to_numpy(float)
-        raw, positives = part["raw"].to_numpy(float), int(labels.sum())
-        line: dict[str, Any] = {
-            "kind": kind,
-            "name": name,
-            "positives": positives,
-            "negatives": len(part) - positives,
-        }
-        if min(line["positives"], line["negatives"]) >= FEWEST:
-            line["auc"] = asdict(_estimate(scores.auc, labels, raw, part))
-        line["rates"] = [
-            one for one in at_half(part) if kind != "lesion" or one["name"] == "sensitivity"
-        ]
-        found.append(line)
-    return found
-
-
-def at_half(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Sensitivity and specificity where a probability of 50% and more is called positive.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        label, probability and patient.
-
-    Returns
-    -------
-    list of dict
-        name, of how many images (``images``) how many were judged rightly (``right``), and the
-        ``rate`` with its interval, left out where there are fewer than ten such images.
-    """
-    positive = rows["label"].to_numpy(float) > 0.5
-    called = rows["probability"].to_numpy(float) >= cases.THRESHOLD
-    patients = rows["patient"].to_numpy(object)
-    found = []
-    for name, own in (("sensitivity", positive), ("specificity", ~positive)):
-        right = (called == positive)[own].astype(float)
-        line: dict[str, Any] = {"name": name, "images": len(right), "right": int(right.sum())}
-        if len(right) >= FEWEST:
-            line["rate"] = asdict(scores.mean(right, patients[own]))
-        found.append(line)
-    return found
-
-
 def _estimate(
     score: Callable[[Floats, Floats], float], labels: Floats, raw: Floats, rows: pd.DataFrame
 ) -> Estimate:
@@ -303,18 +210,18 @@ def triage_rates(rows: pd.DataFrame) -> dict[str, Any]:
     decision = triage(labels, raw, rows["fold"].to_numpy())
     patients = rows["patient"].to_numpy(object)
 
-    def share(wanted: float, among: NDArray[np.bool_]) -> dict[str, float]:
+    def rate(wanted: float, among: NDArray[np.bool_]) -> dict[str, float]:
         part = (decision[among] == wanted).astype(float)
-        return asdict(scores.mean(part, patients[among]))
+        return asdict(share(part, patients[among]))
 
     every = np.ones(len(rows), bool)
     return {
         "alpha": ALPHA,
-        "positives_ruled_out": share(-1, labels > 0.5),
-        "negatives_ruled_in": share(1, labels <= 0.5),
-        "ruled_out": share(-1, every),
-        "referred": share(0, every),
-        "ruled_in": share(1, every),
+        "positives_ruled_out": rate(-1, labels > 0.5),
+        "negatives_ruled_in": rate(1, labels <= 0.5),
+        "ruled_out": rate(-1, every),
+        "referred": rate(0, every),
+        "ruled_in": rate(1, every),
     }
 
 
@@ -348,12 +255,6 @@ def scrutinise(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _rate(line: dict[str, Any]) -> str:
-    """A rate with its counts: "14 of 25: 0.560 [0.360, 0.750]"."""
-    told = Estimate(**line["rate"]) if "rate" in line else TOO_FEW
-    return f"{line['right']} of {line['images']}: {told}"
-
-
 def main(settings: Settings) -> None:
     """Print the tables and write baseline/scrutiny.json."""
     found = scrutinise(settings)
@@ -367,9 +268,9 @@ def main(settings: Settings) -> None:
         counts = f"{line['positives']} | {line['negatives']}"
         print(f"| {line['kind']}: {line['name']} | {counts} | {auc} |")
     print("\n| at a probability of 50% | sensitivity | specificity |\n|---|---|---|")
-    print(f"| all | {' | '.join(map(_rate, found['at_half']))} |")
+    print(f"| all | {' | '.join(map(told, found['at_half']))} |")
     for line in found["subgroups"]:
-        rates = [*map(_rate, line["rates"]), "–"][:2]
+        rates = [*map(told, line["rates"]), "–"][:2]
         print(f"| {line['kind']}: {line['name']} | {' | '.join(rates)} |")
     print("\n| level | sensitivity at this specificity | specificity at this sensitivity |")
     print("|---|---|---|")

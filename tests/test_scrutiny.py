@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from baseline import scores, scrutiny
+from baseline import scores, scrutiny, subgroups
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def few_resamples(monkeypatch):
 
 
 def test_subgroups_count_everyone_and_refuse_to_judge_the_few(rows, few_resamples):
-    found = {(one["kind"], one["name"]): one for one in scrutiny.subgroups(rows)}
+    found = {(one["kind"], one["name"]): one for one in subgroups.subgroups(rows)}
     sexes = [one for kind, one in ((k, o) for (k, _), o in found.items()) if kind == "sex"]
     assert sum(one["positives"] + one["negatives"] for one in sexes) == 1000
     assert ("sex", "unknown") in found
@@ -100,7 +100,7 @@ def test_subgroups_count_everyone_and_refuse_to_judge_the_few(rows, few_resample
 
 
 def test_rates_of_subgroups_are_those_of_their_confusion_matrix(rows, few_resamples):
-    found = {(one["kind"], one["name"]): one for one in scrutiny.subgroups(rows)}
+    found = {(one["kind"], one["name"]): one for one in subgroups.subgroups(rows)}
     women = rows[rows["sex"].eq("F").fillna(False)]
     matrix = confusion_matrix(women["label"], women["probability"] >= 0.5)
     found_of_women, cleared = found["sex", "F"]["rates"]
@@ -132,12 +132,23 @@ def test_a_line_that_lies_wrong_for_one_group_shows_behind_equal_aucs(few_resamp
             "area": 0.01,
         }
     )
-    found = {one["name"]: one for one in scrutiny.subgroups(rows) if one["kind"] == "sex"}
+    found = {one["name"]: one for one in subgroups.subgroups(rows) if one["kind"] == "sex"}
     assert found["M"]["auc"]["value"] == found["F"]["auc"]["value"] == 1.0
-    assert scrutiny._rate(found["M"]["rates"][0]) == "10 of 10: 1.000 [1.000, 1.000]"
-    assert scrutiny._rate(found["F"]["rates"][0]) == "0 of 10: 0.000 [0.000, 0.000]"
-    assert scrutiny._rate(found["F"]["rates"][1]) == "10 of 10: 1.000 [1.000, 1.000]"
-    assert scrutiny._rate({"right": 2, "images": 3}) == "2 of 3: too few to judge"
+    assert subgroups.told(found["M"]["rates"][0]) == "10 of 10: 1.000 [0.722, 1.000]"
+    assert subgroups.told(found["F"]["rates"][0]) == "0 of 10: 0.000 [0.000, 0.278]"
+    assert subgroups.told(found["F"]["rates"][1]) == "10 of 10: 1.000 [0.722, 1.000]"
+    assert subgroups.told({"right": 2, "images": 3}) == "2 of 3: too few to judge"
+
+
+def test_agreement_of_all_images_is_no_certainty():
+    # Ten images of four patients are four draws: Wilson's interval of 4 of 4,
+    # the root of (p - 1)^2 = z^2 p (1 - p) / 4.
+    patients = np.array([f"p{k % 4}" for k in range(10)], object)
+    low = subgroups.share(np.ones(10), patients).low
+    assert (low - 1) ** 2 == pytest.approx(subgroups.Z95**2 * low * (1 - low) / 4)
+    assert subgroups.share(np.ones(10), patients).high == 1
+    none = subgroups.share(np.zeros(10), patients)
+    assert (none.low, none.high) == (0, pytest.approx(1 - low))
 
 
 def test_sizes_of_lesions_are_named_by_both_their_ends():
@@ -150,7 +161,7 @@ def test_sizes_of_lesions_are_named_by_both_their_ends():
             "area": [0.001, 0.002, 0.01, 0.02, 0.03, 0.1, 0.0],
         }
     )
-    lesions = {name: member for kind, name, member in scrutiny.groups(rows) if kind == "lesion"}
+    lesions = {name: member for kind, name, member in subgroups.groups(rows) if kind == "lesion"}
     # A third of six lies under 2/3 of the way from 0.2% to 1%, and under a third from 2% to 3%.
     assert list(lesions) == [
         "small (under 0.73% of the image)", "medium (0.73% to 2.3%)", "large (2.3% and over)"
