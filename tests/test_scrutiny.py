@@ -1,5 +1,6 @@
 """Shortcuts, subgroups, operating points and triage on numbers that can be checked by hand."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -198,3 +199,26 @@ def test_a_shortcut_shows_and_noise_does_not(rows, monkeypatch, few_resamples):
     for name in ("age, sex and view alone", scrutiny.PERMUTED):
         assert abs(found[name]["value"] - 0.5) < 0.12
     assert "burnt-in text alone" not in found
+
+
+def test_the_tables_are_printed_as_they_are_written(rows, tmp_path, monkeypatch, capsys):
+    half = {"value": 0.5, "low": 0.4, "high": 0.6}
+    few = subgroups.at_half(rows.assign(patient="p")[:30])
+    written = {
+        "shortcuts": [{"name": "the verdict", "auc": half}],
+        "at_half": few,
+        "subgroups": [
+            {"kind": "lesion", "name": "small", "positives": 9, "negatives": 9, "rates": few[:1]}
+        ],
+        "operating_points": [{"level": 0.8, "sensitivity": half, "specificity": half}],
+        "triage": {"alpha": 0.1, "ruled_out": half},
+    }
+    monkeypatch.setattr(scrutiny, "scrutinise", lambda settings: written)
+    scrutiny.main(scrutiny.Settings(run=tmp_path))
+    assert json.loads((tmp_path / "baseline" / "scrutiny.json").read_text()) == written
+    printed = capsys.readouterr().out
+    both = f"{subgroups.told(few[0])} | {subgroups.told(few[1])}"
+    assert f"| all | {both} |" in printed
+    # A size of lesions has a sensitivity alone.
+    assert f"| lesion: small | {subgroups.told(few[0])} | – |" in printed
+    assert "| lesion: small | 9 | 9 | too few to judge |" in printed
