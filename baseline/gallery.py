@@ -21,6 +21,10 @@ from features.prepared import prepare, working_size
 
 Floats = NDArray[np.float64]
 
+# Evidence that is painted in full colour, in log-odds: 1 makes the odds 2.7 times as high. The same
+# on every page of every run, so that colours compare; of real X-rays and of phantoms alike, one
+# image in twenty has a place with more.
+FULL = 1.0
 # Bars of a waterfall before the rest is summed in one.
 MEASURES, PLACES_SHOWN = 8, 7
 
@@ -113,8 +117,7 @@ class Drawn:
     """A drawn case.
 
     `named` is the cell that the sentences name, "" for none, and `top_place` the same in words;
-    `scale` is the largest absolute evidence that is painted; `mapped` says whether there is an
-    evidence map, be it cold.
+    `mapped` says whether there is an evidence map, be it cold.
     """
 
     id: str
@@ -126,7 +129,6 @@ class Drawn:
     by_family: list[Bar]
     named: str
     top_place: str
-    scale: float
     mapped: bool
 
 
@@ -163,7 +165,6 @@ def draw(order: Order) -> Drawn:
         by_family=waterfall(case.base, kinds, len(kinds), "families"),
         named=named,
         top_place=registry.zone_in_words(named) if named else "",
-        scale=max((abs(region.evidence) for region in painted.regions), default=0.0),
         mapped=order.heat is not None,
     )
 
