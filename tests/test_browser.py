@@ -249,7 +249,7 @@ def test_paint_is_as_colourful_on_dark_lung_as_on_bright_and_as_in_its_legend(br
     halves = '<rect width="100" height="100"/><rect x="100" width="100" height="100" fill="#aaa"/>'
     (tmp_path / "paint.html").write_text(
         f"<style>{style} body {{margin:0}} svg, .ramp {{display:block; border:0}}</style>"
-        f'<svg width="200" height="100">{halves}{macros.zones(picture, FULL)}</svg>'
+        f'<svg width="200" height="100">{halves}{macros.zones(picture, "", FULL)}</svg>'
         '<span class="ramp" style="width:200px; height:20px"></span>',
         "utf-8",
     )
