@@ -168,7 +168,7 @@ $(RUN)/ablation.csv: $(RUN)/features.parquet $(addprefix baseline/,ablation.py t
 	$(PY) -m baseline.ablation --run $(RUN)
 
 scrutiny: $(RUN)/baseline/scrutiny.json ## what a reviewer asks: shortcuts, subgroups, operating points, triage
-$(RUN)/baseline/scrutiny.json: $(BASELINE) baseline/scrutiny.py | $(ENV)
+$(RUN)/baseline/scrutiny.json: $(BASELINE) $(addprefix baseline/,scrutiny.py subgroups.py) | $(ENV)
 	$(PY) -m baseline.scrutiny --run $(RUN) --seed $(SEED)
 
 faithfulness: $(RUN)/baseline/faithfulness.json ## whether the reasons point at the air, matter and hold still
@@ -185,7 +185,7 @@ JUDGED += $(if $(filter submission gate,$(MAKECMDGOALS)),$(GATE))
 JUDGED += $(shell [ $(RUN)/cnn/outlines.csv -nt $(RUN)/report/index.html ] && echo FORCE)
 $(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) $(wildcard baseline/templates/*) \
 		$(addprefix baseline/,attributions.py tree_shap.py reasons.py painting.py cases.py gallery.py inputs.py plots.py \
-		heat.py spots.py findings.py economics.py curves.py card.py page.py report.py) | $(ENV)
+		heat.py spots.py findings.py subgroups.py economics.py curves.py card.py page.py report.py) | $(ENV)
 	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)
 
 CNN := $(RUN)/cnn/maps/index.csv

@@ -13,7 +13,8 @@ Nature Machine Intelligence 2, 2020.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from types import ModuleType
 
 import lightgbm as lgb
@@ -148,6 +149,20 @@ def explain(
     return Explanation(table.index.to_numpy(object), names, base, values)
 
 
+def calibrated(explanation: Explanation, slopes: Floats, intercepts: Floats) -> Explanation:
+    """The same in calibrated log-odds, so that what adds up is the printed probability.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        In raw log-odds.
+    slopes, intercepts : (n,) arrays
+        Of each image's `calibrate.Calibration`.
+    """
+    base = slopes * explanation.base + intercepts
+    return replace(explanation, base=base, values=slopes[:, None] * explanation.values)
+
+
 def sums(explanation: Explanation, by: str) -> pd.DataFrame:
     """Sum SHAP values over groups of features; no feature is dropped or counted twice.
 
@@ -228,12 +243,17 @@ def parts(names: tuple[str, ...], right: Floats, place: str) -> Floats:
     (..., m) array in [0, 1]
         Over all places, the parts of a feature sum to 1.
     """
-    zones = np.array([registry.describe(name).zone for name in names], object)
+    zones = _zones_of(names)
     side, _, part = place.partition("_")
     if side not in SIDES:
         return np.broadcast_to(~np.isin(zones, (*NAMES, *ZONES)), right.shape).astype(float)
     own = (zones == place).astype(float)
     return own + (zones == part) * (right if side == SIDES[0] else 1 - right)
+
+
+@cache
+def _zones_of(names: tuple[str, ...]) -> NDArray[np.object_]:
+    return np.array([registry.describe(name).zone for name in names], object)
 
 
 def evidence(explanation: Explanation, right: Floats) -> pd.DataFrame:

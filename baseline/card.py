@@ -20,6 +20,7 @@ import pandas as pd
 from baseline import cases, findings, page
 from baseline.inputs import Inputs
 from features import files, registry, rle
+from features.phantom_dicom import is_phantom
 
 SOFTWARE = ("lightgbm", "shap", "scikit-learn", "numpy", "scikit-image", "pydicom")
 PARTS = {"train": "training images", "test": "test images"}
@@ -60,7 +61,8 @@ def facts(run: Path, inputs: Inputs) -> dict[str, Any]:
         "run": run.resolve().name,
         "version": version("pneumothorax-reasons"),
         "images": len(dataset),
-        "patients": dataset["patient"].nunique(),
+        "groups": dataset["patient"].nunique(),
+        "phantoms": int(dataset["path"].map(is_phantom).sum()),
         "known": len(findings.known(inputs)),
         "positive": int((dataset["label"] == 1).sum()),
         "negative": int((dataset["label"] == 0).sum()),
@@ -120,7 +122,7 @@ def partitions(dataset: pd.DataFrame, truth: pd.DataFrame | None) -> list[dict[s
                 {
                     "name": name,
                     "images": len(part),
-                    "patients": part["patient"].nunique(),
+                    "groups": part["patient"].nunique(),
                     "positive": int((part["label"] == 1).sum()),
                     "negative": int((part["label"] == 0).sum()),
                     "weak": int(part["weak"].notna().sum()),
@@ -158,7 +160,7 @@ def _item(entry: dict[str, str], values: dict[str, Any], held: set[str]) -> Item
         text = page.plain(entry["text"], values)
     else:
         commands = {"questions": "make scrutiny report", "faith": "make faithfulness report"}
-        text = commands[needs] if needs else entry["open"]
+        text = commands[needs] if needs else page.plain(entry["open"], values)
     see = entry.get("see", "") if filled else ""
     return Item(entry["number"], entry["topic"], text, see, filled)
 
@@ -169,7 +171,7 @@ def limitations(values: dict[str, Any], questions: dict[str, Any] | None) -> lis
     found = [
         f"{values['positive']} images with pneumothorax bear a true label: the interval of the AUC "
         f"is {width:.2f} wide.",
-        "All images come from one dataset; another hospital's may fare worse.",
+        origin_limit(values),
     ]
     if values["weak"]:
         found.append(
@@ -188,6 +190,21 @@ def limitations(values: dict[str, Any], questions: dict[str, Any] | None) -> lis
         if few:
             found.append(f"Too small to judge: {few} of {len(questions['subgroups'])} subgroups.")
     return found
+
+
+def origin_limit(values: dict[str, Any]) -> str:
+    """What it means for the figures where the images come from."""
+    if values["phantoms"] == values["images"]:
+        return (
+            "All images are synthetic, drawn by a program: no figure says how good the verdict is "
+            "on X-rays of people."
+        )
+    if values["phantoms"]:
+        return (
+            f"{values['phantoms']:,} of {values['images']:,} images are synthetic, drawn by a "
+            "program: the figures mix them with X-rays of people."
+        )
+    return "All images come from one dataset; another hospital's may fare worse."
 
 
 def profile(inputs: Inputs, areas: dict[str, float]) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ SHARES = (0.01, 0.1, 0.001, 0.0001, 0.00001, 0.03, 0.3, 0.003, 0.0003)
 
 @dataclass(frozen=True)
 class Tick:
-    """A label on an axis and its place in the panel's units."""
+    """A label on an axis and its place, in the panel's units or in percent."""
 
     place: float
     text: str

@@ -28,7 +28,8 @@ CELL_REPLICATES = 200
 SCORES = {
     "lung": "collapsed lungs told from others, AUC",
     "cell": "cells of air told from all others, AUC",
-    "side": "where one lung has collapsed, it is suspected more than the other in",
+    "right": "where the right lung alone has collapsed, it is suspected more than the left in",
+    "left": "where the left lung alone has collapsed, it is suspected more than the right in",
 }
 
 
@@ -104,9 +105,10 @@ def score(
     Returns
     -------
     dict of str to Estimate
-        "lung": AUC of telling collapsed lungs from others; "side": share of images with one
-        collapsed lung in which it looks worse than the other; "cell": AUC of telling cells that are
-        mostly air from all others. 95% intervals by bootstrap over patients.
+        "lung": AUC of telling collapsed lungs from others; "right" and "left": of the images in
+        which that lung alone has collapsed, the share in which it looks worse than the other;
+        "cell": AUC of telling cells that are mostly air from all others. 95% intervals by bootstrap
+        over patients.
     """
     fold = material.rows["fold"].to_numpy()
     truth = judges.collapsed(material)
@@ -116,7 +118,7 @@ def score(
     keys = pd.MultiIndex.from_arrays((material.rows["id"].to_numpy()[asked], fold[asked]))
     odds, sick = own.loc[keys].to_numpy(float), truth[asked]
     one = sick.sum(axis=1) == 1
-    right = (odds.argmax(axis=1) == sick.argmax(axis=1)).astype(float)
+    found_out = (odds.argmax(axis=1) == sick.argmax(axis=1)).astype(float)
     probability = dict(iter(drawn.groupby("id", observed=True)["probability"]))
     share = material.index["share"].to_numpy(float)
     cells = [material.cells_of(image) for image in asked]
@@ -134,8 +136,10 @@ def score(
         ),
         "cell": scores.bootstrap(cell_auc, patients, CELL_REPLICATES),
     }
-    if one.any():
-        estimates["side"] = scores.mean(right[one], patients[one])
+    for number, side in enumerate(SIDES):
+        alone = one & (sick[:, number] == 1)
+        if alone.any():
+            estimates[side] = scores.mean(found_out[alone], patients[alone])
     # Where no mask fills half a cell there is nothing to tell apart.
     return {name: one for name, one in estimates.items() if np.isfinite(one.value)}
 

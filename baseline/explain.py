@@ -42,7 +42,7 @@ def show(judged: Judged, console: Console) -> None:
     case = judged.case
     console.print(
         f"[bold]{escape(judged.study.id)}: probability of pneumothorax "
-        f"{percent(case.probability())}[/] (raw log-odds {signed(case.score)})"
+        f"{percent(case.probability())}[/] (log-odds {signed(case.score)})"
     )
     if judged.triage is not None:
         console.print(f"Triage: {judged.triage}")
@@ -81,7 +81,7 @@ def write_page(judged: Judged, path: Path, folds: int, target: Path) -> None:
         "unet": None,
     }
     notes = [*([f"Triage: {judged.triage}."] if judged.triage else []), *judged.notes]
-    values = {"case": shown, "notes": notes, "folds": folds, "scale": drawn.scale or 1.0}
+    values = {"case": shown, "notes": notes, "folds": folds, "scale": gallery.FULL}
     files.write_text(target, page.render("study.html", values))
 
 

@@ -24,11 +24,13 @@ from baseline.inputs import Inputs, ranking, read_inputs
 from baseline.scores import Estimate
 from features import command, files, images, parallel, rle
 from features.prepared import prepare
-from features.zones import NAMES, Zones
+from features.zones import NAMES, SIDES, Zones
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+# What is told of the pointing game.
+POINTED = ("cell", "cell_chance", "lung")
 # How many measures are deleted, in octaves.
 DELETED = (1, 2, 4, 8, 16, 32, 64)
 # Random deletions of each size that the chosen ones are compared with.
@@ -62,8 +64,9 @@ def point(evidence: pd.Series, zones: Zones, mask: Mask) -> dict[str, float]:
     -------
     dict of str to float
         Whether the cell with most painted evidence touches the mask (``cell``) and the lung with
-        more evidence holds more of it (``lung``), 0 or 1; and what a random pixel of the lungs
-        would give (``cell_chance``, ``lung_chance``).
+        more evidence holds more of it (``lung``), 0 or 1; what a random pixel of the lungs would
+        give for the cell (``cell_chance``); and whether it is the left lung that holds more
+        (``left``).
     """
     inside = (zones.labels >= 0).all(axis=0)
     stack = zones.labels[:, inside]
@@ -73,13 +76,51 @@ def point(evidence: pd.Series, zones: Zones, mask: Mask) -> dict[str, float]:
     by_lung = {lung: painted[lungs == lung].mean() for lung in np.unique(lungs)}
     held = {lung: int(air[lungs == lung].sum()) for lung in by_lung}
     most = max(by_lung, key=lambda lung: by_lung[lung])
-    right = {lung for lung in held if held[lung] == max(held.values()) and air.any()}
+    ill = {lung for lung in held if held[lung] == max(held.values()) and air.any()}
     return {
         "cell": float(touched[painted.argmax()]),
         "cell_chance": float(touched.mean()),
-        "lung": float(most in right),
-        "lung_chance": float(np.isin(lungs, list(right)).mean()),
+        "lung": float(most in ill),
+        "left": float(NAMES.index("left_whole") in ill),
     }
+
+
+def sides(game: pd.DataFrame, patients: NDArray[np.object_]) -> dict[str, Any]:
+    """How often the lung with more evidence is the collapsed one, for each side by itself.
+
+    Where one side is ill more often, naming it always is right more often than not; so it is the
+    mean over both sides that tells whether the reasons know the side. Without them it is 0.5.
+
+    Parameters
+    ----------
+    game : (n, ...) DataFrame
+        Rows of `point`.
+    patients : (n,) array of str
+
+    Returns
+    -------
+    dict
+        Under "right" and "left" the lungs that were ill and how many of them were named, and under
+        "balanced" the mean of both shares, with its interval; None if only one side was ill.
+    """
+    hit, left = game["lung"].to_numpy(), game["left"].to_numpy()
+
+    def balanced(rows: NDArray[np.intp]) -> float:
+        parts = [hit[rows][left[rows] == side] for side in (0, 1)]
+        return float(np.mean([part.mean() for part in parts])) if all(map(len, parts)) else np.nan
+
+    found = {
+        name: {"ill": int((left == side).sum()), "named": int(hit[left == side].sum())}
+        for side, name in enumerate(SIDES)
+    }
+    estimate = scores.bootstrap(balanced, patients)
+    return found | {"balanced": None if np.isnan(estimate.value) else asdict(estimate)}
+
+
+def pointed(game: pd.DataFrame, patients: NDArray[np.object_]) -> dict[str, Any]:
+    """The pointing game as it stands in faithfulness.json; see `point` and `sides`."""
+    means = {name: asdict(scores.mean(game[name].to_numpy(), patients)) for name in POINTED}
+    return means | {"sides": sides(game, patients)}
 
 
 @dataclass(frozen=True)
@@ -235,10 +276,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     means["gain"] = means["top"] - means["random"]
     return {
         "judged_auc": ranking(found.predicted),
-        "pointing": {
-            "images": len(game),
-            **{name: asdict(scores.mean(game[name].to_numpy(), owners)) for name in game},
-        },
+        "pointing": {"images": len(game)} | (pointed(game, owners) if len(game) else {}),
         "deletion": {
             "sizes": list(DELETED),
             "top": top.mean(axis=0).tolist(),
@@ -255,9 +293,14 @@ def main(settings: Settings) -> None:
     files.write_json(settings.run / "baseline" / "faithfulness.json", found)
     game, deleted = found["pointing"], found["deletion"]
     print(f"pointing game on {game['images']} true positives")
-    for name in ("cell", "lung") if game["images"] else ():
-        hit, chance = (Estimate(**game[key]) for key in (name, f"{name}_chance"))
-        print(f"  the {name} with most evidence holds pneumothorax: {hit}; by chance {chance}")
+    if game["images"]:
+        cell, chance, lung = (Estimate(**game[key]) for key in POINTED)
+        print(f"  the cell with most evidence touches pneumothorax: {cell}; by chance {chance}")
+        told = game["sides"]
+        each = [f"{told[side]['named']} of {told[side]['ill']} {side} ones" for side in SIDES]
+        print(f"  the lung with more evidence is the collapsed one: {lung}; {', '.join(each)}")
+        if told["balanced"]:
+            print(f"  mean of both sides (by chance 0.5): {Estimate(**told['balanced'])}")
     print("deletion: change of the raw score, in log-odds")
     print("  measures  " + "".join(f"{size:7d}" for size in deleted["sizes"]))
     for name in ("top", "random"):

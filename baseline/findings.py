@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from baseline import attributions, cases
+from baseline import attributions, cases, scrutiny
 from baseline.inputs import Inputs
+from baseline.reasons import label
 from baseline.scores import Estimate
+from baseline.subgroups import at_half
 from features import registry
 
 TOP_MEASURES = 15
@@ -87,15 +89,15 @@ def confusion(inputs: Inputs) -> dict[str, int]:
     return {name: outcomes.count(name) for name in cases.OUTCOMES}
 
 
-def calibration(inputs: Inputs) -> dict[str, float]:
-    """Mean probability beside the share of positives, and the Brier score of always saying it."""
-    rows = known(inputs)
-    share = float(rows["label"].mean())
-    return {
-        "mean": float(rows["probability"].mean()),
-        "share": share,
-        "constant": share * (1 - share),
-    }
+def rates(inputs: Inputs) -> dict[str, dict[str, Any]]:
+    """Sensitivity and specificity of the same, with their intervals, by name."""
+    return {line["name"]: estimates(line) for line in at_half(known(inputs))}
+
+
+def constant(inputs: Inputs) -> dict[str, float]:
+    """Share of positives, and the Brier score of always saying it."""
+    share = float(known(inputs)["label"].mean())
+    return {"share": share, "brier": share * (1 - share)}
 
 
 def shares(sums: pd.DataFrame) -> list[dict[str, Any]]:
@@ -110,29 +112,47 @@ def shares(sums: pd.DataFrame) -> list[dict[str, Any]]:
 
 def top_measures(inputs: Inputs) -> list[dict[str, Any]]:
     """The measures that move the verdict most, with what high values of each speak for."""
-    explanation = inputs.explanation
-    rows = []
-    for name, mean in attributions.importance(explanation).head(TOP_MEASURES).items():
-        values = explanation.values[:, explanation.names.index(str(name))]
-        feature = inputs.own[str(name)].to_numpy()
-        # A constant has no rank correlation.
-        constant = np.ptp(values) == 0 or np.ptp(feature) == 0
-        rank = 0.0 if constant else float(spearmanr(feature, values).statistic)
-        direction = "for" if rank > ONE_WAY else "against" if rank < -ONE_WAY else "it depends"
-        described = registry.describe(str(name))
-        rows.append({**asdict(described), "mean": float(mean), "direction": direction})
-    return rows
+    ranked = attributions.importance(inputs.explanation).head(TOP_MEASURES)
+    return [
+        {**asdict(registry.describe(name)), "mean": mean, "direction": direction(inputs, name)}
+        for name, mean in zip(map(str, ranked.index), ranked, strict=True)
+    ]
 
 
-def questions(scrutiny: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What was found by scrutiny as the template shows it: estimates, and the strongest shortcut.
+def direction(inputs: Inputs, name: str) -> str:
+    """What high values of a measure speak: "for", "against", or "it depends"."""
+    values = inputs.explanation.values[:, inputs.explanation.names.index(name)]
+    feature = inputs.own[name].to_numpy()
+    # A constant has no rank correlation.
+    same = np.ptp(values) == 0 or np.ptp(feature) == 0
+    rank = 0.0 if same else float(spearmanr(feature, values).statistic)
+    return "for" if rank > ONE_WAY else "against" if rank < -ONE_WAY else "it depends"
+
+
+def main_measure(inputs: Inputs, shortcut: str) -> dict[str, str] | None:
+    """The measure of a shortcut that moves the verdict most: what, where and its direction.
+
+    None where the verdict goes by none of the shortcut's measures.
+    """
+    columns = scrutiny.measures(inputs.explanation.names).get(shortcut.removesuffix(" alone"), [])
+    ranked = attributions.importance(inputs.explanation)
+    used = ranked[ranked.index.isin(columns) & (ranked > 0)]
+    if used.empty:
+        return None
+    name = str(used.index[0])
+    where = registry.zone_in_words(registry.describe(name).zone)
+    return {"what": label(name), "where": where, "direction": direction(inputs, name)}
+
+
+def questions(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What scrutiny found as the template shows it: estimates, and the strongest shortcut.
 
     The share is how much of the verdict's lead over guessing that shortcut has by itself, or None
     where its interval holds 0.5.
     """
-    if scrutiny is None:
+    if found is None:
         return None
-    verdict, *shortcuts, permuted = map(estimates, scrutiny["shortcuts"])
+    verdict, *shortcuts, permuted = map(estimates, found["shortcuts"])
     strongest = max(shortcuts, key=lambda line: line["auc"].value)
     told = strongest["auc"].low > 0.5 and verdict["auc"].value > 0.5
     share = (strongest["auc"].value - 0.5) / (verdict["auc"].value - 0.5) if told else None
@@ -142,9 +162,16 @@ def questions(scrutiny: dict[str, Any] | None) -> dict[str, Any] | None:
         "verdict": verdict,
         "strongest": strongest,
         "share": share,
-        "subgroups": list(subgroups(map(estimates, scrutiny["subgroups"]))),
-        "points": [estimates(line) for line in scrutiny["operating_points"]],
-        "triage": estimates(scrutiny["triage"]),
+        "subgroups": list(subgroups(map(estimates, found["subgroups"]))),
+        "struck": [
+            {
+                "name": f"{line['kind']}: {line['name']}",
+                "rates": list(map(estimates, line["rates"])),
+            }
+            for line in found["subgroups"]
+        ],
+        "points": [estimates(line) for line in found["operating_points"]],
+        "triage": estimates(found["triage"]),
     }
 
 
@@ -159,8 +186,12 @@ def faith(found: dict[str, Any] | None) -> dict[str, Any] | None:
     """What was found of the reasons' faithfulness as the template shows it."""
     if found is None:
         return None
+    pointing = dict(found["pointing"])
+    sides = pointing.pop("sides", {})
     return {
-        "pointing": estimates(found["pointing"]),
+        "pointing": estimates(pointing),
+        "sides": sides,
+        "balanced": Estimate(**sides["balanced"]) if sides.get("balanced") else None,
         "area": estimates(found["deletion"]["area"]),
         "most": found["deletion"]["sizes"][-1],
         "stability": estimates(found["stability"]),

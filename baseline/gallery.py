@@ -15,12 +15,16 @@ from baseline import painting
 from baseline.attributions import PLACES
 from baseline.heat import Heat, paint
 from baseline.painting import Contour, Region
-from baseline.reasons import Case, Reason, family_in_words, label, sentences
+from baseline.reasons import Case, Reason, family_in_words, label, sentences, strongest
 from features import images, registry, rle
 from features.prepared import prepare, working_size
 
 Floats = NDArray[np.float64]
 
+# Evidence that is painted in full colour, in log-odds: 1 makes the odds 2.7 times as high. The same
+# on every page of every run, so that colours compare; of real X-rays and of phantoms alike, one
+# image in twenty has a place with more.
+FULL = 1.0
 # Bars of a waterfall before the rest is summed in one.
 MEASURES, PLACES_SHOWN = 8, 7
 
@@ -89,7 +93,7 @@ class Order:
     size : (int, int)
         Its rows and columns.
     case : Case
-        SHAP values, percentiles and calibration.
+        SHAP values and percentiles.
     mask, unet : str
         Run-length codes of the true mask and of the drawn one; "-1" where there is none.
     heat : Heat or None
@@ -110,8 +114,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawn case; `scale` is the largest absolute evidence that is painted.
+    """A drawn case.
 
+    `named` is the cell that the sentences name, "" for none, and `top_place` the same in words;
     `mapped` says whether there is an evidence map, be it cold.
     """
 
@@ -122,8 +127,8 @@ class Drawn:
     by_measure: list[Bar]
     by_place: list[Bar]
     by_family: list[Bar]
+    named: str
     top_place: str
-    scale: float
     mapped: bool
 
 
@@ -148,16 +153,18 @@ def draw(order: Order) -> Drawn:
     ]
     kinds = [(family_in_words(str(name)), "", "", value) for name, value in families.items()]
     painted = picture(order, evidence)
+    cells = [region.zones[-1] for region in painted.regions]
+    named = strongest(case, cells)
     return Drawn(
         id=order.id,
         anchor=anchor(order.id),
         picture=painted,
-        reasons=[*sentences(case), *([order.spot] if order.spot else [])],
+        reasons=[*sentences(case, cells), *([order.spot] if order.spot else [])],
         by_measure=_measure_bars(case),
         by_place=waterfall(case.base, places, PLACES_SHOWN, "places"),
         by_family=waterfall(case.base, kinds, len(kinds), "families"),
-        top_place=registry.zone_in_words(str(evidence.idxmax())) if evidence.max() > 0 else "",
-        scale=max((abs(region.evidence) for region in painted.regions), default=0.0),
+        named=named,
+        top_place=registry.zone_in_words(named) if named else "",
         mapped=order.heat is not None,
     )
 

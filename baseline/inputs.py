@@ -47,7 +47,7 @@ class Inputs:
     calibrations : dict of int to Calibration
         By fold; -1 for deployed images.
     explanation : Explanation
-        SHAP values of the same images in the same order.
+        SHAP values of the same images in the same order, in calibrated log-odds.
     right : (n, m) array
         Share of the right lung in each feature, from `attributions.right_shares`.
     """
@@ -102,6 +102,12 @@ def read_inputs(run: Path) -> Inputs:
     explanation = attributions.explain(boosters, table, predicted["fold"].to_numpy())
     calibrations = read_calibrations(run, oof)
     _check_fresh(run, predicted, explanation, calibrations)
+    own_calibration = [calibrations[fold] for fold in predicted["fold"]]
+    explanation = attributions.calibrated(
+        explanation,
+        np.array([one.slope for one in own_calibration]),
+        np.array([one.intercept for one in own_calibration]),
+    )
     truth_path = run / "truth.parquet"
     truth = files.read_table(truth_path) if truth_path.exists() else None
     own = tables.own(table, predicted["fold"].to_numpy())
@@ -184,7 +190,6 @@ def make_cases(inputs: Inputs, rows: list[int]) -> list[Case]:
             base=float(inputs.explanation.base[row]),
             percentiles=rank,
             right=inputs.right[row],
-            calibration=inputs.calibrations[int(folds[row])],
         )
         for row, rank in zip(rows, ranks, strict=True)
     ]

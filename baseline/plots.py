@@ -6,25 +6,46 @@ ours to stay out of it too.
 
 import base64
 import io
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import roc_curve
 
 from baseline.attributions import Explanation, importance, shap_module
+from baseline.curves import Tick
 from baseline.reasons import label
 from features import registry
 
 Floats = NDArray[np.float64]
 
-# Colours with enough contrast on white; red for and blue against, as in shap's own plots.
+# Colours with enough contrast on white.
 INK, MUTED, LINE = "#1c2733", "#5b6875", "#1f5f99"
 Z95 = 1.959964
-# Letters that fit in a row of the beeswarm.
-TICK = 84
+# Rows of the beeswarm, and the round values on its axis.
+MEASURES = 12
+AXIS = MaxNLocator(5, steps=[1, 2, 5, 10])
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the beeswarm: what is measured, where, and its dots as a PNG data URI."""
+
+    what: str
+    where: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Swarm:
+    """The beeswarm; the ticks of its common axis lie in percent of its width."""
+
+    rows: list[Row]
+    ticks: list[Tick]
 
 
 def uri(figure: Figure) -> str:
@@ -105,8 +126,12 @@ def reliability(labels: Floats, probabilities: Floats) -> str:
     return uri(figure)
 
 
-def beeswarm(explanation: Explanation, features: NDArray[np.floating], count: int = 12) -> str:
-    """shap's beeswarm of the measures that move the verdict most.
+def beeswarm(
+    explanation: Explanation, features: NDArray[np.floating], count: int = MEASURES
+) -> Swarm:
+    """shap's beeswarm of the measures that move the verdict most, one picture a measure.
+
+    Names and axis are no part of the pictures, so that they stay whole and legible on a phone.
 
     Parameters
     ----------
@@ -118,44 +143,52 @@ def beeswarm(explanation: Explanation, features: NDArray[np.floating], count: in
     """
     top = list(importance(explanation).index[:count])
     columns = [explanation.names.index(name) for name in top]
-    shap = shap_module()
-    table = shap.Explanation(
-        values=explanation.values[:, columns],
-        base_values=explanation.base,
-        data=np.asarray(features, float)[:, columns],
-        feature_names=[_tick(name) for name in top],
-    )
-    # Narrow enough for a phone: the names stand above their rows, not beside them.
-    figure = Figure(figsize=(6.2, 0.55 * len(top) + 0.8), layout="constrained")
-    axes = figure.add_subplot()
+    values = explanation.values[:, columns]
+    # Room for half a dot on either side.
+    margin = 0.02 * (float(np.ptp(values)) or 1.0)
+    low, high = min(values.min(), 0.0) - margin, max(values.max(), 0.0) + margin
+    rows = []
     # shap shuffles the dots with numpy's global generator: seed it for the same picture each
     # time, and give the state back.
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(0)  # noqa: NPY002
     try:
-        shap.plots.beeswarm(
-            table, max_display=len(top), ax=axes, show=False, plot_size=None, s=9,
-            group_remaining_features=False, color_bar=False,
-        )  # fmt: skip
+        for name, column in zip(top, columns, strict=True):
+            dots = explanation.values[:, column], np.asarray(features[:, column], float)
+            place = registry.zone_in_words(registry.describe(name).zone)
+            rows.append(Row(label(name), place, _dots(*dots, low, high)))
     finally:
         np.random.set_state(state)  # noqa: NPY002
-    axes.set_yticks([])
-    for row, name in enumerate(reversed(top)):
-        text = axes.text(
-            0, row + 0.42, _tick(name), transform=axes.get_yaxis_transform(), fontsize=9, color=INK
-        )
-        # A long name must not push the dots aside.
-        text.set_in_layout(False)
-    axes.set_ylim(-0.6, len(top) - 0.2)
-    axes.set_xlabel("SHAP value: change of the log-odds of pneumothorax", fontsize=10)
-    axes.tick_params(axis="x", labelsize=9)
+    return Swarm(rows, _ticks(low, high))
+
+
+def _ticks(low: float, high: float) -> list[Tick]:
+    """Round values on an axis, none so near to an end that its label would be cut off."""
+    stops = [round(float(stop), 9) for stop in AXIS.tick_values(low, high)]
+    placed = [(round(100 * (stop - low) / (high - low), 2), stop) for stop in stops]
+    # A true minus, and no sign on 0.
+    return [
+        Tick(place, f"{stop:+g}".replace("-", "−") if stop else "0")
+        for place, stop in placed
+        if 4 <= place <= 96
+    ]
+
+
+def _dots(values: Floats, features: Floats, low: float, high: float) -> str:
+    """A row of shap's beeswarm, from `low` to `high`, without any letter."""
+    shap = shap_module()
+    table = shap.Explanation(
+        values=values[:, None],
+        base_values=np.zeros(len(values)),
+        data=features[:, None],
+        feature_names=[""],
+    )
+    figure = Figure(figsize=(4.6, 0.42))
+    axes = figure.add_axes((0, 0, 1, 1))
+    shap.plots.beeswarm(
+        table, max_display=1, ax=axes, show=False, plot_size=None, s=9, color_bar=False,
+        group_remaining_features=False,
+    )  # fmt: skip
+    axes.set(xlim=(low, high), ylim=(-0.45, 0.45))
+    axes.set_axis_off()
     return uri(figure)
-
-
-def _tick(name: str) -> str:
-    """A feature as the name of its row: what and where."""
-    words = label(name).removeprefix("difference in ")
-    where = registry.zone_in_words(registry.describe(name).zone)
-    room = TICK - len(where)
-    words = words if len(words) <= room else words[: room - 1].rsplit(" ", 1)[0] + " …"
-    return f"{words} · {where}"

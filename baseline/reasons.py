@@ -1,24 +1,31 @@
-"""Reasons in words: up to four sentences that say what moved the verdict on one X-ray, and where.
+"""Reasons in words: up to five sentences that say what moved the verdict on one X-ray, and where.
 
-Every number in a sentence is computed from the image's SHAP values, its features and the
-calibration, and stands beside the sentence in its `Reason`, so the words are true by construction.
-"Instead of" compares the probability with the one left after taking a contribution off the score.
+Every number in a sentence is computed from the image's SHAP values and its features and stands
+beside the sentence in its `Reason`, so the words are true by construction. The place that is named
+is the one painted strongest on the X-ray, the same that the pointing game of
+`baseline.faithfulness` scores. "Instead of" compares the probability with the one left after taking
+a contribution off the score.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from baseline.attributions import PLACES, parts
-from baseline.calibrate import Calibration
+from baseline.attributions import parts
 from features import registry
-from features.zones import ZONES
+from features.zones import CELLS, NAMES, SIDES, ZONES, ways
 
 Floats = NDArray[np.float64]
 
 # From the median: percentiles at which a measure is called high or low, and unusually so.
 HIGH, UNUSUAL = 200 / 3, 90.0
+# Families that say nothing of air in the pleural space.
+BESIDE = ("confounders", "acquisition")
+# The finest places, of which one is named.
+FINEST = tuple(f"{side}_{cell}" for side in SIDES for cell in CELLS)
 # Families as a reader would call them; others go by their own name.
 FAMILIES = {
     "firstorder": "grey levels",
@@ -31,8 +38,8 @@ FAMILIES = {
     "pleura": "pleural lines",
     "profiles": "profiles from wall to hilum",
     "shape": "shape of the lungs",
-    "confounders": "tubes, leads, text (no sign of disease)",
-    "acquisition": "age, sex, view (no sign of disease)",
+    "confounders": "tubes, leads, text, gas under the skin",
+    "acquisition": "age, sex, view",
     "asymmetry": "right and left compared",
     "evidence": "evidence map",
 }
@@ -47,11 +54,12 @@ class Reason:
     text : str
         The sentence.
     name : str
-        What it speaks of: a feature, a zone, or "" for the verdict as a whole.
+        What it speaks of: a feature, a zone, "beside" for the families of `BESIDE`, or "" for the
+        verdict as a whole.
     contribution : float
         Sum of the SHAP values it speaks of, in log-odds.
     percentile : float or None
-        Where the feature's value lies among the training images, 0 to 100; None for a zone.
+        Where the feature's value lies among the training images, 0 to 100; None for all else.
     """
 
     text: str
@@ -69,15 +77,13 @@ class Case:
     names : tuple of str
         Features, m of them.
     shap : (m,) array
-        SHAP values in log-odds.
+        SHAP values in calibrated log-odds, from `attributions.calibrated`.
     base : float
-        Base value in log-odds.
+        Base value in calibrated log-odds.
     percentiles : (m,) array
         Where each feature lies among the training images, 0 to 100.
     right : (m,) array
         Share of each feature that the right lung answers for, from `attributions.right_shares`.
-    calibration : Calibration
-        Turns the raw score into the probability.
     """
 
     names: tuple[str, ...]
@@ -85,20 +91,31 @@ class Case:
     base: float
     percentiles: Floats
     right: Floats
-    calibration: Calibration
+
+    @property
+    def sign(self) -> float:
+        """1 if the verdict is for pneumothorax, else -1."""
+        return 1.0 if self.score >= 0 else -1.0
 
     @property
     def score(self) -> float:
-        """Raw score in log-odds."""
+        """Log-odds of the probability."""
         return self.base + float(self.shap.sum())
 
     def probability(self, without: float = 0.0) -> float:
-        """Calibrated probability, after taking `without` (log-odds) off the raw score."""
-        return float(self.calibration(np.array(self.score - without)))
+        """Probability of pneumothorax, after taking `without` (log-odds) off the score."""
+        return float(expit(self.score - without))
 
     def within(self, place: str) -> Floats:
         """SHAP values as far as they belong to one of `attributions.PLACES`, shape (m,)."""
         return self.shap * parts(self.names, self.right, place)
+
+    def painted(self, cell: str) -> Floats:
+        """SHAP values as far as they are painted on one of `FINEST`, shape (m,).
+
+        A cell shows what belongs to it and to the larger zones that it lies in.
+        """
+        return np.sum([self.within(zone) for zone in ways(cell)], axis=0)
 
 
 def percentiles(training: NDArray[np.floating], rows: NDArray[np.floating]) -> Floats:
@@ -125,28 +142,60 @@ def percentiles(training: NDArray[np.floating], rows: NDArray[np.floating]) -> F
     return result
 
 
-def sentences(case: Case) -> list[Reason]:
-    """Up to four reasons: the verdict, the zone behind it, its first measure, what speaks against.
+def strongest(case: Case, cells: Sequence[str] = FINEST) -> str:
+    """The cell on which most is painted: for pneumothorax, or against if that is the verdict.
 
     Parameters
     ----------
     case : Case
+    cells : sequence of str
+        Those of `FINEST` that the image has.
+
+    Returns
+    -------
+    str
+        One of `cells`, or "" if nothing speaks for the verdict there.
+    """
+    zones = {zone: case.sign * float(case.within(zone).sum()) for zone in NAMES}
+    sums = {cell: sum(zones[zone] for zone in ways(cell)) for cell in cells}
+    most = max(sums, key=sums.__getitem__, default="")
+    return most if most and sums[most] > 0 else ""
+
+
+def sentences(case: Case, cells: Sequence[str] = FINEST) -> list[Reason]:
+    """Up to five reasons.
+
+    The verdict, the place painted strongest, the first measure there that is out of the ordinary,
+    what speaks most against, and what is no sign of air at all.
+
+    Parameters
+    ----------
+    case : Case
+    cells : sequence of str
+        Those of `FINEST` that the image has.
 
     Returns
     -------
     list of Reason
     """
-    sign = 1.0 if case.probability() >= 0.5 else -1.0
     found = [_verdict(case)]
-    sums = {place: sign * float(case.within(place).sum()) for place in PLACES}
-    zone = max(sums, key=sums.__getitem__)
-    if sums[zone] > 0:
-        found.append(_zone(case, zone, sign * sums[zone]))
-        found.append(_feature(case, int(np.argmax(sign * case.within(zone))), "There, "))
-    against = int(np.argmin(sign * case.shap))
-    if sign * case.shap[against] < 0:
-        where = place(registry.describe(case.names[against]).zone)
-        found.append(_feature(case, against, f"Against this speaks {where}: "))
+    cell = strongest(case, cells)
+    if cell:
+        here = case.painted(cell)
+        found.append(_cell(case, cell, float(here.sum())))
+        # A measure that is average explains nothing to a reader, whatever the trees make of it.
+        odd = np.array([level(float(rank)) != "average" for rank in case.percentiles])
+        first = int(np.argmax(case.sign * np.where(odd, here, 0.0)))
+        if case.sign * here[first] > 0 and odd[first]:
+            found.append(_feature(case, first, f"Of it, {place(_zone_of(case, first))}: "))
+    against = int(np.argmin(case.sign * case.shap))
+    if case.sign * case.shap[against] < 0:
+        found.append(
+            _feature(case, against, f"Against this speaks {place(_zone_of(case, against))}: ")
+        )
+    beside = float(case.shap[[_is_beside(name) for name in case.names]].sum())
+    if beside:
+        found.append(_beside(case, beside))
     return found
 
 
@@ -161,14 +210,33 @@ def _verdict(case: Case) -> Reason:
     return Reason(text, "", moved)
 
 
-def _zone(case: Case, zone: str, contribution: float) -> Reason:
+def _cell(case: Case, cell: str, contribution: float) -> Reason:
     word = "for" if contribution > 0 else "against"
     text = (
-        f"Most evidence {word} pneumothorax comes from {place(zone)}: all that is measured there "
-        f"adds {signed(contribution)}, so the probability is {percent(case.probability())} instead "
-        f"of {percent(case.probability(without=contribution))}."
+        f"Most evidence {word} pneumothorax is painted on {place(cell)}: with the larger zones "
+        f"that it lies in it adds {signed(contribution)}, so the probability is "
+        f"{percent(case.probability())} instead of "
+        f"{percent(case.probability(without=contribution))}."
     )
-    return Reason(text, zone, contribution)
+    return Reason(text, cell, contribution)
+
+
+def _beside(case: Case, contribution: float) -> Reason:
+    text = (
+        f"What is no sign of air itself ({'; '.join(FAMILIES[name] for name in BESIDE)}) adds "
+        f"{signed(contribution)}; without it the probability would be "
+        f"{percent(case.probability(without=contribution))}."
+    )
+    return Reason(text, "beside", contribution)
+
+
+def _is_beside(name: str) -> bool:
+    feature = registry.describe(name)
+    return feature.family in BESIDE or feature.measure.split("_")[0] in BESIDE
+
+
+def _zone_of(case: Case, number: int) -> str:
+    return registry.describe(case.names[number]).zone
 
 
 def _feature(case: Case, number: int, start: str) -> Reason:
@@ -177,7 +245,7 @@ def _feature(case: Case, number: int, start: str) -> Reason:
     words, note = label(name), meaning(name)
     text = (
         f"{start}{'' if words.startswith('how ') else 'the '}{words} is {level(rank)} "
-        f"({ordinal(rank)} percentile of the training images), which by itself adds "
+        f"({standing(rank)} percentile of the training images), which by itself adds "
         f"{signed(contribution)}{f' ({note})' if note else ''}."
     )
     return Reason(text, name, contribution, rank)
@@ -199,7 +267,12 @@ def family_in_words(family: str) -> str:
 
 
 def meaning(name: str) -> str:
-    """What moves a feature, as half a sentence: "air in the pleural space is darker than lung"."""
+    """What moves a feature, as half a sentence: "air in the pleural space is darker than lung".
+
+    Empty for a comparison: what raises a measure does not raise its difference between the lungs.
+    """
+    if name.startswith("asymmetry."):
+        return ""
     _, _, note = _measure_text(name).partition("; ")
     return note[: note.rindex(" (")] if note.endswith(")") else note
 
@@ -225,6 +298,13 @@ def level(percentile: float) -> str:
         return "average"
     word = "high" if percentile > 50 else "low"
     return f"unusually {word}" if abs(percentile - 50) >= UNUSUAL - 50 else word
+
+
+def standing(percentile: float) -> str:
+    """A percentile in a sentence, never the 0th or the 100th."""
+    if percentile < 1:
+        return "below the 1st"
+    return "above the 99th" if percentile > 99 else ordinal(percentile)
 
 
 def ordinal(percentile: float) -> str:

@@ -34,6 +34,8 @@ FEWEST_PARALLEL = 24
 WORST = 3
 # Who drew a mask, by the map that it was cut from.
 DRAWN_BY = {"unet": "U-Net", "evidence": "evidence map", "joint": "U-Net and evidence map"}
+# Policies of `baseline.gate` that do not ask the verdict.
+DEAF = ("empty", "unet")
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,26 @@ def read_outlines(run: Path, predicted: pd.DataFrame) -> tuple[pd.DataFrame | No
     -------
     outlines : DataFrame or None
         Columns spoken (1, 0, or None where the verdict has changed since), by (who drew it, in
-        words), level, dice and mask.
+        words), rule (who speaks it), level, dice and mask.
     state : {"", "fresh", "stale"}
         "" where the run has none.
+
+    Raises
+    ------
+    UserError
+        If the rule that drew them is missing.
     """
     path = run / "cnn" / "outlines.csv"
     if not path.exists():
         return None, ""
+    policy = files.read_json(run / "gate.json")["default"]
     table = pd.read_csv(path, dtype={"id": str, "mask": str}, keep_default_na=False)
-    table = table.set_index("id").assign(by=lambda rows: rows["source"].map(DRAWN_BY))
+    table = table.set_index("id").assign(
+        by=lambda rows: rows["source"].map(DRAWN_BY),
+        rule=f"the rule {policy}, which does not ask the verdict,"
+        if policy in DEAF
+        else "the gate",
+    )
     now = predicted.set_index("id")["probability"].reindex(table.index)
     if (now - table["probability"]).abs().max() <= attributions.TOLERANCE:
         return table, "fresh"
@@ -123,12 +136,12 @@ def draw_cases(
 
 
 def tags(study: pd.Series) -> str:
-    """Sex, age, view and patient of a study in a line; what is unknown is left out."""
+    """Sex, age, view and patient group of a study in a line; what is unknown is left out."""
     found = {
         "sex": study["sex"],
         "age": None if pd.isna(study["age"]) else f"{study['age']:.0f}",
         "view": study["view"],
-        "patient": study["patient"],
+        "patient group": study["patient"],
     }
     return ", ".join(f"{name} {value}" for name, value in found.items() if not pd.isna(value))
 
@@ -143,11 +156,9 @@ def figures(inputs: Inputs) -> dict[str, str]:
         truth = (test["mask"] != rle.EMPTY).to_numpy(float)
         if 0 < truth.sum() < len(truth):
             curves["test"] = (truth, test["probability"].to_numpy())
-    values = inputs.own[list(inputs.explanation.names)].to_numpy()
     return {
         "roc": plots.roc(curves),
         "reliability": plots.reliability(labels, probabilities),
-        "beeswarm": plots.beeswarm(inputs.explanation, values),
     }
 
 
@@ -170,10 +181,14 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     return judged | {
         "facts": facts,
         "scores": findings.scoreboard(inputs.metrics),
-        "calibration": findings.calibration(inputs),
+        "constant": findings.constant(inputs),
         "confusion": findings.confusion(inputs),
+        "rates": findings.rates(inputs),
         "guess": findings.place(0.5),
         "figures": figures(inputs),
+        "swarm": plots.beeswarm(
+            inputs.explanation, inputs.own[list(inputs.explanation.names)].to_numpy()
+        ),
         "places": findings.shares(evidence.rename(columns=registry.zone_in_words)),
         "families": findings.shares(families.rename(columns=family_in_words)),
         "measures": findings.top_measures(inputs),
@@ -182,7 +197,7 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
         "cases": drawn,
         "candidates": len(candidates),
         "zones": sorted({case["drawn"].top_place or "nowhere" for case in drawn}),
-        "scale": max(case["drawn"].scale for case in drawn) or 1.0,
+        "scale": gallery.FULL,
         "outlines": state,
         **gate_economics(settings.run, inputs, drawn),
         "partitions": card.partitions(inputs.dataset, inputs.truth),
@@ -202,11 +217,22 @@ def gate_economics(
 
 
 def judgements(run: Path, inputs: Inputs) -> dict[str, Any]:
-    """What scrutiny and faithfulness found, None where they were not asked."""
-    return {
-        "questions": findings.questions(read_judgement(run, "scrutiny", inputs.predicted)),
-        "faith": findings.faith(read_judgement(run, "faithfulness", inputs.predicted)),
-    }
+    """What scrutiny and faithfulness found, None where they were not asked.
+
+    Raises
+    ------
+    UserError
+        If they judged other predictions, or scrutiny is another version's.
+    """
+    found = read_judgement(run, "scrutiny", inputs.predicted)
+    if found is not None and "at_half" not in found:
+        path = run / "baseline" / "scrutiny.json"
+        raise UserError(f"{path}: not as this version writes it; run `make scrutiny` again.")
+    questions = findings.questions(found)
+    if questions is not None:
+        questions["main"] = findings.main_measure(inputs, questions["strongest"]["name"])
+    faith = findings.faith(read_judgement(run, "faithfulness", inputs.predicted))
+    return {"questions": questions, "faith": faith}
 
 
 def main(settings: Settings) -> None:

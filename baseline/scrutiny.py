@@ -3,9 +3,8 @@
 Everything is judged out of fold on the true labels, with 95% intervals by bootstrap over patients.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,12 @@ from scipy import stats
 from baseline import predictions, scores, tables
 from baseline.inputs import ranking
 from baseline.scores import Estimate
+from baseline.subgroups import TOO_FEW, at_half, share, subgroups, told
 from baseline.train import Training, out_of_fold, trained_with
 from features import command, files, rle
 
 Floats = NDArray[np.float64]
 
-# A subgroup with fewer images of either class cannot be judged.
-FEWEST = 10
-AGES = (0, 40, 60, 200)
 LEVELS = (0.80, 0.90, 0.95)
 # Stated error rates of triage: positives ruled out, negatives ruled in.
 ALPHA = 0.10
@@ -45,8 +42,20 @@ class Settings:
     """Seed of the boosters and of the permuted labels."""
 
 
+def measures(names: Iterable[str]) -> dict[str, list[str]]:
+    """The features that each shortcut goes by, of those named; none for what is not measured."""
+    measure = {name: name.rsplit(".", 1)[1] for name in names}
+    confounders = [name for name in measure if name.startswith("confounders.")]
+    found = {
+        "age, sex and view": [name for name in measure if name.startswith("acquisition.")],
+        "tubes and leads": [name for name in confounders if measure[name] in TUBES],
+        "burnt-in text": [name for name in confounders if measure[name] in BURNT_IN],
+    }
+    return {name: columns for name, columns in found.items() if columns}
+
+
 def shortcuts(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Tables that know nothing of the lung's air, by what they do know.
+    """Tables that do not measure pleural air, by what they do measure.
 
     Parameters
     ----------
@@ -55,16 +64,11 @@ def shortcuts(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame
     rows : DataFrame
         Rows of the dataset that teach, in the same order.
     """
-    measure = {name: name.rsplit(".", 1)[1] for name in table.columns}
     images = rows.groupby("patient")["id"].transform("count").to_numpy(float)
-    confounders = [name for name in table.columns if name.startswith("confounders.")]
-    found = {
-        "age, sex and view": [n for n in table.columns if n.startswith("acquisition.")],
-        "tubes and leads": [n for n in confounders if measure[n] in TUBES],
-        "burnt-in text": [n for n in confounders if measure[n] in BURNT_IN],
-    }
-    tables = {name: table[columns] for name, columns in found.items() if columns}
-    tables["number of the patient's images"] = pd.DataFrame({"images": images}, index=table.index)
+    found = measures(table.columns)
+    tables = {name: table[columns] for name, columns in found.items()}
+    name = "number of the patient group's images"
+    tables[name] = pd.DataFrame({"images": images}, index=table.index)
     return tables
 
 
@@ -116,61 +120,6 @@ def permuted(
     mean, error = float(np.mean(values)), float(stats.sem(values))
     reach = error * float(stats.t.ppf(0.975, PERMUTATIONS - 1))
     return Estimate(mean, mean - reach, mean + reach)
-
-
-def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """Subgroups as (kind, name, member); the negatives belong to every lesion size.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        label, sex, age, view and area (share of the image in the true mask).
-    """
-    for kind in ("sex", "view"):
-        for name in sorted(rows[kind].dropna().unique()):
-            yield kind, str(name), (rows[kind] == name).to_numpy(bool, na_value=False)
-        unknown = rows[kind].isna().to_numpy()
-        if unknown.any():
-            yield kind, "unknown", unknown
-    age = rows["age"].to_numpy(float)
-    for low, high in pairwise(AGES):
-        name = (
-            f"under {high}"
-            if low == 0
-            else f"{low} and over"
-            if high > 150
-            else f"{low} to {high - 1}"
-        )
-        yield "age", name, (age >= low) & (age < high)
-    if np.isnan(age).any():
-        yield "age", "unknown", np.isnan(age)
-    area, positive = rows["area"].to_numpy(float), rows["label"].to_numpy(float) > 0.5
-    cuts = np.quantile(area[positive], (0, 1 / 3, 2 / 3, 1))
-    cuts[-1] = np.inf
-    for name, low, high in zip(("small", "medium", "large"), cuts[:-1], cuts[1:], strict=True):
-        ends = (
-            f"under {high:.1%} of the image" if name == "small" else f"from {low:.1%} of the image"
-        )
-        yield "lesion", f"{name} ({ends})", ~positive | ((area >= low) & (area < high))
-
-
-def subgroups(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Counts and AUC of each subgroup; no AUC where a class has fewer than ten images."""
-    found = []
-    for kind, name, member in groups(rows):
-        part = rows[member]
-        labels = part["label"].to_numpy(float)
-        raw, positives = part["raw"].to_numpy(float), int(labels.sum())
-        line: dict[str, Any] = {
-            "kind": kind,
-            "name": name,
-            "positives": positives,
-            "negatives": len(part) - positives,
-        }
-        if min(line["positives"], line["negatives"]) >= FEWEST:
-            line["auc"] = asdict(_estimate(scores.auc, labels, raw, part))
-        found.append(line)
-    return found
 
 
 def _estimate(
@@ -261,18 +210,18 @@ def triage_rates(rows: pd.DataFrame) -> dict[str, Any]:
     decision = triage(labels, raw, rows["fold"].to_numpy())
     patients = rows["patient"].to_numpy(object)
 
-    def share(wanted: float, among: NDArray[np.bool_]) -> dict[str, float]:
+    def rate(wanted: float, among: NDArray[np.bool_]) -> dict[str, float]:
         part = (decision[among] == wanted).astype(float)
-        return asdict(scores.mean(part, patients[among]))
+        return asdict(share(part, patients[among]))
 
     every = np.ones(len(rows), bool)
     return {
         "alpha": ALPHA,
-        "positives_ruled_out": share(-1, labels > 0.5),
-        "negatives_ruled_in": share(1, labels <= 0.5),
-        "ruled_out": share(-1, every),
-        "referred": share(0, every),
-        "ruled_in": share(1, every),
+        "positives_ruled_out": rate(-1, labels > 0.5),
+        "negatives_ruled_in": rate(1, labels <= 0.5),
+        "ruled_out": rate(-1, every),
+        "referred": rate(0, every),
+        "ruled_in": rate(1, every),
     }
 
 
@@ -291,13 +240,15 @@ def scrutinise(settings: Settings) -> dict[str, Any]:
     table = table.loc[rows["id"]]
     predicted = predictions.read(settings.run / "baseline" / "oof.csv")
     oof = predicted.set_index("id")
-    rows["raw"] = oof.loc[rows["id"], "raw"].to_numpy()
+    for column in ("raw", "probability"):
+        rows[column] = oof.loc[rows["id"], column].to_numpy()
     known = rows[rows["label"].notna()].copy()
     known["area"] = areas(known)
     raw, training = rows["raw"].to_numpy(float), trained_with(settings.run)
     return {
         "judged_auc": ranking(predicted),
         "shortcuts": scoreboard(table, rows, raw, settings.seed, training),
+        "at_half": at_half(known),
         "subgroups": subgroups(known),
         "operating_points": operating_points(known),
         "triage": triage_rates(known),
@@ -313,9 +264,14 @@ def main(settings: Settings) -> None:
         print(f"| {line['name']} | {Estimate(**line['auc'])} |")
     print("\n| subgroup | positives | negatives | AUC |\n|---|---|---|---|")
     for line in found["subgroups"]:
-        auc = Estimate(**line["auc"]) if "auc" in line else "too few to judge"
+        auc = Estimate(**line["auc"]) if "auc" in line else TOO_FEW
         counts = f"{line['positives']} | {line['negatives']}"
         print(f"| {line['kind']}: {line['name']} | {counts} | {auc} |")
+    print("\n| at a probability of 50% | sensitivity | specificity |\n|---|---|---|")
+    print(f"| all | {' | '.join(map(told, found['at_half']))} |")
+    for line in found["subgroups"]:
+        rates = [*map(told, line["rates"]), "–"][:2]
+        print(f"| {line['kind']}: {line['name']} | {' | '.join(rates)} |")
     print("\n| level | sensitivity at this specificity | specificity at this sensitivity |")
     print("|---|---|---|")
     for line in found["operating_points"]:

@@ -159,7 +159,7 @@ class Judged:
     fold : int
         Fold whose model judged it, -1 for the mean of all.
     case : Case
-        SHAP values, percentiles and calibration.
+        SHAP values and percentiles.
     triage : str or None
         What conformal triage says.
     mask : str or None
@@ -195,7 +195,9 @@ def judge(path: Path, trained: Trained) -> Judged:
     found_cells = cells.measure(image) if trained.sitting else None
     table = _measure(image, study, found_cells, trained)
     fold = trained.folds.get(study.id, -1)
-    found = attributions.explain(trained.boosters, table, np.array([fold]))
+    raw = attributions.explain(trained.boosters, table, np.array([fold]))
+    own = trained.calibrations[fold]
+    found = attributions.calibrated(raw, np.array([own.slope]), np.array([own.intercept]))
     row = tables.for_model(table, table.index, fold)[trained.names]
     teachers = trained.teachers(fold)
     case = Case(
@@ -204,7 +206,6 @@ def judge(path: Path, trained: Trained) -> Judged:
         base=float(found.base[0]),
         percentiles=percentiles(teachers.to_numpy(), row.to_numpy())[0],
         right=attributions.right_shares(found.names, row, teachers)[0],
-        calibration=trained.calibrations[fold],
     )
     notes = [_who(trained, fold)]
     # A file may bear the name of an image of the run and be another.
@@ -215,7 +216,7 @@ def judge(path: Path, trained: Trained) -> Judged:
             "image; rename the file to have it judged as a new one."
         )
     mask = trained.dataset["mask"].get(study.id) if same else None
-    triage = None if trained.alpha is None else _triage(trained, fold, case.score)
+    triage = None if trained.alpha is None else _triage(trained, fold, float(raw.scores[0]))
     known = mask if isinstance(mask, str) else None
     hot = (None, None) if found_cells is None else _map(trained, fold, table, found_cells)
     return Judged(study, fold, case, triage, known, tuple(notes), *hot)
@@ -264,7 +265,7 @@ def _who(trained: Trained, fold: int) -> str:
 
 
 def _triage(trained: Trained, fold: int, score: float) -> str:
-    """Rule out, refer or rule in, by the truly labelled images of the other folds."""
+    """Rule out, refer or rule in by the raw score, after the true labels of the other folds."""
     known = trained.oof[trained.oof["label"].notna() & (trained.oof["fold"] != fold)]
     labels, raw = known["label"].to_numpy(float), known["raw"].to_numpy(float)
     assert trained.alpha is not None

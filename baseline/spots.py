@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from baseline import attributions, heat, judges
 from baseline.heat import Heat
 from baseline.judges import Judge
+from baseline.painting import HEAT_LEVELS
 from baseline.reasons import Reason, percent, place, signed
 from features import cells as lung_cells
 from features.cells import MEASURES, Cells
@@ -33,7 +34,8 @@ class Spot:
     zone : str
         The finest zone that it lies in.
     probability : float
-        Probability that the air of a pneumothorax lies there.
+        Probability that the air of a pneumothorax lies there: that of air there if this lung has
+        collapsed, times the lung's own.
     shap : (m,) array
         Contributions of the cell's measures, in log-odds of "here, if this lung has collapsed".
     ranks : (m,) array in [0, 1]
@@ -80,7 +82,11 @@ def find(asked: list[Judge], cells: Cells, probability: NDArray[np.floating]) ->
 
 
 def sentence(spot: Spot) -> Reason:
-    """What the spot is suspicious for, in words."""
+    """What the spot is suspicious for, in words; of a cold map, that it is cold."""
+    name = f"evidence.{spot.zone}.most"
+    if spot.probability < HEAT_LEVELS[0]:
+        text = f"The evidence map is cold: nowhere is air as likely as {percent(HEAT_LEVELS[0])}."
+        return Reason(text, name, float(spot.shap.sum()))
     textures = [int(k) for k in np.argsort(-spot.shap, kind="stable") if k not in PLACES]
     named = [k for k in textures[:NAMED] if spot.shap[k] > 0]
     told = [
@@ -89,12 +95,11 @@ def sentence(spot: Spot) -> Reason:
     ]
     text = (
         f"The evidence map is hottest in {place(spot.zone)}: the probability that air lies there "
-        f"is {percent(spot.probability)}. Where it lies adds "
-        f"{signed(float(spot.shap[PLACES].sum()))} to that."
+        f"is {percent(spot.probability)}. If this lung has collapsed, where the spot lies adds "
+        f"{signed(float(spot.shap[PLACES].sum()))} to the log-odds of air there"
     )
-    if told:
-        text += f" The textures that speak for it most are {'; and '.join(told)}."
-    return Reason(text, f"evidence.{spot.zone}.most", float(spot.shap.sum()))
+    most = f", and the textures that add most are {'; and '.join(told)}" if told else ""
+    return Reason(f"{text}{most}.", name, float(spot.shap.sum()))
 
 
 def _standing(rank: float) -> str:

@@ -33,16 +33,16 @@ FLOOR = 1e-4
 
 MAPS = {
     "grey": "grey level",
-    "relief_fine": "brightness beside a circle of 6 pixels around",
-    "relief_coarse": "brightness beside a circle of 12 pixels around",
+    "relief_fine": "brightness above that on a circle of 6 pixels",
+    "relief_coarse": "brightness above that on a circle of 12 pixels",
     "detail_finest": "strength of the finest detail",
     "detail_fine": "strength of fine detail",
     "detail_medium": "strength of medium detail",
     "detail_coarse": "strength of coarse detail",
     "edge_fine": "steepness of fine edges",
     "edge_coarse": "steepness of coarse edges",
-    "inwards_fine": "rise of brightness away from the chest wall, fine",
-    "inwards_coarse": "rise of brightness away from the chest wall, coarse",
+    "inwards_fine": "fine rise of brightness away from the chest wall",
+    "inwards_coarse": "coarse rise of brightness away from the chest wall",
     "ridge_fine": "thin bright lines of any direction, as vessels are",
     "ridge_wide": "wide bright lines of any direction, as vessels are",
     "line_fine": "thin lines along the chest wall, as the pleura is",
@@ -67,14 +67,14 @@ VIEWS = {
     "peak": "at most in the cell",
 }
 WAYS = {
-    "outwards": "from the cell to the chest wall",
-    "inwards": "from the cell to the mediastinum",
-    "upwards": "from the cell to the apex",
-    "downwards": "from the cell to the diaphragm",
+    "outwards": "on the way to the chest wall",
+    "inwards": "on the way to the mediastinum",
+    "upwards": "on the way to the apex",
+    "downwards": "on the way to the diaphragm",
     "across": "on the side of the chest wall, less that on the side of the mediastinum",
     "along": "above the cell, less that below",
-    "outwards_mirror": "from the cell to the chest wall, less the same in the other lung",
-    "upwards_mirror": "from the cell to the apex, less the same in the other lung",
+    "outwards_mirror": "on the way to the chest wall, less the same in the other lung",
+    "upwards_mirror": "on the way to the apex, less the same in the other lung",
 }
 PLACE = {
     "depth": "distance from the chest wall as a share of the lung's width",

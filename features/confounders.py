@@ -1,8 +1,10 @@
 """Confounder family: what often goes with a pneumothorax, or with its treatment, but is none.
 
 A chest tube says that somebody has already found one; a lead or a wire is a line that is no
-pleura; gas under the skin (subcutaneous emphysema) may come with it; burnt-in text tells the
-scanner. Named as what they are, their share of a verdict can be told, or the family left out
+pleura; gas under the skin (subcutaneous emphysema) may come with it, and is then a sign of it;
+burnt-in text tells the scanner. Lines within the lungs are long bright ridges, whatever they are:
+a pleural line may be among them. Named as what they are, their share of a verdict can be told, or
+the family left out
 (Oakden-Rayner et al., "Hidden stratification causes clinically meaningful failures in machine
 learning for medical imaging", CHIL 2020, on chest tubes in this very disease).
 """
@@ -27,8 +29,16 @@ STRIP = (0.04, 0.22)
 STEEP = 0.8
 
 MEASURES = (
-    Measure("tubes", "length of long bright lines such as tubes and leads", "lung heights"),
-    Measure("tube_contrast", "brightness of those lines above their surroundings", "lung units"),
+    Measure(
+        "tubes",
+        "length of long bright lines such as tubes and leads; a pleural line may pass for one",
+        "lung heights",
+    ),
+    Measure(
+        "tube_contrast",
+        "brightness of long bright lines above their surroundings; a pleural line may pass for one",
+        "lung units",
+    ),
     Measure(
         "wall_detail",
         "fine detail in the chest wall beside the lung; gas under the skin makes streaks",

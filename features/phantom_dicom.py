@@ -1,16 +1,21 @@
 """A phantom as SIIM's files are: an 8-bit JPEG in a Secondary Capture object."""
 
 import io
+from pathlib import Path
 
+import pydicom
 import pydicom.config
 from PIL import Image
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from features.phantom_image import Phantom
 
+# Name of every phantom's patient: tells that an image was never taken of anyone.
+NAME = "Phantom"
 # Patient orientation and its modifier, PS3.16 context groups 19 and 20: value, scheme, meaning.
 ERECT = ("C86043", "NCIt", "erect")
 RECUMBENT = ("102538003", "SCT", "recumbent")
@@ -39,7 +44,7 @@ def dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
     data.AccessionNumber, data.StudyID = "", ""
     data.Modality, data.ConversionType = "CR", "WSD"
     data.ReferringPhysicianName = data.PatientBirthDate = ""
-    data.PatientName, data.PatientID = "Phantom", image_id
+    data.PatientName, data.PatientID = NAME, image_id
     data.SeriesDescription = f"view: {image.view}"
     data.PatientSex = image.sex
     age = DataElement(0x00101010, "AS", str(image.age), validation_mode=pydicom.config.IGNORE)
@@ -63,6 +68,18 @@ def dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
     Image.fromarray(pixels).save(stream, format="JPEG", quality=90)
     data.PixelData = encapsulate([stream.getvalue()])
     return data
+
+
+def is_phantom(path: Path | str) -> bool:
+    """Whether a file says that it is a phantom, by its tag PatientName (0010,0010).
+
+    What is no DICOM file, or is not there, says nothing.
+    """
+    try:
+        tags = pydicom.dcmread(path, specific_tags=["PatientName"])
+    except (InvalidDicomError, OSError):
+        return False
+    return str(tags.get("PatientName", "")) == NAME
 
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:

@@ -30,13 +30,22 @@ MEASURES = (
         "share",
     ),
     Measure("longest", "length of the longest line along the chest wall that enters it", "pixels"),
-    Measure("contrast", "brightness of such lines above their surroundings", "lung units"),
     Measure(
-        "step",
-        "step in brightness across such lines, inside minus outside; above 0 if air lies outside",
+        "contrast",
+        "brightness of lines along the chest wall above their surroundings",
         "lung units",
     ),
-    Measure("distance", "mean distance of such lines to the chest wall, 0 if none", "lung widths"),
+    Measure(
+        "step",
+        "step in brightness across lines along the chest wall, inside minus outside; above 0 if "
+        "air lies outside",
+        "lung units",
+    ),
+    Measure(
+        "distance",
+        "mean distance to the chest wall of lines that run along it; 0 if there are none",
+        "lung widths",
+    ),
 )
 
 

@@ -35,7 +35,7 @@ MEASURES = (
         "largest rise of the grey level between neighbouring steps of the profile, inwards",
         "lung units",
     ),
-    Measure("jump_at", "distance from the wall at which that rise lies", "lung widths"),
+    Measure("jump_at", "distance from the wall at which the grey level rises most", "lung widths"),
 )
 
 

@@ -30,11 +30,21 @@ ZONES = ("whole", *HEIGHTS, *DEPTHS, *CELLS)
 NAMES = tuple(f"{side}_{zone}" for side in SIDES for zone in ZONES)
 
 
+def ways(cell: str) -> tuple[str, ...]:
+    """The zones that a cell lies in, from its lung as a whole to itself.
+
+    Parameters
+    ----------
+    cell : str
+        One of `NAMES` whose zone is of `CELLS`, "left_apex_rim" for instance.
+    """
+    side, _, name = cell.partition("_")
+    return tuple(f"{side}_{part}" for part in ("whole", *name.split("_"), name))
+
+
 def _within(zone: str, part: str) -> bool:
-    """Whether the cell `zone` lies in the zone `part` of the same or the other lung."""
-    side, _, cell = zone.partition("_")
-    other, _, name = part.partition("_")
-    return cell in CELLS and side == other and name in ("whole", cell, *cell.split("_"))
+    """Whether `zone` is a cell and lies in the zone `part`."""
+    return zone.partition("_")[2] in CELLS and part in ways(zone)
 
 
 # Which cells (columns) make up which zone (rows).

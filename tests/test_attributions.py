@@ -1,6 +1,7 @@
 """Reasons: exact Shapley values, sums without loss, and sentences rebuilt from the SHAP table."""
 
 import re
+from dataclasses import replace
 from itertools import combinations
 from math import exp, factorial
 
@@ -214,10 +215,19 @@ def test_percentiles_count_equals_by_half():
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(0, "0th"), (1, "1st"), (2.4, "2nd"), (3, "3rd"), (11, "11th"), (12, "12th"), (93, "93rd")],
+    [
+        (1, "1st"),
+        (2.4, "2nd"),
+        (3, "3rd"),
+        (11, "11th"),
+        (12, "12th"),
+        (93, "93rd"),
+        (0.2, "below the 1st"),
+        (99.6, "above the 99th"),
+    ],
 )
 def test_ordinals(number, text):
-    assert reasons.ordinal(number) == text
+    assert reasons.standing(number) == text
 
 
 @pytest.mark.parametrize(
@@ -258,45 +268,83 @@ def test_every_measure_reads_well_after_an_article(family):
         assert words.split()[0] not in ("the", "a", "an"), words
 
 
+# Two measures without sides: tubes, and one of shape.
+SAID = (*NAMES, "confounders.image.lines", "shape.image.mediastinum")
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_sentences_are_rebuilt_from_the_shap_table(seed):
     rng = np.random.default_rng(seed)
-    shap = rng.normal(0, 0.6, len(NAMES))
-    ranks = rng.uniform(0, 100, len(NAMES))
-    right = np.array([1, 0, rng.uniform(), 0, 0.5])
-    calibration = Calibration(1.5, 0.2)
-    case = reasons.Case(NAMES, shap, -0.4, ranks, right, calibration)
+    shap = rng.normal(0, 0.6, len(SAID))
+    ranks = rng.uniform(0, 100, len(SAID))
+    right = np.array([1, 0, rng.uniform(), 0, 0.5, 0.5, 0.5])
+    case = reasons.Case(SAID, shap, -0.4, ranks, right)
     found = reasons.sentences(case)
-    assert 2 <= len(found) <= 4
+    assert 2 <= len(found) <= 5
 
     def chance(without: float = 0.0) -> str:
-        odds = exp(1.5 * (-0.4 + shap.sum() - without) + 0.2)
+        odds = exp(-0.4 + shap.sum() - without)
         return reasons.percent(odds / (1 + odds))
 
     verdict, *rest = found
     assert f"is {chance()};" in verdict.text and f"says {chance(shap.sum())}," in verdict.text
     assert f"by {rounded(shap.sum())}." in verdict.text
-    own = {
-        "right_rim": shap[0] + right[2] * shap[2],
-        "left_rim": shap[1] + (1 - right[2]) * shap[2],
-        "left_apex": shap[3],
-        "image": shap[4],
+    rims = {
+        "right": shap[0] + right[2] * shap[2],
+        "left": shap[1] + (1 - right[2]) * shap[2],
     }
+    heights = ("apex", "upper", "middle", "lower", "base")
+    own = {f"{side}_{height}_rim": rims[side] for side in rims for height in heights}
+    own |= {f"{side}_{height}_core": 0.0 for side in rims for height in heights}
+    for depth in ("rim", "core"):
+        own[f"left_apex_{depth}"] += shap[3]
+    sign = 1 if shap.sum() > 0.4 else -1
+    named = [reason for reason in rest if reason.name in own]
+    assert len(named) == (sign * np.array(list(own.values())) > 0).any()
     for reason in rest:
-        if reason.percentile is None:
-            sign = 1 if case.probability() >= 0.5 else -1
-            assert reason.name == max(own, key=lambda zone: sign * own[zone])
+        if reason.name in own:
+            assert sign * own[reason.name] == max(sign * value for value in own.values())
             assert f"adds {rounded(own[reason.name])}," in reason.text
             assert f"instead of {chance(own[reason.name])}." in reason.text
+        elif reason.name == "beside":
+            assert f"adds {rounded(shap[5])};" in reason.text
+            assert f"would be {chance(shap[5])}." in reason.text
         else:
-            number = NAMES.index(reason.name)
+            number = SAID.index(reason.name)
             assert f"adds {rounded(shap[number])}" in reason.text
-            assert re.search(rf"\({round(ranks[number])}(th|st|nd|rd) percentile", reason.text)
+            assert f"({reasons.standing(ranks[number])} percentile" in reason.text
             assert f" is {reasons.level(ranks[number])} (" in reason.text
+    assert sum(reason.name == "beside" for reason in rest) == 1
+    of_it = [reason for reason in rest if reason.text.startswith("Of it")]
+    for reason in of_it:
+        assert reasons.level(reason.percentile) != "average"
+        assert reason.name in SAID[:4]
+
+
+def test_the_place_named_is_the_one_painted_strongest_among_those_there():
+    shap = np.array([0.3, 0.2, 0.0, 0.4, 0.0])  # right rim, left rim, compared, left apex, image
+    case = reasons.Case(NAMES, shap, 0.0, np.full(5, 99.0), np.full(5, 0.5))
+    assert reasons.strongest(case) == "left_apex_rim"
+    assert reasons.strongest(case, ["left_apex_core", "right_base_rim"]) == "left_apex_core"
+    against = replace(case, shap=-shap)
+    assert reasons.strongest(against) == "left_apex_rim"
+    assert reasons.strongest(case, []) == ""
+    assert reasons.strongest(replace(case, base=-2.0)) == ""
+
+
+def test_a_comparison_is_told_without_what_raises_its_measure():
+    assert reasons.meaning("asymmetry.rim.glcm_contrast_d1") == ""
+
+
+def test_calibrated_contributions_add_up_to_the_calibrated_log_odds():
+    raw = made_up([[0.5, -1.0, 0.2, 0.0, 0.1], [1.0, 0.3, 0.0, -0.2, 0.0]])
+    slopes, intercepts = np.array([1.5, 0.8]), np.array([0.2, -0.4])
+    found = attributions.calibrated(raw, slopes, intercepts)
+    for row, (slope, intercept) in enumerate(zip(slopes, intercepts, strict=True)):
+        wanted = Calibration(slope, intercept)(raw.scores)[row]
+        np.testing.assert_allclose(1 / (1 + np.exp(-found.scores[row])), wanted, rtol=1e-12)
 
 
 def test_nothing_is_said_where_nothing_moved():
-    calm = reasons.Case(
-        NAMES, np.zeros(5), -1.0, np.full(5, 50.0), np.full(5, 0.5), Calibration(1.0, 0.0)
-    )
+    calm = reasons.Case(NAMES, np.zeros(5), -1.0, np.full(5, 50.0), np.full(5, 0.5))
     assert [reason.name for reason in reasons.sentences(calm)] == [""]

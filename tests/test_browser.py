@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from chromium import Browser, find
 from gate_run import of_run
-from noise_run import SHOWN
+from noise_run import FEATURES, SHOWN
+from PIL import Image
 
 from baseline import economics, page
+from baseline.gallery import FULL, Picture
+from baseline.painting import Region
 
 NUMBERS = "[...document.querySelectorAll('.case')].filter(c => !c.hidden).map(c => c.dataset.{})"
 COUNT = "document.getElementById('count').textContent"
@@ -70,7 +73,7 @@ def test_it_renders_without_a_complaint_a_request_or_a_sideways_scroll(browser, 
     # Every picture has been decoded: the figures, and the X-rays within the drawings.
     assert browser.value(
         "Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth > 9)))"
-        ".then(all => all.length == 3 && all.every(Boolean))"
+        f".then(all => all.length == {2 + len(FEATURES)} && all.every(Boolean))"
     )
     assert browser.value("[...document.querySelectorAll('use')].every(u => u.getBBox().width > 99)")
     assert browser.complaints() == []
@@ -231,6 +234,44 @@ def test_without_scripts_it_is_complete(browser, address):
 
     assert box(".case summary") and box(".case:last-child summary") and not box("#tools")
     assert browser.complaints() == []
+
+
+def test_paint_is_as_colourful_on_dark_lung_as_on_bright_and_as_in_its_legend(browser, tmp_path):
+    """A picture of a dark and a bright half, each with a region for and one against."""
+    places = {(x, y): (1 if y == 10 else -1) for x in (10, 110) for y in (10, 60)}
+    regions = [
+        Region((f"x{x}y{y}",), sign * FULL / 2, f"M{x} {y}h80v30h-80z")
+        for (x, y), sign in places.items()
+    ]
+    picture = Picture("", 200, 100, regions, "", "", [])
+    macros = page.environment().get_template("case.html").module
+    style = (page.TEMPLATES / "page.css").read_text("utf-8")
+    halves = '<rect width="100" height="100"/><rect x="100" width="100" height="100" fill="#aaa"/>'
+    (tmp_path / "paint.html").write_text(
+        f"<style>{style} body {{margin:0}} svg, .ramp {{display:block; border:0}}</style>"
+        f'<svg width="200" height="100">{halves}{macros.zones(picture, "", FULL)}</svg>'
+        '<span class="ramp" style="width:200px; height:20px"></span>',
+        "utf-8",
+    )
+    browser.open((tmp_path / "paint.html").as_uri(), 700)
+    browser.screenshot(tmp_path / "paint.png")
+    seen = Image.open(tmp_path / "paint.png").convert("RGB")
+
+    def colour(x: int, y: int) -> tuple[int, int]:
+        """Red and green less blue: what is left of a colour if grey is taken off."""
+        red, green, blue = seen.getpixel((x, y))
+        return red - blue, green - blue
+
+    for y, legend in ((25, 150), (75, 50)):
+        dark, bright = colour(50, y), colour(150, y)
+        # Half strength lies halfway between the middle and the end of the legend.
+        for other in (bright, colour(legend, 110)):
+            assert other == pytest.approx(dark, abs=3)
+    assert colour(50, 25)[0] > 30 and colour(50, 75)[0] < -30
+    # For and against are equally light, so that neither looks stronger.
+    for x in (50, 150):
+        light, other = (seen.convert("L").getpixel((x, y)) for y in (25, 75))
+        assert light == pytest.approx(other, abs=6)
 
 
 def test_it_prints(browser, address):

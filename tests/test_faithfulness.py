@@ -27,10 +27,22 @@ def test_pointing_at_the_cell_that_holds_the_air(zones):
     hit = faithfulness.point(evidence(left_apex_rim=2.0, right_base=1.0), zones, mask)
     assert hit["cell"] == 1 and hit["lung"] == 1
     assert hit["cell_chance"] == pytest.approx(mask.sum() / (zones.cells >= 0).sum())
-    assert hit["lung_chance"] == pytest.approx(0.5)
+    assert hit["left"] == 1
     missed = faithfulness.point(evidence(left_apex_core=2.0), zones, mask)
     assert missed["cell"] == 0 and missed["lung"] == 1
     assert faithfulness.point(evidence(right_whole=1.0), zones, mask)["lung"] == 0
+    right = zones.cells == NAMES.index("right_base_rim")
+    assert faithfulness.point(evidence(right_whole=1.0), zones, right)["left"] == 0
+
+
+def test_the_side_is_scored_for_right_and_left_alike():
+    # Whoever always says "right" is right in 3 of 4, and knows nothing.
+    game = pd.DataFrame({"lung": [1.0, 1, 1, 0], "left": [0.0, 0, 0, 1]})
+    found = faithfulness.sides(game, np.array(list("abcd"), object))
+    assert found["right"] == {"ill": 3, "named": 3} and found["left"] == {"ill": 1, "named": 0}
+    assert found["balanced"]["value"] == 0.5
+    one = faithfulness.sides(game[:3], np.array(list("abc"), object))
+    assert one["balanced"] is None and one["left"] == {"ill": 0, "named": 0}
 
 
 def test_evidence_of_overlapping_zones_adds_up(zones):
@@ -43,7 +55,7 @@ def test_evidence_of_overlapping_zones_adds_up(zones):
 def test_air_outside_the_lungs_is_never_hit(zones):
     mask = zones.cells < 0
     found = faithfulness.point(evidence(left_apex=1.0), zones, mask)
-    assert found == {"cell": 0, "cell_chance": 0, "lung": 0, "lung_chance": 0}
+    assert found == {"cell": 0, "cell_chance": 0, "lung": 0, "left": 0}
 
 
 @pytest.fixture(scope="module")

@@ -3,17 +3,20 @@
 import base64
 import dataclasses
 import hashlib
+import io
 import json
 import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from noise_run import FEATURES, NASTY, SHOWN
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from baseline import (
@@ -23,6 +26,7 @@ from baseline import (
     faithfulness,
     findings,
     gallery,
+    gate,
     inputs,
     painting,
     plots,
@@ -32,7 +36,9 @@ from baseline import (
 from baseline import (
     page as pages,
 )
-from features import registry, rle
+from baseline.attributions import Explanation
+from baseline.reasons import label
+from features import phantom_dicom, registry, rle
 from features.files import UserError
 from features.lungs import LungFields
 from features.zones import NAMES as ZONE_NAMES
@@ -150,6 +156,28 @@ def test_reliability_bins_by_hand():
     np.testing.assert_allclose(found[0, 2:], [0, z2 / (2 + z2)], atol=1e-12)
 
 
+def test_a_beeswarm_puts_its_dots_where_the_axis_says_and_keeps_its_labels_whole():
+    names = ("confounders.right_whole.wall_dark", "glcm.left_apex.contrast_d1")
+    values = np.array([[-1.0, 0.1], [1.0, 0.2]])
+    swarm = plots.beeswarm(
+        Explanation(np.array(["a", "b"], object), names, np.zeros(2), values), values
+    )
+    assert [(row.what, row.where) for row in swarm.rows] == [
+        (label(name), registry.zone_in_words(registry.describe(name).zone)) for name in names
+    ]
+    ticks = {tick.text: tick.place for tick in swarm.ticks}
+    assert list(ticks) == ["−0.5", "0", "+0.5"]
+    png = base64.b64decode(swarm.rows[0].uri.partition(",")[2])
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    # What is coloured is a dot; line and background are grey.
+    coloured = np.flatnonzero((np.ptp(pixels, axis=2) > 60).any(axis=0))
+    groups = np.split(coloured, np.flatnonzero(np.diff(coloured) > 1) + 1)
+    centres = [100 * group.mean() / pixels.shape[1] for group in groups]
+    step = ticks["+0.5"] - ticks["0"]
+    expected = [ticks["0"] - 2 * step, ticks["0"] + 2 * step]
+    np.testing.assert_allclose(centres, expected, atol=0.5)
+
+
 # --- the page --------------------------------------------------------------------------------
 class Page(HTMLParser):
     """What the tests ask of the page: its tags with their attributes, and its text."""
@@ -199,6 +227,11 @@ def test_the_page_asks_nothing_of_any_network(page):
     assert f"script-src 'sha256-{digest}';" in policy
 
 
+def rate(name: str, right: int, images: int, value: dict | None = None) -> dict:
+    """A rate of one class, with its interval where there are enough."""
+    return {"name": name, "right": right, "images": images} | ({"rate": value} if value else {})
+
+
 def judged(verdict: float, low: float) -> dict:
     """Scrutiny in which tubes reach an AUC of 0.6, with an interval from `low`."""
     half = {"value": 0.5, "low": 0.4, "high": 0.6}
@@ -211,9 +244,12 @@ def judged(verdict: float, low: float) -> dict:
             {"name": "permuted labels", "auc": {"value": 0.65, "low": 0.6, "high": 0.7}},
         ],
         "subgroups": [
-            {"kind": "view", "name": "AP", "positives": 2, "negatives": 1},
-            {"kind": "sex", "name": "<i>F</i>", "positives": 20, "negatives": 30, "auc": half},
+            {"kind": "view", "name": "AP", "positives": 2, "negatives": 1}
+            | {"rates": [rate("sensitivity", 1, 2), rate("specificity", 1, 1)]},
+            {"kind": "sex", "name": "<i>F</i>", "positives": 25, "negatives": 30, "auc": half}
+            | {"rates": [rate("sensitivity", 14, 25, half), rate("specificity", 29, 30, half)]},
         ],
+        "at_half": [],
         "operating_points": [{"level": 0.8, "sensitivity": half, "specificity": half}],
         "triage": {"alpha": 0.1}
         | dict.fromkeys(
@@ -231,6 +267,28 @@ def test_the_strongest_shortcut_is_weighed_against_the_verdict():
     assert findings.questions(None) is None
 
 
+def test_the_main_measure_of_a_shortcut_is_told_with_its_direction():
+    names = (
+        "confounders.image.lines",
+        "confounders.left_whole.tubes",
+        "glcm.left_apex.contrast_d1",
+    )
+    rng = np.random.default_rng(0)
+    own = pd.DataFrame(rng.normal(size=(50, 3)), columns=list(names))
+    values = own.to_numpy() * [-0.3, 0.1, 5.0]
+    ids = np.arange(50).astype(str).astype(object)
+    asked = SimpleNamespace(explanation=Explanation(ids, names, np.zeros(50), values), own=own)
+    assert findings.main_measure(asked, "tubes and leads alone") == {
+        "what": "share of the image outside the lungs on long bright lines",
+        "where": "image as a whole",
+        "direction": "against",
+    }
+    assert findings.main_measure(asked, "number of the patient group's images alone") is None
+    unused = Explanation(ids, names, np.zeros(50), values * [0, 0, 1])
+    asked = SimpleNamespace(explanation=unused, own=own)
+    assert findings.main_measure(asked, "tubes and leads alone") is None
+
+
 def test_hard_questions_are_answered_where_they_were_asked(run, page, tmp_path):
     assert "make scrutiny report" in page.text
     run = shutil.copytree(run, tmp_path / "run")
@@ -243,6 +301,14 @@ def test_hard_questions_are_answered_where_they_were_asked(run, page, tmp_path):
     assert "make scrutiny report" not in found.text
     assert "“tubes alone” goes furthest, with an AUC of 0.600 [0.520, 0.700]" in found.text
     assert "too few to judge" in found.text and "sex: <i>F</i>" in found.text
+    # Whom the errors strike: counts, and intervals where there are enough.
+    assert "14 of 25 (50%, 95% interval 40% to 60%)" in found.text
+    assert "1 of 2 (too few to judge)" in found.text
+    # Triage leads with what it would miss.
+    assert re.search(r"What would ruling out miss\?\s+50% of pneumothoraces", found.text)
+    path.write_text(json.dumps({k: v for k, v in judged(auc, 0.52).items() if k != "at_half"}))
+    with pytest.raises(UserError, match="not as this version writes it; run `make scrutiny`"):
+        report.main(report.Settings(run=run, cases=1, jobs=1))
     path.write_text(json.dumps(judged(auc - 0.01, 0.52)))
     with pytest.raises(UserError, match="judged other predictions"):
         report.main(report.Settings(run=run, cases=1, jobs=1))
@@ -319,7 +385,7 @@ def test_failures_say_whom_they_strike(run):
     assert profile["false positive"]["sex"] == f"{NASTY} {(labelled[1::2] == 0).sum()}"
 
 
-def outlined(run: Path, shift: float) -> tuple[pd.DataFrame | None, str]:
+def outlined(run: Path, shift: float, policy: str = "joint") -> tuple[pd.DataFrame | None, str]:
     """Read back a U-Net's outlines, a square on every image, asked with other probabilities."""
     oof = pd.read_csv(run / "baseline" / "oof.csv", dtype={"id": str})
     square = np.zeros((64, 64), bool)
@@ -334,8 +400,10 @@ def outlined(run: Path, shift: float) -> tuple[pd.DataFrame | None, str]:
     )
     (run / "cnn").mkdir(exist_ok=True)
     table.to_csv(run / "cnn" / "outlines.csv", index=False)
+    (run / "gate.json").write_text(json.dumps({"default": policy}))
     found = report.read_outlines(run, oof)
     (run / "cnn" / "outlines.csv").unlink()
+    (run / "gate.json").unlink()
     return found
 
 
@@ -359,6 +427,14 @@ def test_outlines_of_the_unet_are_drawn_and_the_gate_is_quoted_only_while_it_hol
         assert ("make gate report" in text) == (state == "stale")
 
 
+def test_a_rule_that_does_not_ask_the_verdict_is_not_called_the_gate(run):
+    told = {policy: outlined(run, 0.0, policy)[0]["rule"].iloc[0] for policy in gate.POLICIES}
+    assert [policy for policy, words in told.items() if words == "the gate"] == [
+        "gated", "fused", "handcrafted", "joint", "expected"
+    ]  # fmt: skip
+    assert told["unet"] == "the rule unet, which does not ask the verdict,"
+
+
 # --- model card and checklists ---------------------------------------------------------------
 def test_checklists_hold_every_item_once_and_fill_what_the_run_knows(run):
     values = card.facts(run, inputs.read_inputs(run))
@@ -374,13 +450,17 @@ def test_checklists_hold_every_item_once_and_fill_what_the_run_knows(run):
     assert not by_number["30"].filled and by_number["30"].text == "make scrutiny report"
     asked = {item.number: item for item in card.checklists(values, {"questions"})[0]["items"]}
     assert asked["30"].filled and asked["30"].see == "questions"
+    # The toolkit's defaults were chosen while looking at scores, and that is said.
+    choices = (by_number["26"], {item.number: item for item in tripod["items"]}["9a"])
+    assert all(not item.filled and "147 SIIM images" in item.text for item in choices)
 
 
 def test_the_facts_are_those_of_the_run(run):
     found = inputs.read_inputs(run)
     values = card.facts(run, found)
     assert (values["images"], values["known"], values["deployed"]) == (106, 100, 6)
-    assert values["patients"] == 53 and values["folds"] == 2
+    assert values["groups"] == 53 and values["folds"] == 2
+    assert values["phantoms"] == 0
     boosters = [classifier.load(run / "baseline" / f"fold{k}.txt") for k in (0, 1)]
     assert values["trees"] == sum(booster.num_trees() for booster in boosters) > 0
     assert values["age_unknown"] == 36 and values["views"] == "PA 106"
@@ -388,6 +468,50 @@ def test_the_facts_are_those_of_the_run(run):
     assert training["positive"] + training["negative"] == 100
     assert test["positive"] + test["negative"] == 6
     assert training["age"] == "40 (40 to 40)"
+
+
+def test_phantoms_are_told_by_their_tag(tmp_path):
+    exposure = SimpleNamespace(pose="supine")
+    pixels = np.zeros((64, 64), np.uint8)
+    drawn = SimpleNamespace(
+        view="AP", sex="F", age=50, exposure=exposure, pixels=pixels, spacing_mm=0.2
+    )
+    path = tmp_path / "ID_00000001.dcm"
+    phantom_dicom.dicom(drawn, path.stem).save_as(path)
+    assert phantom_dicom.is_phantom(path)
+    of_a_person = phantom_dicom.dicom(drawn, path.stem)
+    of_a_person.PatientName = "Doe^Jane"
+    of_a_person.save_as(path)
+    assert not phantom_dicom.is_phantom(path)
+    (tmp_path / "a.png").write_bytes(b"no DICOM")
+    assert not phantom_dicom.is_phantom(tmp_path / "a.png")
+    assert not phantom_dicom.is_phantom(tmp_path / "gone.dcm")
+
+
+@pytest.mark.parametrize(
+    ("phantoms", "banner", "limit"),
+    [
+        (0, None, "All images come from one dataset"),
+        (6, "6 of 106 images of this run are phantoms", "6 of 106 images are synthetic"),
+        (106, "Phantoms: all 106 images of this run are synthetic", "All images are synthetic"),
+    ],
+)
+def test_a_report_of_phantoms_says_so(shown, phantoms, banner, limit):
+    facts = shown["facts"] | {"phantoms": phantoms}
+    limits = card.limitations(facts, None)
+    assert any(sentence.startswith(limit) for sentence in limits)
+    text = pages.render("report.html", shown | {"facts": facts, "limitations": limits})
+    found = Page(text)
+    banners = [a for a in found.every("p") if "synthetic" in (a.get("class") or "")]
+    assert len(banners) == (banner is not None)
+    assert banner is None or banner in found.text
+    assert limit in found.text
+
+
+def test_weak_labels_are_said_to_teach_and_not_to_be_scored(shown, page):
+    assert "teach and are never scored" not in page.text
+    weak = shown | {"facts": shown["facts"] | {"weak": 1100}}
+    assert "teach and are never scored" in Page(pages.render("report.html", weak)).text
 
 
 def test_one_study_has_a_page_of_its_own(shown):
@@ -408,7 +532,17 @@ def test_the_page_says_what_it_is_and_how_good(page, run):
     confusion = findings.confusion(inputs.read_inputs(run))
     assert sum(confusion.values()) == 100
     found, missed = confusion["true positive"], confusion["false negative"]
+    rates = findings.rates(inputs.read_inputs(run))
+    assert rates["sensitivity"]["rate"].value == pytest.approx(found / (found + missed))
+    false, cleared = confusion["false positive"], confusion["true negative"]
+    assert rates["specificity"]["rate"].value == pytest.approx(cleared / (false + cleared))
+    low, high = (
+        f"{100 * (1 - getattr(rates['specificity']['rate'], k)):.0f}%" for k in ("high", "low")
+    )
+    assert f"95% interval {low} to {high}" in page.text
     assert re.search(rf"it finds {found}\s+of\s+{found + missed} pneumothoraces", page.text)
+    slope = metrics["out_of_fold"]["calibration_slope"]["value"]
+    assert f"calibration slope {slope:.2f}" in page.text
 
 
 def test_probabilities_of_the_sentences_are_those_of_the_predictions(run):

@@ -1,13 +1,15 @@
 """Shortcuts, subgroups, operating points and triage on numbers that can be checked by hand."""
 
+import json
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from scipy.special import expit
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from baseline import scores, scrutiny
+from baseline import scores, scrutiny, subgroups
 
 
 @pytest.fixture
@@ -16,6 +18,7 @@ def rows():
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 1000).astype(float)
     patient = np.arange(1000) // 2
+    raw = label + rng.normal(size=1000)
     return pd.DataFrame(
         {
             "id": [f"i{k}" for k in range(1000)],
@@ -23,7 +26,8 @@ def rows():
             "fold": patient % 5,
             "label": label,
             "target": label,
-            "raw": label + rng.normal(size=1000),
+            "raw": raw,
+            "probability": expit(raw - 0.5),
             "sex": pd.array(np.where(patient % 2, "F", None), dtype="string"),
             "view": pd.array(["PA"] * 995 + ["AP"] * 5, dtype="string"),
             "age": rng.uniform(20, 80, 1000),
@@ -81,7 +85,7 @@ def few_resamples(monkeypatch):
 
 
 def test_subgroups_count_everyone_and_refuse_to_judge_the_few(rows, few_resamples):
-    found = {(one["kind"], one["name"]): one for one in scrutiny.subgroups(rows)}
+    found = {(one["kind"], one["name"]): one for one in subgroups.subgroups(rows)}
     sexes = [one for kind, one in ((k, o) for (k, _), o in found.items()) if kind == "sex"]
     assert sum(one["positives"] + one["negatives"] for one in sexes) == 1000
     assert ("sex", "unknown") in found
@@ -94,6 +98,87 @@ def test_subgroups_count_everyone_and_refuse_to_judge_the_few(rows, few_resample
     lesions = [one for (kind, _), one in found.items() if kind == "lesion"]
     assert sum(one["positives"] for one in lesions) == (rows["label"] == 1).sum()
     assert {one["negatives"] for one in lesions} == {(rows["label"] == 0).sum()}
+
+
+def test_rates_of_subgroups_are_those_of_their_confusion_matrix(rows, few_resamples):
+    found = {(one["kind"], one["name"]): one for one in subgroups.subgroups(rows)}
+    women = rows[rows["sex"].eq("F").fillna(False)]
+    matrix = confusion_matrix(women["label"], women["probability"] >= 0.5)
+    found_of_women, cleared = found["sex", "F"]["rates"]
+    assert (found_of_women["right"], found_of_women["images"]) == (matrix[1, 1], matrix[1].sum())
+    assert (cleared["right"], cleared["images"]) == (matrix[0, 0], matrix[0].sum())
+    for line in (found_of_women, cleared):
+        rate = line["rate"]
+        assert rate["value"] == pytest.approx(line["right"] / line["images"])
+        assert rate["low"] < rate["value"] < rate["high"]
+    # Two or three of either class are too few.
+    assert all("rate" not in line for line in found["view", "AP"]["rates"])
+    # A lesion's size says nothing of images without one.
+    lesions = [one["rates"] for (kind, _), one in found.items() if kind == "lesion"]
+    assert [[line["name"] for line in rates] for rates in lesions] == [["sensitivity"]] * 3
+
+
+def test_a_line_that_lies_wrong_for_one_group_shows_behind_equal_aucs(few_resamples):
+    # Both groups are ranked perfectly; the scores of the second lie lower by half.
+    probability = np.tile([0.2] * 10 + [0.8] * 10, 2) * np.repeat([1.0, 0.5], 20)
+    rows = pd.DataFrame(
+        {
+            "patient": [f"p{k}" for k in range(40)],
+            "label": np.tile([0.0] * 10 + [1.0] * 10, 2),
+            "probability": probability,
+            "raw": probability,
+            "sex": pd.array(["M"] * 20 + ["F"] * 20, dtype="string"),
+            "view": pd.array(["PA"] * 40, dtype="string"),
+            "age": 50.0,
+            "area": 0.01,
+        }
+    )
+    found = {one["name"]: one for one in subgroups.subgroups(rows) if one["kind"] == "sex"}
+    assert found["M"]["auc"]["value"] == found["F"]["auc"]["value"] == 1.0
+    assert subgroups.told(found["M"]["rates"][0]) == "10 of 10: 1.000 [0.722, 1.000]"
+    assert subgroups.told(found["F"]["rates"][0]) == "0 of 10: 0.000 [0.000, 0.278]"
+    assert subgroups.told(found["F"]["rates"][1]) == "10 of 10: 1.000 [0.722, 1.000]"
+    assert subgroups.told({"right": 2, "images": 3}) == "2 of 3: too few to judge"
+
+
+def test_agreement_of_all_images_is_no_certainty():
+    # Ten images of four patients are four draws: Wilson's interval of 4 of 4,
+    # the root of (p - 1)^2 = z^2 p (1 - p) / 4.
+    patients = np.array([f"p{k % 4}" for k in range(10)], object)
+    low = subgroups.share(np.ones(10), patients).low
+    assert (low - 1) ** 2 == pytest.approx(subgroups.Z95**2 * low * (1 - low) / 4)
+    assert subgroups.share(np.ones(10), patients).high == 1
+    none = subgroups.share(np.zeros(10), patients)
+    assert (none.low, none.high) == (0, pytest.approx(1 - low))
+
+
+def test_sizes_of_lesions_are_named_by_both_their_ends():
+    rows = pd.DataFrame(
+        {
+            "label": [1.0] * 6 + [0.0],
+            "sex": pd.array(["F"] * 7, dtype="string"),
+            "view": pd.array(["PA"] * 7, dtype="string"),
+            "age": 50.0,
+            "area": [0.001, 0.002, 0.01, 0.02, 0.03, 0.1, 0.0],
+        }
+    )
+    lesions = {name: member for kind, name, member in subgroups.groups(rows) if kind == "lesion"}
+    # A third of six lies under 2/3 of the way from 0.2% to 1%, and under a third from 2% to 3%.
+    assert list(lesions) == [
+        "small (under 0.73% of the image)", "medium (0.73% to 2.3%)", "large (2.3% and over)"
+    ]  # fmt: skip
+    assert [member.sum() for member in lesions.values()] == [3, 3, 3]
+
+
+def test_shortcuts_name_the_measures_they_go_by():
+    names = [
+        "acquisition.image.age", "confounders.right_whole.tubes", "confounders.image.lines",
+        "confounders.left_whole.wall_dark", "firstorder.left_rim.mean",
+    ]  # fmt: skip
+    assert scrutiny.measures(names) == {
+        "age, sex and view": names[:1],
+        "tubes and leads": names[1:3],
+    }
 
 
 def test_a_shortcut_shows_and_noise_does_not(rows, monkeypatch, few_resamples):
@@ -114,3 +199,26 @@ def test_a_shortcut_shows_and_noise_does_not(rows, monkeypatch, few_resamples):
     for name in ("age, sex and view alone", scrutiny.PERMUTED):
         assert abs(found[name]["value"] - 0.5) < 0.12
     assert "burnt-in text alone" not in found
+
+
+def test_the_tables_are_printed_as_they_are_written(rows, tmp_path, monkeypatch, capsys):
+    half = {"value": 0.5, "low": 0.4, "high": 0.6}
+    few = subgroups.at_half(rows.assign(patient="p")[:30])
+    written = {
+        "shortcuts": [{"name": "the verdict", "auc": half}],
+        "at_half": few,
+        "subgroups": [
+            {"kind": "lesion", "name": "small", "positives": 9, "negatives": 9, "rates": few[:1]}
+        ],
+        "operating_points": [{"level": 0.8, "sensitivity": half, "specificity": half}],
+        "triage": {"alpha": 0.1, "ruled_out": half},
+    }
+    monkeypatch.setattr(scrutiny, "scrutinise", lambda settings: written)
+    scrutiny.main(scrutiny.Settings(run=tmp_path))
+    assert json.loads((tmp_path / "baseline" / "scrutiny.json").read_text()) == written
+    printed = capsys.readouterr().out
+    both = f"{subgroups.told(few[0])} | {subgroups.told(few[1])}"
+    assert f"| all | {both} |" in printed
+    # A size of lesions has a sensitivity alone.
+    assert f"| lesion: small | {subgroups.told(few[0])} | – |" in printed
+    assert "| lesion: small | 9 | 9 | too few to judge |" in printed

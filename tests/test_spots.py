@@ -61,10 +61,23 @@ def test_the_sentence_can_be_rebuilt_from_the_numbers(judges, cells):
     spot = spots.find(judges, cells, probability)
     text = spots.sentence(spot).text
     assert "rim of the apex of the right lung" in text
-    assert "60%" in text
+    assert "the probability that air lies there is 60%." in text
     assert MEASURES[LINE].text in text
     assert "higher than in 100% of the image's cells" in text
     assert f"{spot.shap[LINE]:+.2f}" in text
+    # What is added is added to another thing than the probability, and the sentence says to what.
+    where = f"{spot.shap[spots.PLACES].sum():+.2f}".replace("-", "−")
+    told = f"If this lung has collapsed, where the spot lies adds {where} to the log-odds of air"
+    assert told in text
+
+
+def test_nothing_is_said_for_a_cold_spot(judges, cells):
+    probability = np.full(50, 0.05)
+    probability[7] = 0.099
+    reason = spots.sentence(spots.find(judges, cells, probability))
+    assert reason.text == "The evidence map is cold: nowhere is air as likely as 10%."
+    probability[7] = 0.1
+    assert "hottest" in spots.sentence(spots.find(judges, cells, probability)).text
 
 
 def test_an_image_without_cells_has_no_spot(judges, cells):
