@@ -320,12 +320,12 @@ def main(settings: Settings) -> None:
         start = weights.start_of(settings.init, fold)
         identity = weights.identify(config, seed, fold, data, start)
         done = partial(weights.check, folder / f"fold{fold}", identity, settings.overwrite)
-        if first(done):
-            weights.tidy(folder / f"fold{fold}")
-        else:
+        if not first(done):
             training_order(data, left_out(fold, data, config), Counts(1, 1, 1.0), (seed,))
             weights.first_params(next(iter(phases(config, data).values())), seed, fold, data, start)
             missing[fold] = identity, start
+        elif is_first():
+            weights.tidy(folder / f"fold{fold}")
     for fold, (identity, start) in missing.items():
         own, seen = folder / f"fold{fold}", data
         if settings.evidence:
@@ -333,7 +333,8 @@ def main(settings: Settings) -> None:
             drawn = planes.teaching(path, settings.run, fold, data.table, config.unet.size)
             seen = replace(data, evidence=drawn)
         train_phases(own, seen, fold, config, identity, start)
-        weights.tidy(own)
+        if is_first():
+            weights.tidy(own)
     if is_first():
         content = {"profile": settings.profile, "seed": seed, "config": asdict(config)}
         write_json(folder / "settings.json", content)

@@ -200,4 +200,4 @@ def tidy(folder: Path) -> None:
     for path in (folder / "evidence.npy", folder / "weak" / "weights.safetensors"):
         path.unlink(missing_ok=True)
     for path in (folder / "checkpoint", folder / "weak" / "checkpoint"):
-        shutil.rmtree(path, ignore_errors=True)  # of several processes, another may be at it
+        shutil.rmtree(path, ignore_errors=True)

@@ -862,6 +862,11 @@ def start(program: str, *arguments: Path | str) -> subprocess.Popen:
     )  # fmt: skip
 
 
+def kill(child: subprocess.Popen) -> None:
+    child.send_signal(signal.SIGKILL)
+    child.communicate(timeout=10)  # which closes its pipe too
+
+
 def wait_for(path: Path, *children: subprocess.Popen) -> None:
     while not path.exists():
         for child in children:
@@ -1005,8 +1010,7 @@ def test_two_processes_train_as_one_does_though_killed(run, tmp_path):
     pair = start_pair(run)
     wait_for(run / "cnn" / "fold1" / "checkpoint" / "1", *pair)
     for child in pair:
-        child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        kill(child)
     assert not (run / "cnn" / "settings.json").exists()
     for child in (*start_pair(run), start(TWO_PROCESSES, alone)):
         said, _ = child.communicate(timeout=300)
@@ -1077,8 +1081,7 @@ def test_killed_processes_end_with_the_weights_and_maps_of_one_never_killed(
     for mark in ("fold0/curves.csv", "fold1/checkpoint/2", "maps/part-0001.npz"):
         child = start(CHILD, run)
         wait_for(run / "cnn" / mark, child)
-        child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        kill(child)
         assert not (run / "cnn" / "maps" / "index.csv").exists()
     said, _ = (child := start(CHILD, run)).communicate(timeout=300)
     assert child.returncode == 0, said
