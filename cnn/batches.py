@@ -114,8 +114,9 @@ def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -
     Raises
     ------
     UserError
-        If there is no such image, an image cannot be read, or there is no evidence.
+        If there is no such image, an image cannot be read or has changed, or there is no evidence.
     """
+    check_folder(run)
     table = read_table(run / "dataset.parquet")
     table = table[table["fold"] >= 0]
     drawn = (table["split"] == "train") & table["mask"].notna()
@@ -133,7 +134,7 @@ def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -
     codes = table["mask"].where(known, rle.EMPTY)
     label = table["weak"] if len(parts) > 1 else pd.Series(np.nan, table.index)
     positive = np.where(known, codes != rle.EMPTY, label > 0.5)
-    images, masks = _cached(run / "cnn", table["path"], codes, size)
+    images, masks = _cached(run / "cnn", table.assign(mask=codes), size)
     found = fingerprint(table["id"], codes, table["fold"], pd.Series(positive))
     return Labelled(
         ids=tuple(table["id"]),
@@ -147,6 +148,15 @@ def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -
     )
 
 
+def check_folder(run: Path) -> None:
+    """Refuse a run that is a file, or whose networks would go into one."""
+    for path in (run, run / "cnn"):
+        if path.exists() and not path.is_dir():
+            raise UserError(
+                f"{path}: is a file where a folder belongs; give another --run, or move it away."
+            )
+
+
 def fingerprint(*columns: pd.Series) -> str:
     """Hash of some columns of a table, row by row."""
     lines = "\n".join("\t".join(map(str, row)) for row in zip(*columns, strict=True))
@@ -154,16 +164,20 @@ def fingerprint(*columns: pd.Series) -> str:
 
 
 def _cached(
-    folder: Path, files: pd.Series, codes: pd.Series, size: int
+    folder: Path, table: pd.DataFrame, size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Decoded images and masks, memory-mapped; a marker says of which files and codes they are."""
-    content = fingerprint(files, codes)
+    columns = [table[name] for name in ("path", "mask", "rows", "columns")]
+    content = fingerprint(*columns)
     marker = folder / f"images-{size}.json"
     paths = [folder / f"images-{size}.npy", folder / f"masks-{size}.npy"]
     found = marker.exists() and read_json(marker) == {"content": content}
     if not (found and all(path.exists() for path in paths)):
         marker.unlink(missing_ok=True)
-        items = [(path, code, size) for path, code in zip(files, codes, strict=True)]
+        items = [
+            (path, code, (rows, across), size)
+            for path, code, rows, across in zip(*columns, strict=True)
+        ]
         pairs = parallel.stream(read_pair, items, "decode", jobs=-1 if len(items) > FEW else 1)
         _write_pairs(paths, pairs, (len(items), size, size))
         write_json(marker, {"content": content})

@@ -57,6 +57,8 @@ def save(folder: Path, epoch: int, tree: Any, info: Mapping[str, Any]) -> None:
 def read_info(folder: Path) -> dict[str, Any] | None:
     """What the last checkpoint in a folder belongs to, as given to `save`; None without any.
 
+    Of several processes each reads for itself and waits for none.
+
     Raises
     ------
     UserError
@@ -64,7 +66,12 @@ def read_info(folder: Path) -> dict[str, Any] | None:
     """
     if not folder.exists():
         return None
-    with _read(folder) as (manager, epoch):
+    here = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=here, active_processes={here})
+    options = ocp.CheckpointManagerOptions(
+        create=False, enable_async_checkpointing=False, multiprocessing_options=alone
+    )
+    with _read(folder, options) as (manager, epoch):
         if epoch is None:
             return None
         return manager.restore(epoch, args=ocp.args.Composite(info=ocp.args.JsonRestore())).info
@@ -91,7 +98,7 @@ def restore(folder: Path, template: Tree) -> Tree:
         return leaf if isinstance(leaf, np.ndarray) else ocp.utils.to_shape_dtype_struct(leaf)
 
     wanted = jax.tree.map(place, template)
-    with _read(folder) as (manager, epoch):
+    with _read(folder, OPTIONS) as (manager, epoch):
         arrays = ocp.args.StandardRestore(wanted)
         found: Tree = manager.restore(epoch, args=ocp.args.Composite(arrays=arrays)).arrays
         if jax.tree.map(_kind, found) != jax.tree.map(_kind, template):
@@ -104,10 +111,12 @@ def _kind(leaf: Any) -> str:
 
 
 @contextmanager
-def _read(folder: Path) -> Iterator[tuple[ocp.CheckpointManager, int | None]]:
+def _read(
+    folder: Path, options: ocp.CheckpointManagerOptions
+) -> Iterator[tuple[ocp.CheckpointManager, int | None]]:
     """The manager of a folder and the epoch of its last checkpoint."""
     try:
-        with ocp.CheckpointManager(folder.absolute(), options=OPTIONS) as manager:
+        with ocp.CheckpointManager(folder.absolute(), options=options) as manager:
             yield manager, manager.latest_step()
     except Exception as error:  # whatever Orbax, tensorstore or the system make of it
         raise UserError(

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
+from jaxtyping import PyTree
 
 from cnn.batches import Labelled
 from cnn.profiles import TrainConfig
@@ -17,22 +19,29 @@ def best_epoch(history: History, config: TrainConfig) -> int:
     """The epoch whose weights count: the last, or by early stopping the first of highest Dice."""
     if not config.patience:
         return int(history[-1]["epoch"])
-    return int(max(history, key=lambda row: row["stop_dice"] or 0.0)["epoch"])
+    return int(max(history, key=lambda row: row["stop_dice"])["epoch"])
 
 
-def check_loss(loss: float, history: History, folder: Path, saved: int) -> None:
-    """Stop where the loss is no longer a number, or three times that of the first epoch.
+def check_epoch(
+    loss: float, held: PyTree, history: History, what: str, saved: int, config: TrainConfig
+) -> None:
+    """Stop where loss or weights are no longer numbers, or the loss three times the first epoch's.
+
+    The loss alone does not tell: it is that of the weights before each step, not after the last.
 
     Parameters
     ----------
     loss : float
         Mean of the epoch that has just ended.
+    held : pytree of arrays
+        Weights and their moving average at its end.
     history : History
         Of the epochs before it.
-    folder : Path
-        The fold's, for the sentence.
+    what : str
+        The training, for the sentence.
     saved : int
         Epoch of the last checkpoint; 0 without any.
+    config : TrainConfig
 
     Raises
     ------
@@ -41,25 +50,34 @@ def check_loss(loss: float, history: History, folder: Path, saved: int) -> None:
     """
     epoch = len(history)
     limit = 3 * history[1]["loss"] if len(history) > 1 else np.inf
-    if not np.isfinite(loss) or loss > limit:
-        kept = f"the checkpoint after epoch {saved} is kept" if saved else "nothing was saved"
-        raise UserError(
-            f"{folder.name}: the loss of epoch {epoch} is {loss:.3g}, so training has broken "
-            f"down ({kept}); choose another --seed or a lower learning rate."
-        )
+    whole = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(held))
+    if whole and np.isfinite(loss) and loss <= limit:
+        return
+    kept = f"the checkpoint after epoch {saved} is kept" if saved else "nothing was saved"
+    repair = "--precision float32, or another --seed" if config.bfloat16 else "another --seed"
+    raise UserError(
+        f"{what}: the loss of epoch {epoch} is {loss:.3g}"
+        f"{'' if whole else ' and some weights are no numbers any more'}, so training has broken "
+        f"down ({kept}); train anew with {repair} (and --overwrite, or another --run)."
+    )
 
 
-def summary(folder: Path, data: Labelled) -> str:
-    """Dice at 0.5 over all positives, each out of fold: before the first step and at the end."""
+def summary(folder: Path, data: Labelled, config: TrainConfig) -> str:
+    """Dice at 0.5 over all positives, each out of fold: before the first step and at the end.
+
+    The end is the epoch whose weights are kept.
+    """
     counts, ends = [], []
     for fold in range(data.fold_count):
         curves = pd.read_csv(folder / f"fold{fold}" / "curves.csv")
         positives = int((data.positive & data.known & (data.folds == fold)).sum())
         if positives:
             counts.append(positives)
-            ends.append(curves["val_dice"].iloc[[0, -1]])
+            kept = best_epoch([dict(row) for _, row in curves.iterrows()], config)
+            ends.append(curves["val_dice"].iloc[[0, kept]])
     before, after = np.average(ends, axis=0, weights=counts)
+    end = "in the epochs that early stopping keeps" if config.patience else "after the last epoch"
     return (
         f"Dice at a level of 0.5 on the {sum(counts)} positives, out of fold: {before:.3f} before "
-        f"the first step of the final training, {after:.3f} after the last epoch"
+        f"the first step of the final training, {after:.3f} {end}"
     )

@@ -53,6 +53,12 @@ class Cluster:
             if self.processes > 1:
                 raise UserError("--cluster.processes: give --cluster.coordinator host:port too.")
             return
+        host, _, port = self.coordinator.rpartition(":")
+        if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+            raise UserError(
+                f"--cluster.coordinator {self.coordinator}: must be host:port, the port from 1 to "
+                f"{2**16 - 1}; give the first process's, for instance 10.0.0.1:1234."
+            )
         try:
             jax.distributed.initialize(self.coordinator, self.processes, self.process)
         except (RuntimeError, ValueError) as error:
@@ -74,17 +80,60 @@ def first(work: Callable[[], Tree]) -> Tree:
     Returns
     -------
     What `work` returns, in every process.
+
+    Raises
+    ------
+    UserError
+        If another process failed at it; the one that did raises what `work` raised.
     """
-    if jax.process_count() == 1:
-        return work()
-    found = [work()] if is_first() else []
-    multihost_utils.sync_global_devices("files")
-    return found[0] if found else work()
+    found: list[Tree] = []
+    for turn in (True, False):
+        fault = None
+        try:
+            if is_first() == turn:
+                found.append(work())
+        except Exception as error:  # whatever it is, the others must not wait
+            fault = error
+        failed = of_each(fault is not None)
+        if fault is not None:
+            raise fault
+        if any(failed):
+            raise UserError(
+                f"process {failed.index(True)} of the cluster ended with an error, which it tells; "
+                "repair that and start all processes again."
+            )
+    return found[0]
+
+
+def of_each(value: bool) -> list[bool]:
+    """What each process says, in every process."""
+    return multihost_utils.process_allgather(np.array(value)).tolist()
 
 
 def accelerated() -> bool:
-    """Whether the network runs on something else than processors."""
-    return jax.default_backend() != "cpu"
+    """Whether the network runs on something else than processors.
+
+    Raises
+    ------
+    UserError
+        If JAX finds no device of the kind that it is told to use.
+    """
+    try:
+        return jax.default_backend() != "cpu"
+    except (RuntimeError, AssertionError) as error:  # of a platform unknown, and of one missing
+        raise UserError(
+            f"JAX_PLATFORMS={jax.config.jax_platforms}: JAX finds no such device here; install "  # type: ignore[attr-defined]
+            "its GPU support (make env CUDA=1) and check the driver (nvidia-smi), or unset the "
+            "variable."
+        ) from error
+
+
+def room(mesh: Mesh) -> int:
+    """Bytes that JAX may use of the smallest device's memory; processors have none of their own."""
+    if not accelerated():
+        return 0
+    found = [device.memory_stats() or {} for device in mesh.local_devices]
+    return min(stats.get("bytes_limit", 0) for stats in found)
 
 
 def split_processor() -> None:
@@ -102,14 +151,14 @@ def split_processor() -> None:
 
 
 def demand(accelerator: bool) -> None:
-    """Make sure that there is an accelerator, if one is asked for.
+    """Make sure that JAX has a device, and an accelerator, if one is asked for.
 
     Raises
     ------
     UserError
         If there is none.
     """
-    if accelerator and not accelerated():
+    if not accelerated() and accelerator:
         raise UserError(
             "--accelerator: JAX sees processors only; install its GPU support (make env CUDA=1) "
             "and check the driver (nvidia-smi), or leave the option out."
@@ -152,7 +201,12 @@ def copied(tree: Tree, mesh: Mesh) -> Tree:
 
 def shared_out(tree: Tree, mesh: Mesh) -> Tree:
     """The arrays of a tree, cut along their first axis, a part on each device."""
-    return _placed(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+    return _placed(tree, along(mesh))
+
+
+def along(mesh: Mesh) -> NamedSharding:
+    """Arrays cut along their first axis, a part on each device."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
 def _placed(tree: Tree, sharding: NamedSharding) -> Tree:

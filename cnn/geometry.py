@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from features import images, rle
+from features.files import UserError
 
 
 def to_square(pixels: NDArray[np.floating], size: int) -> NDArray[np.float32]:
@@ -87,22 +88,36 @@ def read_square(path: Path | str, size: int) -> NDArray[np.uint8]:
     return _to_bytes(to_square(pixels, size))
 
 
-def read_pair(item: tuple[str, str, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def read_pair(
+    item: tuple[str, str, tuple[int, int], int],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Read one X-ray with its annotation.
 
     Parameters
     ----------
-    item : (path, code, size)
-        The image file, its run-length code in the image's own pixels, the side of the square.
+    item : (path, code, shape, size)
+        The image file, its run-length code in the image's own pixels, rows and columns of the image
+        that the code is of, the side of the square.
 
     Returns
     -------
     image, mask : (size, size) arrays of uint8
         The mask's values are shares of a pixel covered by lesion, 255 for all of it.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or is now of another size than the code.
     """
-    path, code, size = item
+    path, code, shape, size = item
     _, pixels = images.read(path)
-    mask = rle.decode(code, (pixels.shape[0], pixels.shape[1]))
+    if pixels.shape != shape:
+        raise UserError(
+            f"{path}: has {pixels.shape[0]}x{pixels.shape[1]} pixels, but had {shape[0]}x{shape[1]}"
+            " when the dataset was read, so its mask no longer fits; put the former file back, or "
+            "make the dataset again."
+        )
+    mask = rle.decode(code, shape)
     return _to_bytes(to_square(pixels, size)), _to_bytes(to_square(mask.astype(np.float32), size))
 
 

@@ -5,7 +5,9 @@ Apart from the networks, so that who only reads maps need not wait for JAX.
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 import pandas as pd
@@ -13,10 +15,27 @@ from numpy.typing import NDArray
 
 from features.files import UserError
 
+# What reading a file that is no whole part may raise.
+DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, ZlibError)
+
 
 def part_path(folder: Path, part: int) -> Path:
     """The file of a part of the maps in `folder`."""
     return folder / f"part-{part:04d}.npz"
+
+
+def is_made(folder: Path, part: int, digest: str) -> bool:
+    """Whether a part is there, of this digest; a damaged one is none."""
+    try:
+        return str(_array(part_path(folder, part), "digest")) == digest
+    except DAMAGED:
+        return False
+
+
+def _array(path: Path, name: str) -> NDArray[Any]:
+    # Opened here, since a file that is no archive would be left open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+        return np.asarray(content[name])
 
 
 def _read_part(folder: Path, part: int) -> NDArray[np.uint8]:
@@ -24,12 +43,10 @@ def _read_part(folder: Path, part: int) -> NDArray[np.uint8]:
     path = part_path(folder, part)
     repair = f"delete {folder / 'index.csv'} and run make again"
     try:
-        # Opened here, since a file that is no archive would be left open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            return np.asarray(content["maps"])
+        return _array(path, "maps")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {repair}.") from None
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+    except DAMAGED as error:
         raise UserError(
             f"{path}: damaged ({type(error).__name__}); delete it too, {repair}."
         ) from None
@@ -61,10 +78,7 @@ def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
             f"{folder / 'index.csv'}: no such file; predict first (python -m cnn.predict --run "
             f"{run})."
         )
-    index = pd.read_csv(folder / "index.csv", dtype={"id": str}, keep_default_na=False).set_index(
-        "id"
-    )
-    places = dict(zip(index.index, zip(index["part"], index["row"], strict=True), strict=True))
+    places = _places(folder / "index.csv")
     held, maps = -1, np.zeros((0, 0, 0), np.uint8)
     for name in ids:
         if name not in places:
@@ -76,3 +90,16 @@ def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
         if part != held:
             held, maps = part, _read_part(folder, part)
         yield maps[row].astype(np.float32) / 255
+
+
+def _places(path: Path) -> dict[str, tuple[int, int]]:
+    """Part and row of each image's map, as an index says."""
+    kinds = {"id": str, "part": int, "row": int}
+    try:
+        index = pd.read_csv(path, dtype=kinds, usecols=list(kinds), keep_default_na=False)
+    except ValueError as error:  # empty, of other columns, or with words for numbers
+        raise UserError(
+            f"{path}: no index of maps ({error}); delete it and predict again (python -m "
+            "cnn.predict)."
+        ) from error
+    return dict(zip(index["id"], zip(index["part"], index["row"], strict=True), strict=True))

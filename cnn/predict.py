@@ -21,12 +21,12 @@ from jaxtyping import Array, Float, PyTree, UInt8
 from numpy.typing import NDArray
 
 from baseline import heat
-from cnn import planes, tensors
-from cnn.batches import FEW, chunks, fingerprint, padded
+from cnn import planes, tensors, weights
+from cnn.batches import FEW, check_folder, chunks, fingerprint, padded
 from cnn.compilation import keep_compiled
-from cnn.devices import all_devices, copied, shared_out, split_processor
+from cnn.devices import all_devices, copied, demand, shared_out, split_processor
 from cnn.geometry import read_square
-from cnn.maps import part_path
+from cnn.maps import is_made, part_path
 from cnn.unet import UNetConfig, apply, outline
 from features import command, parallel
 from features.files import UserError, atomic, read_table, write_csv
@@ -66,28 +66,42 @@ class Networks:
     digest: str
 
 
-def load_networks(run: Path, folds: int, flip: bool | None = None) -> Networks:
-    """Load the final weights of folds 0 to `folds` - 1.
+def load_networks(run: Path, table: pd.DataFrame, flip: bool | None = None) -> Networks:
+    """Load the final weights of all folds.
+
+    Parameters
+    ----------
+    run : Path
+    table : DataFrame
+        id and fold of the images to judge, see `scored_images`.
+    flip : bool, optional
+        Whether to average with the mirror image, instead of as the training profile says.
 
     Raises
     ------
     UserError
-        If a fold's weights are missing, damaged, or of another configuration than the first's.
+        If a fold's weights are missing, damaged, of another version or another configuration than
+        the first's, or have learned from images that they would judge.
     """
+    again = f"delete {run / 'cnn'} and train again"
     fingerprint = hashlib.sha256()
     params, first = [], None
-    for fold in range(folds):
+    for fold in range(int(table["fold"].to_numpy().max(initial=-1)) + 1):
         path = run / "cnn" / f"fold{fold}" / "weights.safetensors"
         if not path.exists():
             raise UserError(f"{path}: no such file; train first (python -m cnn.train --run {run}).")
         arrays, info = tensors.load(path)
+        unet, mirrored = weights.network(info, path, again)
         first = first or info["config"]
         if info["config"] != first:
+            raise UserError(f"{path}: trained with other settings than fold 0; {again}.")
+        judged = table["id"][(table["fold"] == fold) | (table["fold"] < 0)]
+        if known := weights.met(list(judged), info):
             raise UserError(
-                f"{path}: trained with other settings than fold 0; delete {run / 'cnn'} and train "
-                "again."
+                f"{path}: has learned from {len(known)} of the images that it would judge, such as "
+                f"{known[0]}; the folds are no longer those of the training, or it began from a "
+                f"network that knew them, so {again}."
             )
-        unet = UNetConfig(**{**first["unet"], "widths": tuple(first["unet"]["widths"])})
         params.append(tensors.restore(outline(unet), arrays, path))
         fingerprint.update(path.read_bytes())
     if first is None:
@@ -96,7 +110,7 @@ def load_networks(run: Path, folds: int, flip: bool | None = None) -> Networks:
         )
     if unet.evidence:
         fingerprint.update(planes.digest(run).encode())
-    flip = first["flip"] if flip is None else flip
+    flip = mirrored if flip is None else flip
     fingerprint.update(bytes([flip]))
     return Networks(unet, tuple(params), flip, fingerprint.hexdigest()[:16])
 
@@ -168,6 +182,7 @@ def _planes(
 
 def scored_images(run: Path) -> pd.DataFrame:
     """Rows of the dataset that get a map: those of a fold, and the test images."""
+    check_folder(run)
     table = read_table(run / "dataset.parquet")
     return table[(table["fold"] >= 0) | (table["split"] == "test")].reset_index(drop=True)
 
@@ -177,27 +192,19 @@ def _key(networks: Networks, rows: pd.DataFrame) -> str:
     return networks.digest + fingerprint(rows["id"], rows["path"], rows["fold"])
 
 
-def _is_done(path: Path, key: str) -> bool:
-    if not path.exists():
-        return False
-    with np.load(path, allow_pickle=False) as held:
-        return str(held["digest"]) == key
-
-
 def main(settings: Settings) -> None:
     """Write the maps that are not there yet, then the index."""
     split_processor()
+    demand(accelerator=False)
     table = scored_images(settings.run)
-    networks = load_networks(
-        settings.run, int(table["fold"].to_numpy().max(initial=-1)) + 1, settings.flip
-    )
+    networks = load_networks(settings.run, table, settings.flip)
     keep_compiled(settings.run / "cnn")
     folder = settings.run / "cnn" / "maps"
     parts = dict(enumerate(chunks(len(table), PART)))
     missing = {
         number: rows
         for number, rows in parts.items()
-        if not _is_done(part_path(folder, number), _key(networks, table[rows]))
+        if not is_made(folder, number, _key(networks, table[rows]))
     }
     if missing:
         (folder / "index.csv").unlink(missing_ok=True)

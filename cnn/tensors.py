@@ -37,8 +37,16 @@ def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
         save_file(arrays, temporary, {"info": json.dumps(info, allow_nan=False)})
 
 
-def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def load(
+    path: Path, repair: str = "delete it and train again"
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read a file of `save`.
+
+    Parameters
+    ----------
+    path : Path
+    repair : str
+        What to do about a bad file, for the sentence.
 
     Returns
     -------
@@ -53,18 +61,32 @@ def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """
     try:
         with safe_open(path, "np") as file:
-            info = json.loads(file.metadata()["info"])
+            info = dict(json.loads(file.metadata()["info"]))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path}: not weights of this program ({type(error).__name__}); delete it and "
-            "train again."
+            f"{path}: not weights of this program ({type(error).__name__}); {repair}."
         ) from error
     return arrays, info
 
 
-def restore(template: Tree, arrays: Mapping[str, NDArray[Any]], path: Path) -> Tree:
+def restore(
+    template: Tree,
+    arrays: Mapping[str, NDArray[Any]],
+    path: Path,
+    repair: str = "give the settings it was trained with, or delete it",
+) -> Tree:
     """Put loaded arrays into the places of `template`, which gives names, shapes and types.
+
+    Parameters
+    ----------
+    template : pytree of arrays
+    arrays : mapping
+        Arrays by name, as of `load`.
+    path : Path
+        Their file, for the sentence.
+    repair : str
+        What to do about other arrays, for the sentence.
 
     Raises
     ------
@@ -78,7 +100,7 @@ def restore(template: Tree, arrays: Mapping[str, NDArray[Any]], path: Path) -> T
         odd = sorted(name for name in wanted | held if wanted.get(name) != held.get(name))
         raise UserError(
             f"{path}: holds another network than the settings describe (first difference: "
-            f"{odd[0]}); give the settings it was trained with, or delete it."
+            f"{odd[0]}); {repair}."
         )
     leaves = [jax.numpy.asarray(arrays[name]) for name, _ in named]
     return jax.tree.unflatten(jax.tree.structure(template), leaves)

@@ -10,11 +10,10 @@ ends with the same weights, bit for bit, as one that was not.
 
 The loop over batches is Python's, each step one compiled call: inside `lax.scan` XLA's CPU compiler
 gives up its fast convolutions, and an accelerator is kept busy either way, since calls return
-before they are done. Several devices share each batch.
+before they are done. Several devices share each batch; how it reaches them, see `cnn.feeding`.
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -25,13 +24,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from cnn import checkpoint, panel, planes, tensors, weights
 from cnn.batches import Counts, Labelled, labelled, training_order
 from cnn.compilation import keep_compiled
-from cnn.curves import History, best_epoch, check_loss, summary
+from cnn.curves import History, best_epoch, check_epoch, summary
 from cnn.devices import (
     Cluster,
     accelerated,
@@ -40,9 +38,9 @@ from cnn.devices import (
     demand,
     first,
     is_first,
-    shared_out,
     split_processor,
 )
+from cnn.feeding import Feed, feed
 from cnn.profiles import PROFILES, TrainConfig
 from cnn.steps import TrainState, initial_state, train_step, validate
 from features import command
@@ -98,7 +96,7 @@ def train_epoch(
     epoch: int,
     config: TrainConfig,
     seed: int,
-    mesh: Mesh,
+    source: Feed,
     ticks: Iterator[int],
 ) -> tuple[TrainState, float]:
     """Go through an epoch's batches; `ticks` is advanced once an image. Returns the mean loss."""
@@ -109,11 +107,11 @@ def train_epoch(
     share = low + (high - low) * epoch / max(config.epochs - 1, 1)
     counts = Counts(config.steps, config.batch, share, config.weak_share)
     losses = []
-    for rows in training_order(data, without, counts, (seed, without[0], epoch)):
-        batch = shared_out((data.seen(rows, config.unet.evidence), data.target(rows)), mesh)
-        state, loss = train_step(state, *batch, key, config, mesh.size)
+    order = training_order(data, without, counts, (seed, without[0], epoch))
+    for batch in source.batches(order):
+        state, loss = train_step(state, *batch, key, config, source.mesh.size)
         losses.append(loss)
-        for _ in rows:
+        for _ in range(config.batch):
             next(ticks, None)
     return state, float(np.mean(jax.device_get(losses)))
 
@@ -139,14 +137,16 @@ def train_fold(
     config : TrainConfig
         The settings, see `phases`.
     identity : dict
-        What the weights belong to (`weights.identify`); its seed starts the random numbers.
+        What the weights belong to (`weights.identify`) and what they have learned from; its seed
+        starts the random numbers.
     params : pytree
         The weights to begin with.
 
     Raises
     ------
     UserError
-        If the loss is no longer a number or explodes; the checkpoint before that is kept.
+        If loss or weights are no longer numbers or the loss explodes; the checkpoint before that is
+        kept.
     """
     mesh = all_devices(config.batch, config.accumulate)
     without = left_out(fold, data, config)
@@ -159,6 +159,7 @@ def train_fold(
         history = info["history"]
     if not history:
         history.append({"epoch": 0, "loss": None} | judged(best, data, without, config))
+    source = feed(data, config.unet.evidence, mesh)
     saved = len(history) - 1
     left = range(saved + 1, config.epochs + 1)
     images = range(len(left) * config.steps * config.batch)
@@ -169,10 +170,10 @@ def train_fold(
             print(f"fold {fold}: no gain for {config.patience} epochs, so it ends here")
             break
         state, loss = train_epoch(
-            state, data, without, epoch - 1, config, identity["seed"], mesh, ticks
+            state, data, without, epoch - 1, config, identity["seed"], source, ticks
         )
-        check_loss(loss, history, folder, saved)
-        ema = jax.device_get(state.ema)
+        now, ema = jax.device_get((state.params, state.ema))
+        check_epoch(loss, (now, ema), history, what, saved, config)
         history.append({"epoch": epoch, "loss": loss} | judged(ema, data, without, config))
         best = ema if best_epoch(history, config) == epoch else best
         if is_first():
@@ -184,10 +185,7 @@ def train_fold(
     for _ in ticks:  # lets the bar come to its end
         pass
     if is_first():
-        taught = [name for name, own in zip(data.ids, data.folds, strict=True) if own != fold]
-        learned = {"learned_from": weights.marks(taught)}
-        tensors.save(folder / "weights.safetensors", best, identity | learned)
-        shutil.rmtree(kept, ignore_errors=True)
+        tensors.save(folder / "weights.safetensors", best, identity)
 
 
 def is_due(epoch: int, config: TrainConfig) -> bool:
@@ -236,10 +234,9 @@ def train_phases(
         belongs = identity | json.loads(json.dumps({"config": asdict(phase)})) if name else identity
         if not first(partial(weights.check, own, belongs, True)):
             params = weights.first_params(phase, identity["seed"], fold, data, start)
-            train_fold(own, data, fold, phase, belongs, params)
+            learned = {"learned_from": weights.teachers(data, fold, start)}
+            train_fold(own, data, fold, phase, belongs | learned, params)
         start = done
-    if is_first():
-        (folder / "weak" / "weights.safetensors").unlink(missing_ok=True)
 
 
 def left_out(fold: int, data: Labelled, config: TrainConfig) -> tuple[int, ...]:
@@ -248,7 +245,7 @@ def left_out(fold: int, data: Labelled, config: TrainConfig) -> tuple[int, ...]:
     Raises
     ------
     UserError
-        If there are too few folds for both.
+        If there are too few folds for both, or the other has no lesion to look at.
     """
     if not config.patience:
         return (fold,)
@@ -257,7 +254,14 @@ def left_out(fold: int, data: Labelled, config: TrainConfig) -> tuple[int, ...]:
             f"--patience: early stopping takes a fold of its own, and of {data.fold_count} folds "
             "none is left to learn from; make three or more, or leave it out."
         )
-    return fold, (fold + 1) % data.fold_count
+    looked_at = (fold + 1) % data.fold_count
+    if not (data.known & data.positive & (data.folds == looked_at)).any():
+        raise UserError(
+            f"--patience: early stopping of fold {fold} looks at fold {looked_at}, where no image "
+            "has a known lesion, so no epoch would be better than another; make fewer folds, or "
+            "leave it out."
+        )
+    return fold, looked_at
 
 
 def judged(
@@ -307,9 +311,9 @@ def main(settings: Settings) -> None:
     demand(settings.accelerator)
     config = configured(settings)
     folder, seed = settings.run / "cnn", settings.seed
-    keep_compiled(folder)
     weak = bool(config.weak_epochs)
     data = first(lambda: labelled(settings.run, config.unet.size, settings.evidence, weak))
+    keep_compiled(folder)
     all_devices(config.batch, config.accumulate)  # complaints come before any training
     missing = {}
     for fold in range(data.fold_count):
@@ -320,6 +324,8 @@ def main(settings: Settings) -> None:
             training_order(data, left_out(fold, data, config), Counts(1, 1, 1.0), (seed,))
             weights.first_params(next(iter(phases(config, data).values())), seed, fold, data, start)
             missing[fold] = identity, start
+        elif is_first():
+            weights.tidy(folder / f"fold{fold}")
     for fold, (identity, start) in missing.items():
         own, seen = folder / f"fold{fold}", data
         if settings.evidence:
@@ -327,11 +333,12 @@ def main(settings: Settings) -> None:
             drawn = planes.teaching(path, settings.run, fold, data.table, config.unet.size)
             seen = replace(data, evidence=drawn)
         train_phases(own, seen, fold, config, identity, start)
-        (own / "evidence.npy").unlink(missing_ok=True)
+        if is_first():
+            weights.tidy(own)
     if is_first():
         content = {"profile": settings.profile, "seed": seed, "config": asdict(config)}
         write_json(folder / "settings.json", content)
-        print(summary(folder, data))
+        print(summary(folder, data, config))
 
 
 if __name__ == "__main__":

@@ -3,27 +3,75 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
-from numpy.typing import NDArray
 
 from cnn import checkpoint, tensors
 from cnn.batches import Labelled
 from cnn.profiles import TrainConfig
-from cnn.unet import initial_params
+from cnn.unet import UNetConfig, initial_params, outline
 from features.files import UserError
+
+ANOTHER_START = (
+    "give the weights.safetensors of another run to --init, with {fold} in place of the fold's "
+    "number if each fold has its own"
+)
 
 
 def marks(ids: Iterable[str]) -> list[str]:
-    """A short fingerprint of each image's id: 32 bits, so that one in a few billion is mistaken."""
-    return [hashlib.sha256(name.encode()).hexdigest()[:8] for name in ids]
+    """A short fingerprint of each image's id: 64 bits, so that no two images share one."""
+    return [hashlib.sha256(name.encode()).hexdigest()[:16] for name in ids]
+
+
+def met(ids: Sequence[str], info: Mapping[str, Any]) -> list[str]:
+    """Those of some images that weights have learned from, as their file says."""
+    seen = set(info.get("learned_from", ()))
+    # Former versions kept 32 bits.
+    return [
+        name for name, mark in zip(ids, marks(ids), strict=True) if mark in seen or mark[:8] in seen
+    ]
+
+
+def teachers(data: Labelled, fold: int, start: Path | None) -> list[str]:
+    """Marks of all images that a fold's network learns from, itself or through its start."""
+    own = marks(name for name, of in zip(data.ids, data.folds, strict=True) if of != fold)
+    before = [] if start is None else tensors.load(start, ANOTHER_START)[1].get("learned_from", ())
+    return list(dict.fromkeys([*own, *before]))
+
+
+def network(info: Mapping[str, Any], path: Path, repair: str) -> tuple[UNetConfig, bool]:
+    """The network that weights belong to, and whether it is to see mirror images too.
+
+    Parameters
+    ----------
+    info : mapping
+        As `tensors.load` gives it.
+    path : Path
+        The file, for the sentence.
+    repair : str
+        What to do about another version's, for the sentence.
+
+    Raises
+    ------
+    UserError
+        If this version of the program knows no such network.
+    """
+    try:
+        held, flip = info["config"]["unet"], info["config"]["flip"]
+        if odd := {field.name for field in fields(UNetConfig)} ^ set(held):
+            raise KeyError(min(odd))
+        return UNetConfig(**{**held, "widths": tuple(held["widths"])}), bool(flip)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise UserError(
+            f"{path}: weights of another version of this program (in their config: {error}); "
+            f"{repair}."
+        ) from error
 
 
 def start_of(start: str | None, fold: int) -> Path | None:
@@ -41,11 +89,8 @@ def identify(
     UserError
         If there is no such start.
     """
-    if start is not None and not start.exists():
-        raise UserError(
-            f"{start}: no such file to start from; give the weights.safetensors of another run, "
-            "with {fold} in place of the fold's number if each fold has its own."
-        )
+    if start is not None and not start.is_file():
+        raise UserError(f"{start}: no such file to start from; {ANOTHER_START}.")
     begun = None if start is None else hashlib.sha256(start.read_bytes()).hexdigest()[:16]
     content = {
         "config": asdict(config),
@@ -118,39 +163,41 @@ def first_params(
     params = initial_params(config.unet, np.random.default_rng((seed, fold)))
     if start is None:
         return params
-    arrays, info = tensors.load(start)
+    arrays, info = tensors.load(start, ANOTHER_START)
+    theirs, _ = network(info, start, ANOTHER_START)
+    _same_build(theirs, config.unet, start)
     scored = [name for name, own in zip(data.ids, data.folds, strict=True) if own == fold]
-    seen = set(info.get("learned_from", ()))
-    known = [name for name, mark in zip(scored, marks(scored), strict=True) if mark in seen]
-    if known:
+    if known := met(scored, info):
         raise UserError(
             f"{start}: has learned from {len(known)} images that fold {fold} is scored on, such as "
             f"{known[0]}; give weights of a training on other images."
         )
-    same_head = info["config"]["unet"]["evidence"] == config.unet.evidence
-
-    def taken(path: tuple[Any, ...], own: Array) -> Array:
-        name = jax.tree_util.keystr(path, simple=True, separator=".")
-        if name.startswith(("head.", "trust")) and not same_head:
-            return own
-        return jnp.asarray(_fitted(arrays, name, own.shape, start))
-
-    return jax.tree_util.tree_map_with_path(taken, params)
+    found = tensors.restore(outline(theirs), arrays, start, ANOTHER_START)
+    if theirs.evidence != config.unet.evidence:
+        found["stem"]["kernel"] = _fitted(found["stem"]["kernel"], params["stem"]["kernel"])
+        found |= {name: params[name] for name in ("head", "trust") if name in params}
+    return {name: found[name] for name in params}
 
 
-def _fitted(
-    arrays: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...], start: Path
-) -> NDArray[Any]:
-    """An array of another training, for a stem with or without the channel of the evidence."""
-    found = arrays.get(name)
-    if found is not None and name == "stem.kernel" and found.shape[2] - shape[2] in (-1, 1):
-        changed = np.zeros(shape, found.dtype)
-        shared = min(found.shape[2], shape[2])
-        changed[:, :, :shared] = found[:, :, :shared]
-        found = changed if changed.shape == (*found.shape[:2], shape[2], found.shape[3]) else found
-    if found is None or found.shape != shape:
-        raise UserError(
-            f"{start}: holds another network than the profile's (first difference: {name}); give "
-            "weights of the same profile."
-        )
-    return found
+def _same_build(theirs: UNetConfig, own: UNetConfig, start: Path) -> None:
+    """Refuse a start whose layers are others; what it sees, and at which size, may differ."""
+    for name, value in asdict(own).items():
+        if name not in ("size", "evidence", "prior") and getattr(theirs, name) != value:
+            raise UserError(
+                f"{start}: holds another network than the profile's ({name} {getattr(theirs, name)}"
+                f" instead of {value}); give weights of the same profile."
+            )
+
+
+def _fitted(kernel: Array, own: Array) -> Array:
+    """The stem of another training, without its channel of the evidence or with an empty one."""
+    shared = min(kernel.shape[2], own.shape[2])
+    return jnp.zeros_like(own).at[:, :, :shared].set(kernel[:, :, :shared])
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a fold that is finished needs no more, also what a killed run left there."""
+    for path in (folder / "evidence.npy", folder / "weak" / "weights.safetensors"):
+        path.unlink(missing_ok=True)
+    for path in (folder / "checkpoint", folder / "weak" / "checkpoint"):
+        shutil.rmtree(path, ignore_errors=True)

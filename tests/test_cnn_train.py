@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -26,6 +28,7 @@ from cnn import (
     batches,
     checkpoint,
     devices,
+    feeding,
     geometry,
     panel,
     planes,
@@ -36,6 +39,7 @@ from cnn import (
     weights,
 )
 from cnn.augment import AugmentConfig
+from cnn.curves import summary
 from cnn.maps import stream_maps
 from cnn.profiles import PROFILES, TrainConfig
 from cnn.sources import to_levels
@@ -271,6 +275,13 @@ def test_the_truth_of_a_test_image_is_not_met(run):
     assert not data.masks[9:].any()
 
 
+def test_an_image_of_another_size_than_its_mask_is_refused(run):
+    Image.new("L", (SIDE, 2 * SIDE)).save(run.parent / "i4.png")
+    with pytest.raises(UserError, match=r"i4\.png: has 128x64 pixels, but had 64x64 when"):
+        batches.labelled(run, 32)
+    assert not list(run.glob("cnn/*"))
+
+
 def test_nothing_to_learn_from_is_said(run):
     change(run, mask=None)
     with pytest.raises(UserError, match=r"dataset\.parquet: no training image has a known mask"):
@@ -405,6 +416,10 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path):
         ({"seed": -1}, "--seed is -1, but"),
         ({"accelerator": True}, "--accelerator: JAX sees processors only"),
         ({"init": "gone/fold{fold}"}, "gone/fold0: no such file to start from"),
+        ({"init": "."}, r"^\.: no such file to start from"),
+        ({"cluster": devices.Cluster("nonsense")}, "coordinator nonsense: must be host:port"),
+        ({"cluster": devices.Cluster(":1")}, "coordinator :1: must be host:port"),
+        ({"cluster": devices.Cluster("x:65536")}, "x:65536: .* the port from 1 to 65535"),
         ({"cluster": devices.Cluster(processes=2)}, "give --cluster.coordinator"),
         ({"cluster": devices.Cluster("x:1", 2, 2)}, "--cluster.process is 2, but .* from 0 to 1"),
     ],
@@ -460,10 +475,57 @@ def test_broken_training_stops_with_the_checkpoint_kept(run, tiny, monkeypatch):
         return state, float("nan") if epoch == 2 else loss
 
     monkeypatch.setattr(train, "train_epoch", breaks)
-    with pytest.raises(UserError, match=r"fold0: the loss of epoch 3 is nan.*epoch 2 is kept"):
+    sentence = r"U-Net, fold 0: the loss of epoch 3 is nan, so .*epoch 2 is kept.* another --seed"
+    with pytest.raises(UserError, match=sentence):
         train.main(train.Settings(run, "demo"))
     info = checkpoint.read_info(run / "cnn" / "fold0" / "checkpoint")
     assert [row["epoch"] for row in info["history"]] == [0, 1, 2]
+
+
+def test_what_a_killed_run_left_of_a_finished_fold_goes(run, tiny):
+    train.main(train.Settings(run, "demo", epochs=1, steps=1))
+    folder = run / "cnn" / "fold0"
+    whole = {path.name for path in folder.iterdir()}
+    _, info = tensors.load(folder / "weights.safetensors")
+    files.write_text(folder / "evidence.npy", "")
+    checkpoint.save(folder / "checkpoint", 1, {"w": np.ones(1)}, info)
+    files.write_text(folder / "weak" / "weights.safetensors", "")
+    checkpoint.save(folder / "weak" / "checkpoint", 1, {"w": np.ones(1)}, info)
+    train.main(train.Settings(run, "demo", epochs=1, steps=1))
+    assert {path.name for path in folder.iterdir()} == whole | {"weak"}
+    assert not list((folder / "weak").iterdir())
+
+
+@pytest.mark.parametrize("which", ["params", "ema"])
+@pytest.mark.parametrize("broken", [1, 3])
+def test_weights_that_are_no_numbers_are_not_kept(run, tiny, monkeypatch, which, broken):
+    real = train.train_epoch
+
+    def breaks(state, data, without, epoch, *rest):
+        state, loss = real(state, data, without, epoch, *rest)
+        if epoch + 1 == broken:  # the loss, of the weights before the last step, is still good
+            tree = getattr(state, which) | {"trust": jax.numpy.float32("nan")}
+            state = state._replace(**{which: tree})
+        return state, loss
+
+    monkeypatch.setattr(train, "train_epoch", breaks)
+    kept = "epoch 2 is kept" if broken == 3 else "nothing was saved"
+    sentence = rf"U-Net, fold 0: the loss of epoch {broken} is [01]\..* no numbers any more.*{kept}"
+    with pytest.raises(UserError, match=sentence):
+        train.main(train.Settings(run, "demo"))
+    folder = run / "cnn" / "fold0"
+    assert not (folder / "weights.safetensors").exists()
+    if broken == 3:
+        info = checkpoint.read_info(folder / "checkpoint")
+        assert [row["epoch"] for row in info["history"]] == [0, 1, 2]
+
+
+def test_a_weak_training_that_breaks_says_so_and_what_helps(run, tiny, monkeypatch):
+    monkeypatch.setitem(PROFILES, "demo", replace(TINY, steps=1, weak_epochs=2))
+    monkeypatch.setattr(train, "train_epoch", lambda state, *rest: (state, float("inf")))
+    sentence = "fold 0, weak labels too: the loss of epoch 1 is inf, .*--precision float32, or an"
+    with pytest.raises(UserError, match=sentence):
+        train.main(train.Settings(run, "demo", precision="bfloat16"))
 
 
 @pytest.mark.parametrize(
@@ -485,7 +547,7 @@ def test_a_run_that_stops_anywhere_goes_on_to_the_same_final(run, tiny, monkeypa
 
     def stops(real, *arguments):
         calls.append(real.__module__)
-        if len(calls) in (2, 4, 8):  # before a checkpoint, before the final weights ...
+        if len(calls) in (2, 4, 7):  # before a checkpoint, before the final weights ...
             raise KeyboardInterrupt
         real(*arguments)
 
@@ -496,7 +558,7 @@ def test_a_run_that_stops_anywhere_goes_on_to_the_same_final(run, tiny, monkeypa
             train.main(train.Settings(run, "demo"))
         assert not (run / "cnn" / "settings.json").exists()
     train.main(train.Settings(run, "demo"))
-    assert [calls[place - 1] for place in (2, 4, 8)] == [
+    assert [calls[place - 1] for place in (2, 4, 7)] == [
         "cnn.checkpoint", "cnn.tensors", "cnn.checkpoint"
     ]  # fmt: skip
     for fold in range(3):
@@ -552,18 +614,45 @@ def test_no_phase_learns_from_the_fold_that_early_stopping_looks_at(run):
     assert trainings["weak"].patience >= trainings["weak"].epochs == 4
 
 
+def test_early_stopping_needs_a_lesion_to_look_at(run, tiny):
+    table = pd.read_parquet(run / "dataset.parquet")
+    change(run, mask=[rle.EMPTY if n == 3 else code for n, code in enumerate(table["mask"])])
+    with pytest.raises(UserError, match="stopping of fold 0 looks at fold 1, where no image has"):
+        train.main(train.Settings(run, "demo", evidence=False, patience=1))
+    assert not list(run.glob("cnn/fold*"))
+
+
+def test_the_summary_tells_the_dice_of_the_weights_that_are_kept(run, tmp_path):
+    data = batches.labelled(run, 32)
+    for fold in range(3):  # one positive each
+        curves = {"epoch": range(4), "val_dice": [0.1, 0.3 * fold, 0.8, 0.9]}
+        curves |= {"stop_dice": [0.0, 0.7, 0.7, 0.6]}
+        files.write_csv(tmp_path / f"fold{fold}" / "curves.csv", pd.DataFrame(curves))
+    said = summary(tmp_path, data, replace(TINY, patience=2))
+    assert "0.100 before" in said and "0.300 in the epochs that early stopping keeps" in said
+    assert "0.900 after the last epoch" in summary(tmp_path, data, TINY)
+
+
 def test_early_stopping_needs_three_folds(run, tiny):
     change(run, fold=[0] * 5 + [1] * 4 + [-1] * 5)
     with pytest.raises(UserError, match="of 2 folds none is left to learn from"):
         train.main(train.Settings(run, "demo", evidence=False, patience=1))
 
 
+FIXED = np.random.default_rng(0)
+
+
+def write_start(folder: Path, config: TrainConfig, params: dict, **more: object) -> Path:
+    """Weights of another training, as that would have left them."""
+    path = folder / "weights.safetensors"
+    tensors.save(path, params, {"config": asdict(config)} | more)
+    return path
+
+
 def test_another_network_is_a_start(run, tiny, tmp_path):
-    plain = replace(TINY, unet=replace(TINY.unet, evidence=False))
+    plain = replace(TINY, unet=replace(TINY.unet, evidence=False, size=64, prior=0.1))
     params = initial_params(plain.unet, np.random.default_rng(9))
-    params["trust_me"] = np.ones(1, np.float32)
-    path = tmp_path / "weights.safetensors"
-    tensors.save(path, params, {"config": {"unet": {"evidence": False}}})
+    path = write_start(tmp_path, plain, params)
     data = batches.labelled(run, 32, evidence=True)
     found = weights.first_params(TINY, 0, 0, data, path)
     assert_array_equal(found["stem"]["kernel"][:, :, :32], params["stem"]["kernel"])
@@ -574,9 +663,74 @@ def test_another_network_is_a_start(run, tiny, tmp_path):
     assert not found["head"]["kernel"].any() and found["trust"] == 1
     back = weights.first_params(plain, 0, 0, data, path)  # the same kind: whole
     assert_array_equal(back["head"]["kernel"], params["head"]["kernel"])
-    wide = replace(TINY, unet=replace(TINY.unet, widths=(8, 24)))
-    with pytest.raises(UserError, match="holds another network than the profile's"):
-        weights.first_params(wide, 0, 0, data, path)
+    lost = initial_params(TINY.unet, np.random.default_rng(9))
+    path = write_start(tmp_path, TINY, lost)
+    narrow = weights.first_params(plain, 0, 0, data, path)  # its channel of the evidence goes
+    assert_array_equal(narrow["stem"]["kernel"], lost["stem"]["kernel"][:, :, :32])
+    assert set(narrow) == set(params)
+    assert_array_equal(narrow["head"]["bias"], initial_params(plain.unet, FIXED)["head"]["bias"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"widths": (8, 16, 32)}, r"\(widths \(8, 16, 32\) instead of \(8, 16\)\)"),
+        ({"widths": (8, 24)}, r"\(widths \(8, 24\) instead of \(8, 16\)\)"),
+        ({"window": 7}, r"\(window 7 instead of 5\)"),
+        ({"groups": 8}, r"\(groups 8 instead of 4\)"),
+    ],
+)
+def test_a_start_of_another_build_is_refused(run, tmp_path, change, sentence):
+    # A network that is larger or looks about otherwise has arrays of the same names and shapes too.
+    theirs = replace(TINY, unet=replace(TINY.unet, **change))
+    path = write_start(tmp_path, theirs, initial_params(theirs.unet, np.random.default_rng(0)))
+    data = batches.labelled(run, 32)
+    with pytest.raises(UserError, match=f"another network than the profile's {sentence}"):
+        weights.first_params(TINY, 0, 0, data, path)
+
+
+def test_a_start_of_more_arrays_than_its_network_has_is_refused(run, tmp_path):
+    params = initial_params(TINY.unet, np.random.default_rng(0))
+    path = write_start(tmp_path, TINY, params | {"extra": np.ones(1, np.float32)})
+    data = batches.labelled(run, 32)
+    with pytest.raises(UserError, match=r"first difference: extra\); give the .* to --init"):
+        weights.first_params(TINY, 0, 0, data, path)
+
+
+@pytest.mark.parametrize(
+    ("info", "sentence"),
+    [
+        ({}, r"another version of this program \(in their config: 'config'\); give .* to --init"),
+        ({"config": {"unet": {}, "flip": True}}, r"another version .* config: 'blocks'\)"),
+        (None, r"not weights of this program \(SafetensorError\); give .* to --init"),
+    ],
+)
+def test_a_start_that_is_none_is_left_alone(run, tiny, tmp_path, info, sentence):
+    path = tmp_path / "weights.safetensors"
+    tensors.save(path, initial_params(TINY.unet, np.random.default_rng(0)), info or {})
+    if info is None:
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=sentence):
+        train.main(train.Settings(run, "demo", init=str(path)))
+    assert path.exists() and not list(run.glob("cnn/fold*"))
+
+
+def test_what_a_start_has_learned_from_is_not_forgotten(run, tiny, tmp_path):
+    """A network that began from one that began from one that knew the scored images."""
+    params = initial_params(TINY.unet, np.random.default_rng(0))
+    path = write_start(tmp_path, TINY, params, learned_from=weights.marks(["elsewhere", "i0"]))
+    whole = pd.read_parquet(run / "dataset.parquet")
+    change(run, id=[f"other{n}" for n in range(14)])
+    train.main(train.Settings(run, "demo", init=str(path), evidence=False, epochs=1, steps=1))
+    between = run / "cnn" / "fold1" / "weights.safetensors"
+    taught = [f"other{n}" for n in (0, 1, 2, 6, 7, 8)]
+    expected = weights.marks([*taught, "elsewhere", "i0"])
+    assert tensors.load(between)[1]["learned_from"] == expected
+    third = tmp_path / "third"
+    third.mkdir()
+    whole.to_parquet(third / "dataset.parquet")
+    with pytest.raises(UserError, match=r"has learned from 1 images that fold 0 is scored on.*i0"):
+        train.main(train.Settings(third, "demo", init=str(between), evidence=False))
 
 
 def test_a_start_that_knows_the_scored_images_is_refused(run, tiny):
@@ -708,11 +862,91 @@ def start(program: str, *arguments: Path | str) -> subprocess.Popen:
     )  # fmt: skip
 
 
+def kill(child: subprocess.Popen) -> None:
+    child.send_signal(signal.SIGKILL)
+    child.communicate(timeout=10)  # which closes its pipe too
+
+
 def wait_for(path: Path, *children: subprocess.Popen) -> None:
     while not path.exists():
         for child in children:
             assert child.poll() is None, f"ended before {path} was there: {child.communicate()[0]}"
         time.sleep(0.002)
+
+
+def test_images_held_on_the_devices_teach_bit_for_bit_what_streamed_ones_do(run, tiny, monkeypatch):
+    other = run.parent / "other"
+    shutil.copytree(run, other)
+    monkeypatch.setitem(PROFILES, "demo", replace(TINY, epochs=2, steps=5, weak_epochs=1))
+    train.main(train.Settings(run, "demo"))
+    # As much as the images with evidence and masks take, and their share of the memory.
+    room = 11 * 32 * 32 * 3 / feeding.SHARE
+    monkeypatch.setattr(feeding, "room", lambda mesh: room)
+    monkeypatch.setattr(feeding, "_streamed", lambda *rest: pytest.fail("streamed"))
+    train.main(train.Settings(other, "demo"))
+    for fold in range(3):
+        for name in ("weak/curves.csv", "curves.csv"):
+            one, same = (folder / f"cnn/fold{fold}" / name for folder in (run, other))
+            assert one.read_text() == same.read_text()
+        assert final(run, fold) == final(other, fold)
+    monkeypatch.setattr(feeding, "room", lambda mesh: room - 1)
+    with pytest.raises(pytest.fail.Exception, match="streamed"):
+        train.main(train.Settings(other, "demo", overwrite=True, seed=1))
+
+
+def test_both_feeds_give_each_row_of_the_order_to_the_devices(run, monkeypatch):
+    data = batches.labelled(run, 32, evidence=True, weak=True)
+    drawn = planes.teaching(run / "seen.npy", run, 0, data.table, 32)
+    data, mesh = replace(data, evidence=drawn), devices.all_devices(4)
+    order = np.random.default_rng(0).integers(0, 11, (7, 4), dtype=np.int32)
+    for room in (0, 1e9):
+        monkeypatch.setattr(feeding, "room", lambda mesh, room=room: room)
+        for evidence in (True, False):
+            found = list(feeding.feed(data, evidence, mesh).batches(order))
+            for rows, (seen, target) in zip(order, found, strict=True):
+                assert_array_equal(seen, data.seen(rows, evidence))
+                assert_array_equal(target, data.target(rows))
+                assert seen.sharding.is_equivalent_to(devices.along(mesh), 4)
+
+
+def test_batches_are_made_ahead_but_not_far_and_their_errors_are_heard():
+    made = []
+
+    def make(item):
+        made.append(item)
+        if item == 5:
+            raise UserError("five")
+        return item
+
+    found = feeding.ahead(make, range(9))
+    assert next(found) == 0
+    assert len(made) <= 1 + feeding.AHEAD
+    assert [next(found) for _ in range(4)] == [1, 2, 3, 4]
+    with pytest.raises(UserError, match="five"):
+        next(found)
+    started = feeding.ahead(make, range(9))
+    next(started)
+    started.close()  # ends, and the thread with it
+    assert not [one for one in threading.enumerate() if one.name.startswith("batches")]
+
+
+def test_an_accelerator_s_memory_is_asked_for(monkeypatch):
+    mesh = devices.all_devices(4)
+    assert devices.room(mesh) == 0  # a processor's is the host's
+
+    class Device(NamedTuple):
+        stats: dict | None
+
+        def memory_stats(self):
+            return self.stats
+
+    class Held(NamedTuple):
+        local_devices: list
+
+    monkeypatch.setattr(devices, "accelerated", lambda: True)
+    held = [Device({"bytes_limit": 3}), Device({"bytes_limit": 2})]
+    assert devices.room(Held(held)) == 2
+    assert devices.room(Held([*held, Device(None)])) == 0
 
 
 def test_four_devices_lose_as_one_does(run):
@@ -758,10 +992,15 @@ train.main(train.Settings(Path(sys.argv[1]), "demo", epochs=2, steps=3, cluster=
 """
 
 
-def start_pair(run: Path) -> list[subprocess.Popen]:
+def address_of_none() -> str:
+    """Host and port that nobody listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def start_pair(run: Path) -> list[subprocess.Popen]:
+    address = address_of_none()
     return [start(TWO_PROCESSES, run, address, str(number)) for number in range(2)]
 
 
@@ -771,8 +1010,7 @@ def test_two_processes_train_as_one_does_though_killed(run, tmp_path):
     pair = start_pair(run)
     wait_for(run / "cnn" / "fold1" / "checkpoint" / "1", *pair)
     for child in pair:
-        child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        kill(child)
     assert not (run / "cnn" / "settings.json").exists()
     for child in (*start_pair(run), start(TWO_PROCESSES, alone)):
         said, _ = child.communicate(timeout=300)
@@ -787,6 +1025,34 @@ def test_two_processes_train_as_one_does_though_killed(run, tmp_path):
         ]
         for key in arrays[0]:
             assert_allclose(arrays[0][key], arrays[1][key], atol=1e-3)
+
+
+def test_processes_end_with_a_sentence_where_the_first_does(tmp_path):
+    run, address = tmp_path / "run", address_of_none()
+    options = ["--run", str(run), "--cluster.coordinator", address, "--cluster.processes", "2"]
+    pair = [
+        subprocess.Popen(
+            [sys.executable, "-m", "cnn.train", *options, "--cluster.process", str(number)],
+            env=environment(), stderr=subprocess.PIPE, text=True,
+        )
+        for number in range(2)
+    ]  # fmt: skip
+    told = [child.communicate(timeout=120)[1] for child in pair]
+    assert [child.returncode for child in pair] == [2, 2]
+    assert f"error: {run}/dataset.parquet: no such file" in told[0]
+    assert "error: process 0 of the cluster ended with an error, which it tells; repair" in told[1]
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("platform", ["cuda", "nonsense"])
+def test_a_platform_that_is_not_there_is_said(tmp_path, platform):
+    done = subprocess.run(
+        [sys.executable, "-m", "cnn.predict", "--run", str(tmp_path)],
+        env=environment(JAX_PLATFORMS=platform), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"error: JAX_PLATFORMS={platform}: JAX finds no such device here" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 CHILD = """
@@ -815,8 +1081,7 @@ def test_killed_processes_end_with_the_weights_and_maps_of_one_never_killed(
     for mark in ("fold0/curves.csv", "fold1/checkpoint/2", "maps/part-0001.npz"):
         child = start(CHILD, run)
         wait_for(run / "cnn" / mark, child)
-        child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        kill(child)
         assert not (run / "cnn" / "maps" / "index.csv").exists()
     said, _ = (child := start(CHILD, run)).communicate(timeout=300)
     assert child.returncode == 0, said
@@ -834,7 +1099,7 @@ def test_each_image_is_judged_by_networks_that_have_not_seen_it(run, tiny, monke
     index = pd.read_csv(run / "cnn" / "maps" / "index.csv")
     assert list(index["id"]) == [f"i{n}" for n in range(13)]  # not the unlabelled one
     assert index["part"].max() == 2
-    networks = predict.load_networks(run, 3)
+    networks = predict.load_networks(run, predict.scored_images(run))
     maps = np.stack(list(stream_maps(run, ["i0", "i10", "i12"])))
 
     def judged(name: str, fold: int) -> np.ndarray:
@@ -871,6 +1136,63 @@ def test_a_flipped_average_is_the_same_for_the_mirrored_image():
     other = predict.probabilities(params, image[:, :, ::-1], TINY.unet, True)
     assert_allclose(one, other[:, :, ::-1], atol=1e-6)
     assert not np.allclose(one, predict.probabilities(params, image, TINY.unet, False), atol=1e-3)
+
+
+def test_networks_that_know_the_images_they_would_judge_are_refused(run, tiny):
+    train.main(train.Settings(run, "demo", evidence=False, epochs=1, steps=1))
+    predict.load_networks(run, predict.scored_images(run))
+    change(run, fold=[0, 0, 1, 1, 1, 0, 2, 2, 2, -1, -1, -1, -1, -1])
+    with pytest.raises(UserError, match=r"learned from 1 of the images .* i5; .*cnn and train"):
+        predict.main(predict.Settings(run))
+    assert not (run / "cnn" / "maps").exists()
+
+
+def test_a_network_that_knows_a_test_image_is_refused(run, tiny, tmp_path):
+    params = initial_params(TINY.unet, np.random.default_rng(0))
+    path = write_start(tmp_path, TINY, params, learned_from=weights.marks(["i12"]))
+    train.main(train.Settings(run, "demo", init=str(path), evidence=False, epochs=1, steps=1))
+    with pytest.raises(UserError, match=r"fold0.*learned from 1 of the images .* such as i12"):
+        predict.main(predict.Settings(run))
+
+
+@pytest.mark.parametrize("change", [{"unet": {"size": 32}}, {"unet": 3}, {"flip": None}])
+def test_weights_of_another_version_are_refused(run, tiny, change):
+    content = asdict(TINY) | change
+    content = {name: value for name, value in content.items() if value is not None}
+    path = run / "cnn" / "fold0" / "weights.safetensors"
+    tensors.save(path, initial_params(TINY.unet, FIXED), {"config": content})
+    with pytest.raises(UserError, match=r"another version of this program .*; delete .*cnn and"):
+        predict.main(predict.Settings(run))
+
+
+def test_a_damaged_part_is_made_again(run, tiny):
+    train.main(train.Settings(run, "demo", evidence=False, epochs=1, steps=1))
+    predict.main(predict.Settings(run))
+    path = run / "cnn" / "maps" / "part-0000.npz"
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"nonsense"):
+        path.write_bytes(damaged)
+        predict.main(predict.Settings(run))
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", ["", "id,part\ni0,0\n", "id,part,row\ni0,zero,0\n"])
+def test_an_index_that_is_none_is_said(run, content):
+    files.write_text(run / "cnn" / "maps" / "index.csv", content)
+    with pytest.raises(UserError, match=r"index\.csv: no index of maps \(.*; delete it"):
+        list(stream_maps(run, ["i0"]))
+
+
+@pytest.mark.parametrize("place", ["run", "cnn"])
+def test_a_file_in_a_folder_s_place_is_said(tmp_path, place):
+    run = tmp_path / "run"
+    path = run if place == "run" else run / "cnn"
+    files.write_text(path, "")
+    for main, settings in (
+        (train.main, train.Settings(run, "demo")), (predict.main, predict.Settings(run))
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"/{place}: is a file where a folder belongs"):
+            main(settings)
 
 
 def test_missing_weights_and_maps_are_said(run, tiny):

@@ -90,7 +90,9 @@ def test_depth_to_space_undoes_space_to_depth(block):
     assert_array_equal(checked(unet.depth_to_space, "block")(folded, block), x)
 
 
-@pytest.mark.parametrize(("profile", "count"), [("demo", 583_473), ("lite", 2_355_377)])
+@pytest.mark.parametrize(
+    ("profile", "count"), [("demo", 583_473), ("lite", 2_355_377), ("full", 5_373_617)]
+)
 def test_parameter_count_of_the_profiles(profile, count):
     assert unet.parameter_count(PROFILES[profile].unet) == count
 
