@@ -16,10 +16,10 @@ History = list[dict[str, Any]]
 
 
 def best_epoch(history: History, config: TrainConfig) -> int:
-    """The epoch whose weights count: the last, or by early stopping the first of highest Dice."""
+    """The epoch whose weights count: the last, or by early stopping the first of highest score."""
     if not config.patience:
         return int(history[-1]["epoch"])
-    return int(max(history, key=lambda row: row["stop_dice"])["epoch"])
+    return int(max(history, key=lambda row: row["stop_score"])["epoch"])
 
 
 def check_epoch(

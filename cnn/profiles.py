@@ -44,8 +44,9 @@ class TrainConfig:
     ema: float = 0.99
     """Decay of the moving average of the weights, a step."""
     patience: int = 0
-    """Stop after so many epochs without gain in Dice on one more fold that is left out of the
-    training, and keep the best epoch's weights; 0 for a fixed number of epochs."""
+    """Stop after so many epochs without gain in the challenge's score (`steps.validate`) on one
+    more fold that is left out of the training, and keep the best epoch's weights; 0 for a fixed
+    number of epochs."""
     bfloat16: bool = False
     """Whether to compute in bfloat16; weights, their updates and the loss stay in float32."""
     flip: bool = True

@@ -15,6 +15,9 @@ from cnn.losses import cross_entropy, hard_dice, mean_shares, segmentation_loss,
 from cnn.profiles import TrainConfig
 from cnn.unet import apply
 
+# Levels at which probabilities are cut to masks while a training is watched.
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
 
 class TrainState(NamedTuple):
     """What changes from step to step."""
@@ -108,11 +111,12 @@ def eval_step(
     images: UInt8[Array, "n h w c"],
     masks: UInt8[Array, "n h w"],
     config: TrainConfig,
-) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
-    """Cross-entropy, soft Dice and Dice at 0.5 of each image, unaugmented."""
+) -> Float[Array, "k n"]:
+    """Cross-entropy, soft Dice and Dice at each of `LEVELS` of each image, unaugmented."""
     logits, true = apply(params, images / 255.0, config.unet), masks / 255.0
     p = jax.nn.sigmoid(logits)
-    return cross_entropy(logits, true), soft_dice(p, true, config.loss.smooth), hard_dice(p, true)
+    cuts = [hard_dice(p, true, level) for level in LEVELS]
+    return jnp.stack([cross_entropy(logits, true), soft_dice(p, true, config.loss.smooth), *cuts])
 
 
 def validate(
@@ -123,8 +127,10 @@ def validate(
     Returns
     -------
     dict
-        bce, nats a pixel of all images; of those with a lesion soft_dice, and dice at 0.5. None
-        where there is no image to say it of.
+        bce, nats a pixel of all images; of those with a lesion soft_dice, and dice at 0.5; and the
+        challenge's score at the network's size: the mean Dice of all images, an empty mask on an
+        image without lesion counting 1, at the best of `LEVELS`. None where there is no image to
+        say it of.
     """
     chosen = np.flatnonzero((data.folds == fold) & data.known)
     positive = data.positive[chosen]
@@ -132,11 +138,13 @@ def validate(
     for part in chunks(len(chosen), config.batch):
         rows = padded(chosen[part], config.batch)
         seen = data.seen(rows, config.unet.evidence)
-        batch = eval_step(params, seen, data.masks[rows], config)
-        scores.append(np.stack(batch)[:, : part.stop - part.start])
-    bce, soft, hard = np.concatenate(scores, axis=1) if scores else np.zeros((3, 0))
+        batch = np.asarray(eval_step(params, seen, data.masks[rows], config))
+        scores.append(batch[:, : part.stop - part.start])
+    found = np.concatenate(scores, axis=1) if scores else np.zeros((2 + len(LEVELS), 0))
+    bce, soft, hard = found[0], found[1], found[2:]
     return {
         "bce": float(bce.mean()) if bce.size else None,
         "soft_dice": float(soft[positive].mean()) if positive.any() else None,
-        "dice": float(hard[positive].mean()) if positive.any() else None,
+        "dice": float(hard[LEVELS.index(0.5), positive].mean()) if positive.any() else None,
+        "score": float(hard.mean(axis=1).max()) if bce.size else None,
     }

@@ -445,7 +445,7 @@ def test_training_writes_weights_curves_and_settings(run, tiny, capsys):
     assert f"{last:.3f} after the last epoch" in said
     for fold in range(3):
         curves = pd.read_csv(run / "cnn" / f"fold{fold}" / "curves.csv")
-        columns = ["epoch", "loss", "val_bce", "val_soft_dice", "val_dice"]
+        columns = ["epoch", "loss", "val_bce", "val_soft_dice", "val_dice", "val_score"]
         assert list(curves.columns) == columns
         assert list(curves["epoch"]) == [0, 1, 2, 3]
         assert np.isfinite(curves.iloc[1:]).all(axis=None)
@@ -571,12 +571,12 @@ def test_a_run_that_stops_anywhere_goes_on_to_the_same_final(run, tiny, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("dice", "best"), [([0.3, 0.5, 0.4, 0.45], 1), ([0.6, 0.5, 0.4], 0), ([0.1, 0.2, 0.2, 0.3], 3)]
+    ("score", "best"), [([0.3, 0.5, 0.4, 0.45], 1), ([0.6, 0.5, 0.4], 0), ([0.1, 0.2, 0.2, 0.3], 3)]
 )
 def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
-    run, tiny, monkeypatch, dice, best
+    run, tiny, monkeypatch, score, best
 ):
-    taught, told, averages = [], iter(dice), []
+    taught, told, averages = [], iter(score), []
     order, judge = train.training_order, train.validate
 
     def watched(data, without, *rest):
@@ -588,7 +588,7 @@ def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
         if fold == 2:
             return found
         averages.append(params)
-        return found | {"dice": next(told)}
+        return found | {"score": next(told)}
 
     monkeypatch.setattr(train, "training_order", watched)
     monkeypatch.setattr(train, "validate", validate)
@@ -599,10 +599,23 @@ def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
     train.train_fold(run / "cnn" / "fold2", data, 2, config, identity, params)
     assert set(taught) == {(2, 0)}
     curves = pd.read_csv(run / "cnn" / "fold2" / "curves.csv")
-    assert list(curves["stop_dice"]) == dice
+    assert list(curves["stop_score"]) == score
     path = run / "cnn" / "fold2" / "weights.safetensors"
     kept = tensors.restore(params, tensors.load(path)[0], path)
     jax.tree.map(assert_array_equal, kept, averages[best])
+
+
+def test_a_training_is_watched_by_the_challenges_score(run, monkeypatch):
+    """Fold 0 has one image with a lesion and two without, which score 1 where no mask is drawn."""
+    dice = np.zeros((len(steps.LEVELS), 3))
+    dice[4] = 0.6, 0.0, 0.0  # at 0.5: 0.2 on average
+    dice[7] = 0.3, 1.0, 0.0
+    dice[8] = 0.0, 1.0, 0.0
+    made_up = np.concatenate([[[1.0, 2.0, 3.0], [0.5, 0.0, 0.0]], dice])
+    padding = np.zeros((len(made_up), TINY.batch - 3))
+    monkeypatch.setattr(steps, "eval_step", lambda *rest: np.concatenate([made_up, padding], 1))
+    found = steps.validate(None, batches.labelled(run, 32), 0, TINY)
+    assert found == pytest.approx({"bce": 2, "soft_dice": 0.5, "dice": 0.6, "score": 1.3 / 3})
 
 
 def test_no_phase_learns_from_the_fold_that_early_stopping_looks_at(run):
@@ -626,7 +639,7 @@ def test_the_summary_tells_the_dice_of_the_weights_that_are_kept(run, tmp_path):
     data = batches.labelled(run, 32)
     for fold in range(3):  # one positive each
         curves = {"epoch": range(4), "val_dice": [0.1, 0.3 * fold, 0.8, 0.9]}
-        curves |= {"stop_dice": [0.0, 0.7, 0.7, 0.6]}
+        curves |= {"stop_score": [0.0, 0.7, 0.7, 0.6]}
         files.write_csv(tmp_path / f"fold{fold}" / "curves.csv", pd.DataFrame(curves))
     said = summary(tmp_path, data, replace(TINY, patience=2))
     assert "0.100 before" in said and "0.300 in the epochs that early stopping keeps" in said

@@ -61,7 +61,7 @@ def judge(path: Path, trained: single.Trained, networks: predict.Networks) -> li
 def main(run: Path, paths: list[Path]) -> None:
     """Print a table of the parts, their sum, and what the U-Net by itself needs."""
     trained = single.read_trained(run)
-    networks = predict.load_networks(run, FOLD + 1)
+    networks = predict.load_networks(run, predict.scored_images(run))
     times = np.array([judge(path, trained, networks) for path in paths])[1:]
     print("| part | ms |\n|---|---|")
     for part, value in zip(PARTS, np.median(times, axis=0), strict=True):
