@@ -131,7 +131,7 @@ def score(runs: Sequence[Path]) -> tuple[dict[str, gate.Rule], dict[str, object]
     metrics: dict[str, object] = {
         "out_of_fold": _board(earned, positive, patients),
         "mask_alone": {
-            name: _mask_alone(one, positive, patients) for name, one in evidence.items()
+            name: _mask_alone(one, positive, folds, patients) for name, one in evidence.items()
         },
         "images": len(rows),
         "positives": int(positive.sum()),
@@ -146,25 +146,51 @@ def score(runs: Sequence[Path]) -> tuple[dict[str, gate.Rule], dict[str, object]
 
 
 def _mask_alone(
-    evidence: gate.Evidence, positive: NDArray[np.bool_], patients: NDArray[np.object_]
+    evidence: gate.Evidence,
+    positive: NDArray[np.bool_],
+    folds: NDArray[np.integer],
+    patients: NDArray[np.object_],
 ) -> dict[str, object]:
     """The masks by themselves: Dice over true positives at one level, and AUC of its top score.
 
-    The level is the best one for these images, so this Dice is a little flattered; the policies'
-    scores are not.
+    The level that is best for these images flatters them a little; beside it stands the Dice of
+    each image at the level that is best for the other folds'.
     """
-    means = evidence.dice[positive].mean(axis=0)
-    best = int(means.argmax())
-    dice = scores.mean(evidence.dice[positive, best], patients[positive])
+    dices, own = evidence.dice[positive], folds[positive]
+    best = int(dices.mean(axis=0).argmax())
+    dice = scores.mean(dices[:, best], patients[positive])
+    nested = scores.mean(_at_others_level(dices, own), patients[positive])
     top = scores.bootstrap(
         lambda rows: scores.auc(evidence.positive[rows], evidence.top[rows, gate.TOP]), patients
     )
     level = float(gate.LEVELS[best] / 255)
     return {
         "dice_on_positives": asdict(dice),
+        "dice_nested": asdict(nested),
         "at_probability": level,
         "top_score_auc": asdict(top),
     }
+
+
+def _at_others_level(dices: NDArray[np.float64], folds: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Dice of each image at the level with the highest mean over the images of other folds.
+
+    Parameters
+    ----------
+    dices : (n, levels) array
+    folds : (n,) array of int
+
+    Returns
+    -------
+    (n,) array
+    """
+    found = np.empty(len(dices))
+    for fold in np.unique(folds):
+        own = folds == fold
+        # Where all positives are in one fold there is none to choose by but themselves.
+        others = dices[~own] if (~own).any() else dices
+        found[own] = dices[own, int(others.mean(axis=0).argmax())]
+    return found
 
 
 def _test_board(runs: Sequence[Path], rules: dict[str, gate.Rule]) -> dict[str, object]:
@@ -242,10 +268,14 @@ def show(metrics: dict, default: str) -> None:
     if metrics.get("also"):
         print(f"U-Net's maps averaged with those of {', '.join(metrics['also'])}")
     for source, alone in metrics["mask_alone"].items():
-        dice, auc = (scores.Estimate(**alone[k]) for k in ("dice_on_positives", "top_score_auc"))
+        dice, nested, auc = (
+            scores.Estimate(**alone[key])
+            for key in ("dice_on_positives", "dice_nested", "top_score_auc")
+        )
         print(
             f"{SOURCES[source]}, out of fold: Dice on the {metrics['positives']} positives {dice} "
-            f"at its best level ({alone['at_probability']:.2f}), AUC of its top score {auc}"
+            f"at its best level ({alone['at_probability']:.2f}), {nested} at the level best for "
+            f"the other folds; AUC of its top score {auc}"
         )
     for part, title in (("out_of_fold", "labelled images, out of fold"), ("test", "test set")):
         if part not in metrics:

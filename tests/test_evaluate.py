@@ -71,7 +71,8 @@ def metrics() -> dict:
     values = np.where(positive, np.arange(40) % 2, 1.0)
     known = dict.fromkeys((*gate.POLICIES, DEFAULT), values)
     one = {"value": 0.5, "low": 0.4, "high": 0.6}
-    alone = {"dice_on_positives": one, "at_probability": 0.4, "top_score_auc": one}
+    alone = {"dice_on_positives": one, "dice_nested": one, "top_score_auc": one}
+    alone |= {"at_probability": 0.4}
     return {
         "default": "joint",
         "images": 40,
@@ -80,6 +81,15 @@ def metrics() -> dict:
         "mask_alone": dict.fromkeys(("unet", "evidence", "joint"), alone),
         "out_of_fold": evaluate._board(known, positive, patients),
     }
+
+
+def test_a_level_is_scored_on_images_it_was_not_chosen_on():
+    # Two levels; either fold's best is the other's worst.
+    dices = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
+    folds = np.array([0, 0, 1])
+    np.testing.assert_array_equal(evaluate._at_others_level(dices, folds), [0.1, 0.3, 0.2])
+    alone = evaluate._at_others_level(dices, np.zeros(3, int))
+    np.testing.assert_array_equal(alone, dices[:, 0])
 
 
 def test_positives_and_negatives_have_intervals_too(capsys):

@@ -1,13 +1,15 @@
 """Masks of our U-Net against those of the same network in PyTorch, learned in as many steps.
 
-``python tests/benchmarks/unet_peer.py RUN [--epochs 26]``. RUN holds dataset.parquet with folds.
-Both see the X-ray alone and the images whose mask is known, in the same order and the same random
+``python tests/benchmarks/unet_peer.py RUN [--epochs 26] [--evidence]``. RUN holds dataset.parquet
+with folds, and with --evidence the evidence map. Both see the X-ray, with --evidence the map too
+and begin from it, and the images whose mask is known, in the same order and the same random
 variants, under the same loss, learning rates, clipping and moving average; weights are drawn by
 each package's own rules. PyTorch is no dependency of the project: install it beside it for this.
 Printed is the mean Dice of the positives, out of fold, at a level of 0.5 and at the best.
 """
 
 import argparse
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from unet_speed import TorchUNet, torch_loss
 
 from baseline import scores
-from cnn import batches, profiles, steps
+from cnn import batches, planes, profiles, steps
 from cnn.augment import augment
 from cnn.batches import Counts, Labelled, chunks, padded, training_order
 from cnn.devices import all_devices, copied, shared_out, split_processor
@@ -48,6 +50,16 @@ def key_of(fold: int, epoch: int) -> jax.Array:
     return key
 
 
+def seen_by(data: Labelled, fold: int, run: Path, config: TrainConfig) -> Labelled:
+    """The images with the evidence map as the fold's network sees it."""
+    if not config.unet.evidence:
+        return data
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "evidence.npy"
+        drawn = planes.teaching(path, run, fold, data.table, config.unet.size)
+        return replace(data, evidence=np.array(drawn))
+
+
 def by_ours(data: Labelled, fold: int, rows: NDArray[np.intp], config: TrainConfig) -> Maps:
     """Maps of the images of a fold by our network."""
     mesh = all_devices(config.batch)
@@ -70,7 +82,11 @@ def by_torch(data: Labelled, fold: int, rows: NDArray[np.intp], config: TrainCon
     torch.manual_seed(fold)
     network = TorchUNet(config.unet).to(memory_format=torch.channels_last)
     prior = config.unet.prior
-    torch.nn.init.constant_(network.head.bias, float(np.log(prior / (1 - prior))))
+    if config.unet.evidence:  # an untrained network repeats the map
+        torch.nn.init.zeros_(network.head.weight)
+        torch.nn.init.zeros_(network.head.bias)
+    else:
+        torch.nn.init.constant_(network.head.bias, float(np.log(prior / (1 - prior))))
     averaged = TorchUNet(config.unet).to(memory_format=torch.channels_last)
     averaged.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
@@ -119,13 +135,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--epochs", type=int, default=26, help="of 50 batches of 8")
+    parser.add_argument("--evidence", action="store_true", help="both see the evidence map")
     options = parser.parse_args()
     split_processor()
     lite = profiles.PROFILES["lite"]
     config = replace(
-        lite, unet=replace(lite.unet, evidence=False), epochs=options.epochs, weak_share=0.0
+        lite, unet=replace(lite.unet, evidence=options.evidence), epochs=options.epochs
     )
-    data = batches.labelled(options.run, config.unet.size)
+    data = batches.labelled(options.run, config.unet.size, options.evidence)
     positives = np.flatnonzero(data.known & data.positive & (data.folds >= 0))
     masks = data.masks[positives] > 127
     patients = pd.Series(data.table["patient"]).to_numpy(object)[positives]
@@ -135,7 +152,9 @@ def main() -> None:
         maps = np.zeros(masks.shape, np.float32)
         for fold in range(data.fold_count):
             here = data.folds[positives] == fold
-            maps[here] = way(data, fold, positives[here], config)
+            maps[here] = way(
+                seen_by(data, fold, options.run, config), fold, positives[here], config
+            )
         found[name] = dice(maps, masks)
         best = int(found[name].mean(axis=0).argmax())
         for what, level in (("0.5", HALF), (f"the best, {LEVELS[best]:.2f}", best)):
