@@ -5,16 +5,16 @@
 Log-odds are normal with mean -0.5 and deviation 1.5, as wide as a verdict's; two images a patient.
 """
 
-import sys
 from functools import partial
 
 import numpy as np
+from arguments import given
 from scipy.special import expit
 
 from baseline import calibrate, scores
 
 
-def main(samples: int) -> None:
+def main(samples: int = 1000) -> None:
     """Print one row a number of images and kind of error."""
     scores.resamples = partial(scores.resamples, replicates=300)
     raw = np.sort(np.random.default_rng(0).normal(-0.5, 1.5, 400_000))
@@ -40,4 +40,4 @@ def main(samples: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    main(*map(int, given(__doc__, 0)))

@@ -10,9 +10,10 @@ SciPy and NumPy, and the ratio. The whole stage is timed by the clock as well.
 
 import os
 
+from arguments import given
+
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
-import sys
 import time
 import warnings
 from collections import defaultdict
@@ -101,7 +102,7 @@ def measure(paths: list[Path]) -> dict[str, list[float]]:
     return taken
 
 
-def main(folder: Path, count: int) -> None:
+def main(folder: Path, count: int = 40) -> None:
     """Measure `count` images spread over a folder and print the table."""
     paths = sorted(folder.glob("*.dcm"))
     paths = paths[:: max(len(paths) // count, 1)][:count]
@@ -122,4 +123,5 @@ def main(folder: Path, count: int) -> None:
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", message="Applying `local_binary_pattern`")
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 40)
+    folder, *count = given(__doc__)
+    main(Path(folder), *map(int, count))

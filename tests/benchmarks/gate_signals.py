@@ -8,11 +8,11 @@ policy with its interval, and the pooled AUCs of the U-Net's fused score: for pn
 a mask that earns more than silence at the middle level.
 """
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from arguments import given
 from numpy.typing import NDArray
 
 from baseline import gate, scores
@@ -79,4 +79,4 @@ def main(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(given(__doc__)[0]))

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from arguments import given
+
 
 def children(pid: int) -> list[int]:
     """Process ids of a process and all that descend from it."""
@@ -51,4 +53,4 @@ def main(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(given(__doc__)))

@@ -9,10 +9,11 @@ resident memory after a tenth of them and after all.
 
 import os
 
+from arguments import given
+
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main(count: int) -> None:
+def main(count: int = 60) -> None:
     """Draw, write and print."""
     with tempfile.TemporaryDirectory() as folder:
         settings = module.Settings(out=Path(folder), train=count + 1, test=1)
@@ -54,4 +55,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    main(*map(int, given(__doc__, 0)))

@@ -13,7 +13,6 @@ import os
 # Threads that wait for LightGBM's next call would else be charged to whoever comes after it.
 os.environ["OMP_WAIT_POLICY"] = "passive"
 
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+from arguments import given
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -57,7 +57,7 @@ WAYS: dict[str, Callable[[lgb.Booster, pd.DataFrame], tuple[float, np.ndarray]]]
 }
 
 
-def main(run: Path, repeats: int) -> None:
+def main(run: Path, repeats: int = 1) -> None:
     """Print one row a way and number of images."""
     table = tables.with_evidence(run, read(run))
     table = tables.for_model(table, table.index, 0)
@@ -91,4 +91,5 @@ def main(run: Path, repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    run, *repeats = given(__doc__)
+    main(Path(run), *map(int, repeats))

@@ -10,12 +10,12 @@ import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before any library counts the cores
 
 import resource  # noqa: E402
-import sys  # noqa: E402
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from arguments import given  # noqa: E402
 
 from baseline import heat, judges, single  # noqa: E402
 from cnn import geometry, masks, planes, predict  # noqa: E402
@@ -74,4 +74,5 @@ def main(run: Path, paths: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
+    run, *paths = map(Path, given(__doc__, 3))
+    main(run, paths)

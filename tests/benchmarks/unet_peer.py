@@ -17,9 +17,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from unet_speed import TorchUNet, torch_loss
+from unet_speed import TorchUNet, torch, torch_loss
 
 from baseline import scores
 from cnn import batches, planes, profiles, steps

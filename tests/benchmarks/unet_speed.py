@@ -20,9 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import torch
-from torch import nn
-from torch.nn import functional as F
+
+try:
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+except ImportError:
+    sys.exit("PyTorch is missing here; .venv/bin/python -m pip install torch puts it beside JAX.")
 
 from cnn import devices, profiles, unet
 from cnn.losses import mean_shares, segmentation_loss
