@@ -1,4 +1,4 @@
-"""What a fold's training went through, epoch by epoch: its best end, its breakdown, its summary."""
+"""What a fold's training went through, epoch by epoch: best end, breakdown, picture, summary."""
 
 from pathlib import Path
 from typing import Any
@@ -7,12 +7,21 @@ import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import PyTree
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cnn.batches import Labelled
 from cnn.profiles import TrainConfig
-from features.files import UserError
+from features.files import UserError, atomic
 
 History = list[dict[str, Any]]
+# What is drawn of it; "val" is the fold that is scored, "stop" the one early stopping looks at.
+LOSSES = {"loss": "loss in training", "val_bce": "cross-entropy on the fold left out"}
+SCORES = {
+    "val_dice": "Dice of positives at 0.5, fold left out",
+    "val_score": "challenge's score at its best level, fold left out",
+    "stop_score": "the same, fold that early stopping looks at",
+}
 
 
 def best_epoch(history: History, config: TrainConfig) -> int:
@@ -60,6 +69,31 @@ def check_epoch(
         f"{'' if whole else ' and some weights are no numbers any more'}, so training has broken "
         f"down ({kept}); train anew with {repair} (and --overwrite, or another --run)."
     )
+
+
+def draw(path: Path, history: History) -> None:
+    """Draw the curves as PNG: losses above, below Dice and score on the folds left out.
+
+    Parameters
+    ----------
+    path : Path
+        The picture.
+    history : History
+        Of all epochs; what could not be judged leaves a gap.
+    """
+    figure = Figure((6, 5), dpi=120, layout="constrained")
+    curves = pd.DataFrame(history).astype(float).set_index("epoch")
+    panels = zip(figure.subplots(2, sharex=True), (LOSSES, SCORES), strict=True)
+    for axes, names in panels:
+        for name, label in names.items():
+            if name in curves:
+                axes.plot(curves[name], marker=".", label=label)
+        axes.legend(frameon=False)
+        axes.grid(alpha=0.3)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def summary(folder: Path, data: Labelled, config: TrainConfig) -> str:

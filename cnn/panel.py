@@ -14,8 +14,8 @@ from cnn.unet import UNetConfig, apply
 from features.files import atomic
 
 COUNT = 8
-# Truth green, the network's mask red; where both run, yellow.
-TRUE, DRAWN = (0, 255, 0), (255, 0, 0)
+# Truth yellow, the network's mask cyan, as in the report; where both run, white.
+TRUE, DRAWN = (255, 255, 0), (0, 255, 255)
 
 
 def outlined(

@@ -29,7 +29,7 @@ from jaxtyping import PyTree
 from cnn import checkpoint, panel, planes, tensors, weights
 from cnn.batches import Counts, Labelled, labelled, training_order
 from cnn.compilation import keep_compiled
-from cnn.curves import History, best_epoch, check_epoch, summary
+from cnn.curves import History, best_epoch, check_epoch, draw, summary
 from cnn.devices import (
     Cluster,
     accelerated,
@@ -129,7 +129,7 @@ def train_fold(
     Parameters
     ----------
     folder : Path
-        Where checkpoint, `curves.csv`, `panel.png` and `weights.safetensors` go.
+        Where checkpoint, `curves.csv`, `curves.png`, `panel.png` and `weights.safetensors` go.
     data : Labelled
         All images to learn from.
     fold : int
@@ -185,6 +185,7 @@ def train_fold(
     for _ in ticks:  # lets the bar come to its end
         pass
     if is_first():
+        draw(folder / "curves.png", history)
         tensors.save(folder / "weights.safetensors", best, identity)
 
 

@@ -451,7 +451,7 @@ def test_training_writes_weights_curves_and_settings(run, tiny, capsys):
         assert np.isfinite(curves.iloc[1:]).all(axis=None)
         assert curves["val_dice"].iloc[-1] > 0.5  # the bright square has been learned
         names = {path.name for path in (run / "cnn" / f"fold{fold}").iterdir()}
-        assert names == {"curves.csv", "panel.png", "weights.safetensors"}
+        assert names == {"curves.csv", "curves.png", "panel.png", "weights.safetensors"}
     settings = json.loads((run / "cnn" / "settings.json").read_text())
     assert settings["config"]["unet"]["size"] == 32
     assert len({final(run, fold) for fold in range(3)}) == 3
@@ -831,9 +831,9 @@ def test_the_panel_shows_truth_and_mask():
     true[1:6, 1:6] = True
     drawn[1:6, 1:4] = True
     found = panel.outlined(image, true, drawn)
-    assert tuple(found[1, 1]) == (255, 255, 0)
-    assert tuple(found[1, 5]) == (0, 255, 0)
-    assert tuple(found[3, 3]) == (255, 0, 0)
+    assert tuple(found[1, 1]) == (255, 255, 255)
+    assert tuple(found[1, 5]) == (255, 255, 0)
+    assert tuple(found[3, 3]) == (0, 255, 255)
     assert tuple(found[3, 4]) == tuple(found[7, 7]) == (100, 100, 100)
 
 

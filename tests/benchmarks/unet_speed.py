@@ -32,6 +32,8 @@ from cnn import devices, profiles, unet
 from cnn.losses import mean_shares, segmentation_loss
 
 BATCH, ROUNDS = 8, 15
+# Steps in one compiled call, to see what a loop over single ones costs.
+SCANNED, IN_SCAN = 4, "steps inside lax.scan"
 
 
 class Block(nn.Module):
@@ -139,6 +141,12 @@ def ours(
         print(
             f"{name}: {work[name]:.1f} GFLOP, {mesh.size * peak / 2**20:.0f} MiB by XLA's account"
         )
+
+    def scan(held, x, y):
+        return jax.lax.scan(lambda held, _: (step(*held, x, y), None), held, length=SCANNED)[0]
+
+    scanned = jax.jit(scan).lower((params, state), x, y).compile()
+    start = devices.copied((params, state), mesh)
     held = [(params, state)]
     frozen = devices.copied(unet.initial_params(config.unet, np.random.default_rng(0)), mesh)
 
@@ -149,6 +157,7 @@ def ours(
     return {
         "training step": learn,
         "inference": lambda: jax.block_until_ready(predict(frozen, x)),
+        IN_SCAN: lambda: jax.block_until_ready(scanned(start, x, y)),
     }, work
 
 
@@ -224,6 +233,7 @@ def main() -> None:
     (first, work), second = ours(config, images, masks), peers(config, images, masks)
     top = peak()
     print(f"{top / 1e3:.2f} TFLOP/s in a product of large matrices")
+    whole = first.pop(IN_SCAN)
     for name in first:
         times = [[measure(side_[name]) for side_ in (first, second)] for _ in range(ROUNDS + 2)][2:]
         wall, processor = np.median(np.array(times), axis=0).T
@@ -235,6 +245,11 @@ def main() -> None:
             f"{processor[0]:.0f} and {processor[1]:.0f} ms); JAX at "
             f"{work[name] / (1e-3 * wall[0]) / top:.0%} of the peak"
         )
+    loop, inside = (
+        statistics.median(measure(work)[0] for _ in range(ROUNDS))
+        for work in (first["training step"], whole)
+    )
+    print(f"{IN_SCAN}: {inside / SCANNED:.0f} ms a step, by a loop {loop:.0f} ms")
 
 
 if __name__ == "__main__":
