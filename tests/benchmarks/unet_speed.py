@@ -146,7 +146,7 @@ def ours(
         return jax.lax.scan(lambda held, _: (step(*held, x, y), None), held, length=SCANNED)[0]
 
     scanned = jax.jit(scan).lower((params, state), x, y).compile()
-    start = devices.copied((params, state), mesh)
+    start = jax.tree.map(jnp.copy, (params, state))  # the others are given away
     held = [(params, state)]
     frozen = devices.copied(unet.initial_params(config.unet, np.random.default_rng(0)), mesh)
 
