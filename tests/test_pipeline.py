@@ -162,7 +162,9 @@ def test_an_image_explained_by_itself_gets_the_prediction_of_the_run(undisturbed
         assert predicted["kind"] == kind
         found = single.judge(Path(trained.dataset.loc[predicted["id"], "path"]), trained)
         assert found.fold == predicted["fold"]
-        assert found.case.score == pytest.approx(predicted["raw"], abs=1e-6)
+        scale = trained.calibrations[found.fold]
+        calibrated = scale.slope * predicted["raw"] + scale.intercept
+        assert found.case.score == pytest.approx(calibrated, abs=1e-6)
         assert found.case.probability() == pytest.approx(predicted["probability"], abs=1e-6)
 
 
