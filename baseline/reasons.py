@@ -166,7 +166,7 @@ def sentences(case: Case, cells: Sequence[str] = FINEST) -> list[Reason]:
     """Up to five reasons.
 
     The verdict, the place painted strongest, the first measure there that is out of the ordinary,
-    what speaks most against, and what is no sign of air at all.
+    the one that speaks most against, and what is no sign of air at all.
 
     Parameters
     ----------
@@ -179,17 +179,17 @@ def sentences(case: Case, cells: Sequence[str] = FINEST) -> list[Reason]:
     list of Reason
     """
     found = [_verdict(case)]
+    # A measure that is average explains nothing to a reader, whatever the trees make of it.
+    odd = np.array([level(float(rank)) != "average" for rank in case.percentiles])
     cell = strongest(case, cells)
     if cell:
         here = case.painted(cell)
         found.append(_cell(case, cell, float(here.sum())))
-        # A measure that is average explains nothing to a reader, whatever the trees make of it.
-        odd = np.array([level(float(rank)) != "average" for rank in case.percentiles])
-        first = int(np.argmax(case.sign * np.where(odd, here, 0.0)))
-        if case.sign * here[first] > 0 and odd[first]:
+        first = int(np.argmax(case.sign * odd * here))
+        if case.sign * odd[first] * here[first] > 0:
             found.append(_feature(case, first, f"Of it, {place(_zone_of(case, first))}: "))
-    against = int(np.argmin(case.sign * case.shap))
-    if case.sign * case.shap[against] < 0:
+    against = int(np.argmin(case.sign * odd * case.shap))
+    if case.sign * odd[against] * case.shap[against] < 0:
         found.append(
             _feature(case, against, f"Against this speaks {place(_zone_of(case, against))}: ")
         )

@@ -104,7 +104,7 @@ def sentence(spot: Spot) -> Reason:
 
 def _standing(rank: float) -> str:
     word, share = ("higher", rank) if rank >= 0.5 else ("lower", 1 - rank)
-    return f"{word} than in {100 * share:.0f}% of the image's cells"
+    return f"{word} than in {'all' if share == 1 else f'{int(100 * share)}%'} of the image's cells"
 
 
 def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[Heat, Reason | None]]:

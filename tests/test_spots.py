@@ -63,7 +63,7 @@ def test_the_sentence_can_be_rebuilt_from_the_numbers(judges, cells):
     assert "rim of the apex of the right lung" in text
     assert "the probability that air lies there is 60%." in text
     assert MEASURES[LINE].text in text
-    assert "higher than in 100% of the image's cells" in text
+    assert "higher than in all of the image's cells" in text
     assert f"{spot.shap[LINE]:+.2f}" in text
     # What is added is added to another thing than the probability, and the sentence says to what.
     where = f"{spot.shap[spots.PLACES].sum():+.2f}".replace("-", "−")
