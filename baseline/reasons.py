@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 # From the median: percentiles at which a measure is called high or low, and unusually so.
 HIGH, UNUSUAL = 200 / 3, 90.0
-# Families that say nothing of air in the pleural space.
+# Families that are not meant to measure air in the pleural space.
 BESIDE = ("confounders", "acquisition")
 # The finest places, of which one is named.
 FINEST = tuple(f"{side}_{cell}" for side in SIDES for cell in CELLS)
@@ -166,7 +166,7 @@ def sentences(case: Case, cells: Sequence[str] = FINEST) -> list[Reason]:
     """Up to five reasons.
 
     The verdict, the place painted strongest, the first measure there that is out of the ordinary,
-    the one that speaks most against, and what is no sign of air at all.
+    the one that speaks most against, and what is not meant to measure pleural air.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def _cell(case: Case, cell: str, contribution: float) -> Reason:
 
 def _beside(case: Case, contribution: float) -> Reason:
     text = (
-        f"What is no sign of air itself ({'; '.join(FAMILIES[name] for name in BESIDE)}) adds "
+        f"What is not meant to measure pleural air ({'; '.join(FAMILIES[name] for name in BESIDE)}) adds "
         f"{signed(contribution)}; without it the probability would be "
         f"{percent(case.probability(without=contribution))}."
     )

@@ -26,7 +26,10 @@ try:
     from torch import nn
     from torch.nn import functional as F
 except ImportError:
-    sys.exit("PyTorch is missing here; .venv/bin/python -m pip install torch puts it beside JAX.")
+    sys.exit(
+        "PyTorch is missing here; put it beside JAX with `uv pip install --python .venv torch` or "
+        "`.venv/bin/python -m pip install torch`, whichever made .venv."
+    )
 
 from cnn import devices, profiles, unet
 from cnn.losses import mean_shares, segmentation_loss
