@@ -222,8 +222,9 @@ def _cell(case: Case, cell: str, contribution: float) -> Reason:
 
 
 def _beside(case: Case, contribution: float) -> Reason:
+    what = "; ".join(FAMILIES[name] for name in BESIDE)
     text = (
-        f"What is not meant to measure pleural air ({'; '.join(FAMILIES[name] for name in BESIDE)}) adds "
+        f"What is not meant to measure pleural air ({what}) adds "
         f"{signed(contribution)}; without it the probability would be "
         f"{percent(case.probability(without=contribution))}."
     )
