@@ -1,6 +1,7 @@
 """A dataset folder to a checked table: both layouts, unions, patients, weak labels, mistakes."""
 
 import shutil
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -228,6 +229,29 @@ def test_folds_keep_patients_together_and_strata_even():
     shares = pd.Series(strata).groupby(assigned).mean()
     assert shares.max() - shares.min() < 0.05
     np.testing.assert_array_equal(assigned, folds.assign(strata, patients, 5, seed=1))
+
+
+def test_each_seed_splits_anew():
+    # Groups as unlike in size as those by sex and age: even the largest ones meet by chance.
+    rng = np.random.default_rng(0)
+    sizes = rng.geometric(0.1, 100)
+    patients = np.repeat(np.arange(100).astype(str).astype(object), sizes)
+    strata = (rng.random(len(patients)) < 0.3).astype(np.int64)
+    first = np.cumsum(sizes) - 1
+    largest = first[np.argsort(-sizes, kind="stable")[:5]]
+    splits = [folds.assign(strata, patients, 5, seed) for seed in range(40)]
+    met = [split[a] == split[b] for split in splits for a, b in combinations(largest, 2)]
+    assert 0.1 < np.mean(met) < 0.3
+    for split in splits:
+        for images in (split, split[strata == 1]):
+            assert np.ptp(np.bincount(images, minlength=5)) <= 0.15 * len(images) / 5
+
+
+def test_no_fold_is_empty():
+    patients = np.array(list("aaaaaaaabcd"), object)
+    strata = np.array([1] * 8 + [0] * 3)
+    for seed in range(20):
+        assert set(folds.assign(strata, patients, 4, seed)) == {0, 1, 2, 3}
 
 
 def test_siim_mini(shared_data, tmp_path):
