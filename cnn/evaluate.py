@@ -159,7 +159,7 @@ def _mask_alone(
     dices, own = evidence.dice[positive], folds[positive]
     best = int(dices.mean(axis=0).argmax())
     dice = scores.mean(dices[:, best], patients[positive])
-    nested = scores.mean(_at_others_level(dices, own), patients[positive])
+    nested = scores.mean(at_others_level(dices, own), patients[positive])
     top = scores.bootstrap(
         lambda rows: scores.auc(evidence.positive[rows], evidence.top[rows, gate.TOP]), patients
     )
@@ -172,7 +172,7 @@ def _mask_alone(
     }
 
 
-def _at_others_level(dices: NDArray[np.float64], folds: NDArray[np.integer]) -> NDArray[np.float64]:
+def at_others_level(dices: NDArray[np.float64], folds: NDArray[np.integer]) -> NDArray[np.float64]:
     """Dice of each image at the level with the highest mean over the images of other folds.
 
     Parameters

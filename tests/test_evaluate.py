@@ -87,8 +87,8 @@ def test_a_level_is_scored_on_images_it_was_not_chosen_on():
     # Two levels; either fold's best is the other's worst.
     dices = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
     folds = np.array([0, 0, 1])
-    np.testing.assert_array_equal(evaluate._at_others_level(dices, folds), [0.1, 0.3, 0.2])
-    alone = evaluate._at_others_level(dices, np.zeros(3, int))
+    np.testing.assert_array_equal(evaluate.at_others_level(dices, folds), [0.1, 0.3, 0.2])
+    alone = evaluate.at_others_level(dices, np.zeros(3, int))
     np.testing.assert_array_equal(alone, dices[:, 0])
 
 
