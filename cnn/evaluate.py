@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from baseline import gate, predictions, scores
+from baseline import gate, gate_choice, predictions, scores
 from cnn import economics, outlines
 from cnn.sources import SOURCES, need_folder, together, weigh
 from features import command, files
@@ -124,10 +124,10 @@ def score(runs: Sequence[Path]) -> tuple[dict[str, gate.Rule], dict[str, object]
     rules, earned = {}, {}
     for policy in bar:
         own = evidence[gate.source(policy)]
-        rules[policy] = gate.choose(policy, own)
-        earned[policy] = gate.nested(policy, own, folds)
+        rules[policy] = gate_choice.choose(policy, own)
+        earned[policy] = gate_choice.nested(policy, own, folds)
     positive = evidence["unet"].positive == 1
-    earned[DEFAULT] = gate.nested_default(evidence, folds)
+    earned[DEFAULT] = gate_choice.nested_default(evidence, folds)
     metrics: dict[str, object] = {
         "out_of_fold": _board(earned, positive, patients),
         "mask_alone": {

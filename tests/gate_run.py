@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from baseline import gate, predictions
+from baseline import gate, gate_choice, predictions
 from baseline.gate import LEVELS, RANKS, Evidence
 from cnn import economics
 
@@ -49,8 +49,8 @@ def measured(
     rules, board = {}, {}
     for policy in gate.POLICIES:
         own = evidence[gate.source(policy)]
-        rules[policy] = gate.choose(policy, own)
-        mean = float(gate.nested(policy, own, folds).mean())
+        rules[policy] = gate_choice.choose(policy, own)
+        mean = float(gate_choice.nested(policy, own, folds).mean())
         board[policy] = {"dice": {"value": mean, "low": mean - 0.05, "high": mean + 0.04}}
     alone = {name: {"at_probability": float(LEVELS[3] / 255)} for name in sources}
     metrics = {"default": default, "out_of_fold": board, "mask_alone": alone}

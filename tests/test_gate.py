@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from baseline import gate
+from baseline import gate, gate_choice
 from baseline.gate import Evidence, Rule
 from features.files import UserError
 
@@ -54,7 +54,7 @@ def test_an_empty_mask_is_never_spoken():
 
 
 def test_the_chosen_rule_is_the_best(four):
-    rule = gate.choose("gated", four)
+    rule = gate_choice.choose("gated", four)
     assert gate.earned(rule, four).mean() == pytest.approx(0.75)
     assert 0 < rule.cutoff <= 1
 
@@ -74,9 +74,9 @@ def test_choice_equals_an_exhaustive_search():
         for t in range(m, T)
         for a in gate.AREAS
     )
-    assert gate.earned(gate.choose("unet", found), found).mean() == pytest.approx(best)
+    assert gate.earned(gate_choice.choose("unet", found), found).mean() == pytest.approx(best)
     # The gate may open fully, so on the images it was chosen on it is no worse than no gate.
-    assert gate.earned(gate.choose("gated", found), found).mean() >= best - 1e-12
+    assert gate.earned(gate_choice.choose("gated", found), found).mean() >= best - 1e-12
 
 
 def test_fused_listens_to_both():
@@ -91,8 +91,8 @@ def test_fused_listens_to_both():
         evidence(log_odds, 0.7 * positive, positive), top=np.repeat(top[:, None], R, axis=1)
     )
     folds = np.arange(n) % 4
-    fused = gate.nested("fused", found, folds).mean()
-    assert fused > gate.nested("gated", found, folds).mean() + 0.02
+    fused = gate_choice.nested("fused", found, folds).mean()
+    assert fused > gate_choice.nested("gated", found, folds).mean() + 0.02
     assert fused == pytest.approx(0.7 * positive.mean() + 1 - positive.mean(), abs=0.01)
 
 
@@ -105,19 +105,19 @@ def test_nested_scores_do_not_see_their_own_fold():
     for _ in range(20):
         found = evidence(rng.normal(size=n), positive * rng.random(n) * 0.6, positive)
         folds = np.arange(n) % 5
-        best = gate.earned(gate.choose("gated", found), found).mean()
-        gains.append(best - gate.nested("gated", found, folds).mean())
+        best = gate.earned(gate_choice.choose("gated", found), found).mean()
+        gains.append(best - gate_choice.nested("gated", found, folds).mean())
     assert np.mean(gains) > 0
 
 
 def test_fused_needs_both_classes():
     found = evidence([0, 1, 2], [0.5, 0.5, 0.5], [1, 1, 1])
-    assert gate.choose("fused", found).policy == "empty"
+    assert gate_choice.choose("fused", found).policy == "empty"
 
 
 def test_rules_survive_json(four):
     for policy in gate.POLICIES:
-        rule = gate.choose(policy, four)
+        rule = gate_choice.choose(policy, four)
         assert gate.from_json(rule.to_json()) == rule
     with pytest.raises(UserError, match=r"gate\.json"):
         gate.from_json({"policy": "unet"})
@@ -141,7 +141,7 @@ def test_the_expected_rule_learns_that_bad_masks_do_not_pay():
     good = evidence(odds, 0.8 * positive, positive)
     bad = evidence(odds, 0.05 * positive, positive)
     spoken = {
-        name: gate.speaks(gate.choose("expected", e), e).mean()
+        name: gate.speaks(gate_choice.choose("expected", e), e).mean()
         for name, e in (("good", good), ("bad", bad))
     }
     assert spoken["good"] > 0.3
@@ -155,12 +155,12 @@ def test_choosing_the_policy_inside_knows_nothing_of_the_fold():
     odds = np.where(positive == 1, 1.5, -1.5) + rng.normal(0, 1, n)
     one = evidence(odds, 0.7 * positive, positive)
     folds = np.arange(n) % 3
-    found = gate.nested_default({"unet": one, "evidence": one, "joint": one}, folds)
+    found = gate_choice.nested_default({"unet": one, "evidence": one, "joint": one}, folds)
     # All-empty earns the share of negatives; a good mask and a good verdict earn more.
     assert found.mean() > (positive == 0).mean() + 0.1
     other = Evidence(**{**vars(one), "dice": one.dice.copy()})
     other.dice[folds == 0] = 0.0
-    changed = gate.nested_default({"unet": other, "evidence": other, "joint": other}, folds)
+    changed = gate_choice.nested_default({"unet": other, "evidence": other, "joint": other}, folds)
     own = folds == 0
     spoken = (found[own] > 0) & (positive[own] == 1)
     # What fold 0's masks are worth changes what is earned there, not what is chosen for it.
@@ -187,7 +187,7 @@ def noisy(n: int, seed: int = 3) -> Evidence:
 @pytest.mark.parametrize("policy", ["gated", "fused", "expected"])
 def test_every_policy_chooses_its_triplet_and_smallest_area(policy):
     found = noisy(60)
-    rule = gate.choose(policy, found)
+    rule = gate_choice.choose(policy, found)
     asked = np.unique(gate.score(rule, found))
     cutoffs = np.quantile(asked, np.linspace(0, 1, 24)) if policy != "expected" else [0.0]
     best = 0.0
@@ -210,7 +210,7 @@ def test_a_smallest_area_helps_where_scores_know_nothing():
     # Nor does the score know of the area.
     found.area[:, gate.MIDDLE] = 0.02
     for policy in ("gated", "fused"):
-        rule = gate.choose(policy, found)
+        rule = gate_choice.choose(policy, found)
         assert gate.earned(rule, found).mean() == pytest.approx(0.5 + 0.5 * 0.7)
         assert rule.least_area > 0.0004
 
@@ -226,15 +226,15 @@ def test_the_fused_score_hears_each_signal(name):
         values[..., column] = told
         found = replace(blind, **{name: values})
         folds = np.arange(40) // 2 % 4
-        assert gate.nested("fused", found, folds).mean() == pytest.approx(0.85)
-    assert gate.nested("fused", blind, folds).mean() == pytest.approx(0.5)
+        assert gate_choice.nested("fused", found, folds).mean() == pytest.approx(0.85)
+    assert gate_choice.nested("fused", blind, folds).mean() == pytest.approx(0.5)
 
 
 def test_a_signal_that_was_alike_in_all_images_weighs_nothing():
     found = noisy(60)
     alike = replace(found, entropy=np.full(60, 0.3))
     for policy in ("fused", "expected"):
-        rule = gate.choose(policy, alike)
+        rule = gate_choice.choose(policy, alike)
         number = 1 + gate.SIGNALS.index("entropy")
         assert rule.weights[number] == 0
         assert policy == "fused" or rule.dice_weights[number] == 0
@@ -250,11 +250,11 @@ def test_joined_evidence_is_taken_apart_again():
 def test_two_folds_are_enough_to_choose_a_policy_inside():
     found = noisy(60)
     folds = np.arange(60) % 2
-    values = gate.nested_default(dict.fromkeys(("unet", "evidence", "joint"), found), folds)
+    values = gate_choice.nested_default(dict.fromkeys(("unet", "evidence", "joint"), found), folds)
     # Each half earns what the best rule of the other half gives it.
     for fold in (0, 1):
         own, rest = found.take(folds == fold), found.take(folds != fold)
-        chosen = [gate.choose(policy, rest) for policy in gate.POLICIES]
+        chosen = [gate_choice.choose(policy, rest) for policy in gate.POLICIES]
         best = max(chosen, key=lambda rule: gate.earned(rule, rest).mean())
         np.testing.assert_array_equal(values[folds == fold], gate.earned(best, own))
 
@@ -275,7 +275,7 @@ def test_two_folds_are_enough_to_choose_a_policy_inside():
     ],
 )
 def test_a_rule_with_wrong_values_is_a_sentence(change, problem):
-    content = gate.choose("fused", noisy(60)).to_json()
+    content = gate_choice.choose("fused", noisy(60)).to_json()
     assert gate.from_json(content).policy == "fused"
     with pytest.raises(UserError, match=rf"gate\.json: .*{problem}.*delete it and run make again"):
         gate.from_json(content | change)
@@ -285,6 +285,6 @@ def test_an_image_is_scored_alone_as_among_others():
     """To the last bit, since the cutoff is the score of one of the images."""
     found = noisy(301)
     for policy in gate.FUSED:
-        rule = gate.choose(policy, found)
+        rule = gate_choice.choose(policy, found)
         alone = [gate.score(rule, found.take(np.array([k])))[0] for k in range(301)]
         np.testing.assert_array_equal(gate.score(rule, found), alone)

@@ -15,7 +15,7 @@ import numpy as np
 from arguments import given
 from numpy.typing import NDArray
 
-from baseline import gate, scores
+from baseline import gate, gate_choice, scores
 from baseline.gate import MIDDLE, TOP, Evidence
 from cnn import evaluate
 
@@ -43,7 +43,7 @@ def fused_score(evidence: Evidence, folds: NDArray[np.integer]) -> NDArray[np.fl
     """The fused score of each image under the rule chosen on the other folds."""
     result = np.empty(len(folds))
     for fold in np.unique(folds):
-        rule = gate.choose("fused", evidence.take(folds != fold))
+        rule = gate_choice.choose("fused", evidence.take(folds != fold))
         result[folds == fold] = gate.score(rule, evidence.take(folds == fold))
     return result
 
@@ -58,17 +58,17 @@ def main(run: Path) -> None:
     pays = ((unet.dice[:, MIDDLE] > 0) & (unet.positive == 1)).astype(float)
     print(f"| smallest area | added signals | {' | '.join(gate.FUSED)} | AUC | AUC, mask earns |")
     print("|---" * (len(gate.FUSED) + 4) + "|")
-    areas = gate.AREAS
-    for gate.AREAS in ((0.0,), areas):
+    areas = gate_choice.AREAS
+    for gate_choice.AREAS in ((0.0,), areas):
         for added in ROWS:
             known = {name: left(one, added) for name, one in evidence.items()}
             dice = [
-                scores.mean(gate.nested(policy, known[gate.source(policy)], folds), patients)
+                scores.mean(gate_choice.nested(policy, known[gate.source(policy)], folds), patients)
                 for policy in gate.FUSED
             ]
             score = fused_score(known["unet"], folds)
             aucs = [scores.auc(labels, score) for labels in (unet.positive, pays)]
-            floor = "chosen" if len(gate.AREAS) > 1 else "none"
+            floor = "chosen" if len(gate_choice.AREAS) > 1 else "none"
             cells = [
                 floor,
                 ", ".join(added) or "none",

@@ -15,7 +15,7 @@ import pandas as pd
 from arguments import given
 from numpy.typing import NDArray
 
-from baseline import gate, predictions, scores
+from baseline import gate, gate_choice, predictions, scores
 from cnn import evaluate
 from cnn.sources import SOURCES
 from features import files
@@ -89,9 +89,9 @@ def of_masks(runs: list[Path], patients: NDArray[np.object_]) -> list[str]:
         lines.append(by_auc(f"{told}, AUC of the top score", labels, tops, patients))
     for policy in gate.POLICIES:
         source = gate.source(policy)
-        earned = [gate.nested(policy, evidence[source], folds) for evidence, folds in found]
+        earned = [gate_choice.nested(policy, evidence[source], folds) for evidence, folds in found]
         lines.append(by_mean(f"`{policy}`", earned, patients))
-    inside = [gate.nested_default(evidence, folds) for evidence, folds in found]
+    inside = [gate_choice.nested_default(evidence, folds) for evidence, folds in found]
     return [*lines, by_mean("the policy chosen inside", inside, patients)]
 
 
