@@ -75,3 +75,19 @@ def noise_report(noise_run: Path) -> dict[str, Any]:
     from baseline import inputs, report
 
     return report.context(report.Settings(noise_run, SHOWN, 1), inputs.read_inputs(noise_run))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder that is ready for the network (see tiny_run.py)."""
+    from tests.tiny_run import make_run
+
+    return make_run(tmp_path)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The settings of the smallest network that trains in a moment, in the place of the demo's."""
+    from tests.tiny_run import shrink
+
+    return shrink(monkeypatch)
