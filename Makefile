@@ -203,7 +203,7 @@ $(CNN): $(RUN)/cnn/settings.json | $(ENV)
 gate: $(GATE) ## choose the gate's rule out of fold and score every policy
 	@$(PY) -m cnn.submit summary --run $(RUN)
 $(GATE) &: $(BASELINE) $(CNN) $(SETTINGS)/gate $(wildcard $(ALSO:%=%/cnn/maps/index.csv)) \
-		$(addprefix baseline/,gate.py heat.py topzone.py attributions.py tree_shap.py inputs.py) \
+		$(addprefix baseline/,gate.py gate_choice.py heat.py topzone.py attributions.py tree_shap.py inputs.py) \
 		$(addprefix cnn/,evaluate.py economics.py outlines.py sources.py maps.py masks.py) | $(ENV)
 	$(PY) -m cnn.evaluate --run $(RUN)$(if $(ALSO), --also $(ALSO))
 
