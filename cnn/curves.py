@@ -1,5 +1,6 @@
 """What a fold's training went through, epoch by epoch: best end, breakdown, picture, summary."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -96,19 +97,21 @@ def draw(path: Path, history: History) -> None:
         figure.savefig(temporary, format="png")
 
 
-def summary(folder: Path, data: Labelled, config: TrainConfig) -> str:
-    """Dice at 0.5 over all positives, each out of fold: before the first step and at the end.
+def summary(folder: Path, folds: Iterable[int], data: Labelled, config: TrainConfig) -> str:
+    """Dice at 0.5 over all positives of some folds, out of fold: before the first step, at the end.
 
     The end is the epoch whose weights are kept.
     """
     counts, ends = [], []
-    for fold in range(data.fold_count):
+    for fold in folds:
         curves = pd.read_csv(folder / f"fold{fold}" / "curves.csv")
         positives = int((data.positive & data.known & (data.folds == fold)).sum())
         if positives:
             counts.append(positives)
             kept = best_epoch([dict(row) for _, row in curves.iterrows()], config)
             ends.append(curves["val_dice"].iloc[[0, kept]])
+    if not counts:
+        return "No image of these folds has a lesion to score the network on."
     before, after = np.average(ends, axis=0, weights=counts)
     end = "in the epochs that early stopping keeps" if config.patience else "after the last epoch"
     return (

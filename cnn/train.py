@@ -1,53 +1,31 @@
 """Train one U-Net a fold: ``python -m cnn.train --run RUN --profile demo|lite|full``.
 
-Fold k's network learns from the images outside fold k for a fixed number of epochs, and the moving
-average of its weights at the end is what counts: no epoch is chosen by the fold that is scored, so
-out-of-fold figures stay honest. (Early stopping, an option, looks at one more fold that is left
-out.) Where there are weak labels, a first training without the evidence map learns from them too,
-and the final one goes on from there. Every few epochs everything needed to go on is saved; every
-random number is a function of seed, fold, epoch and step. So a run that is killed and started again
-ends with the same weights, bit for bit, as one that was not.
-
-The loop over batches is Python's, each step one compiled call: inside `lax.scan` XLA's CPU compiler
-gives up its fast convolutions, and an accelerator is kept busy either way, since calls return
-before they are done. Several devices share each batch; how it reaches them, see `cnn.feeding`.
+Folds that are finished are left alone, and one that was interrupted goes on, see `cnn.learning`.
+Nothing is trained before all that the settings and the data can be blamed for has been said.
 """
 
-import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import pandas as pd
-from jaxtyping import PyTree
-
-from cnn import checkpoint, panel, planes, tensors, weights
-from cnn.batches import Counts, Labelled, labelled, training_order
+from cnn import planes, weights
+from cnn.batches import Counts, labelled, training_order
 from cnn.compilation import keep_compiled
-from cnn.curves import History, best_epoch, check_epoch, draw, summary
+from cnn.curves import summary
 from cnn.devices import (
     Cluster,
     accelerated,
     all_devices,
-    copied,
     demand,
     first,
     is_first,
     split_processor,
 )
-from cnn.feeding import Feed, feed
+from cnn.learning import left_out, phases, train_phases
 from cnn.profiles import PROFILES, TrainConfig
-from cnn.steps import TrainState, initial_state, train_step, validate
 from features import command
-from features.files import UserError, write_csv, write_json
-
-# Fewest steps between two checkpoints: writing one takes as long as five steps of `lite`.
-SPACING = 200
+from features.files import UserError, write_json
 
 
 @dataclass(frozen=True)
@@ -61,6 +39,8 @@ class Settings:
     number of images; full: 512 pixels, 36,000 steps a fold, for an accelerator."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
+    only: int | None = None
+    """Train the network of this fold alone: enough as a start for another training (--init)."""
     epochs: int | None = None
     """Epochs a fold, instead of the profile's."""
     steps: int | None = None
@@ -69,6 +49,8 @@ class Settings:
     """Images a batch, instead of the profile's."""
     accumulate: int | None = None
     """Parts into which each device's share of a batch is cut, where memory is short."""
+    rate: float | None = None
+    """Peak of the learning rate, instead of the profile's."""
     weak_epochs: int | None = None
     """First epochs, in which weak labels teach too, instead of the profile's; 0: none."""
     patience: int | None = None
@@ -87,193 +69,6 @@ class Settings:
     """Several processes that train as one."""
     overwrite: bool = False
     """Delete weights of other settings or data and train anew, instead of refusing."""
-
-
-def train_epoch(
-    state: TrainState,
-    data: Labelled,
-    without: tuple[int, ...],
-    epoch: int,
-    config: TrainConfig,
-    seed: int,
-    source: Feed,
-    ticks: Iterator[int],
-) -> tuple[TrainState, float]:
-    """Go through an epoch's batches; `ticks` is advanced once an image. Returns the mean loss."""
-    key = jax.random.key(seed)
-    for number in (without[0], epoch):
-        key = jax.random.fold_in(key, number)
-    low, high = config.positive_shares
-    share = low + (high - low) * epoch / max(config.epochs - 1, 1)
-    counts = Counts(config.steps, config.batch, share, config.weak_share)
-    losses = []
-    order = training_order(data, without, counts, (seed, without[0], epoch))
-    for batch in source.batches(order):
-        state, loss = train_step(state, *batch, key, config, source.mesh.size)
-        losses.append(loss)
-        for _ in range(config.batch):
-            next(ticks, None)
-    return state, float(np.mean(jax.device_get(losses)))
-
-
-def train_fold(
-    folder: Path,
-    data: Labelled,
-    fold: int,
-    config: TrainConfig,
-    identity: dict[str, Any],
-    params: PyTree,
-) -> None:
-    """Train a fold's network, going on from its last checkpoint, and write its final weights.
-
-    Parameters
-    ----------
-    folder : Path
-        Where checkpoint, `curves.csv`, `curves.png`, `panel.png` and `weights.safetensors` go.
-    data : Labelled
-        All images to learn from.
-    fold : int
-        The fold not to learn from.
-    config : TrainConfig
-        The settings, see `phases`.
-    identity : dict
-        What the weights belong to (`weights.identify`) and what they have learned from; its seed
-        starts the random numbers.
-    params : pytree
-        The weights to begin with.
-
-    Raises
-    ------
-    UserError
-        If loss or weights are no longer numbers or the loss explodes; the checkpoint before that is
-        kept.
-    """
-    mesh = all_devices(config.batch, config.accumulate)
-    without = left_out(fold, data, config)
-    kept = folder / "checkpoint"
-    best = jax.device_get(params)  # a copy: the first step gives the state's memory away
-    state = copied(initial_state(jax.tree.map(jnp.asarray, best), config), mesh)
-    history: History = []
-    if info := checkpoint.read_info(kept):
-        state, best = checkpoint.restore(kept, (state, best))
-        history = info["history"]
-    if not history:
-        history.append({"epoch": 0, "loss": None} | judged(best, data, without, config))
-    source = feed(data, config.unet.evidence, mesh)
-    saved = len(history) - 1
-    left = range(saved + 1, config.epochs + 1)
-    images = range(len(left) * config.steps * config.batch)
-    what = f"U-Net, fold {fold}" + (", weak labels too" if config.weak_share else "")
-    ticks = command.progress(images, what) if is_first() else iter(images)
-    for epoch in left:
-        if best_epoch(history, config) + (config.patience or config.epochs) < epoch:
-            print(f"fold {fold}: no gain for {config.patience} epochs, so it ends here")
-            break
-        state, loss = train_epoch(
-            state, data, without, epoch - 1, config, identity["seed"], source, ticks
-        )
-        now, ema = jax.device_get((state.params, state.ema))
-        check_epoch(loss, (now, ema), history, what, saved, config)
-        history.append({"epoch": epoch, "loss": loss} | judged(ema, data, without, config))
-        best = ema if best_epoch(history, config) == epoch else best
-        if is_first():
-            write_csv(folder / "curves.csv", pd.DataFrame(history))
-            panel.write(folder / "panel.png", ema, data, fold, config.unet)
-        if is_due(epoch, config):
-            checkpoint.save(kept, epoch, (state, best), identity | {"history": history})
-            saved = epoch
-    for _ in ticks:  # lets the bar come to its end
-        pass
-    if is_first():
-        draw(folder / "curves.png", history)
-        tensors.save(folder / "weights.safetensors", best, identity)
-
-
-def is_due(epoch: int, config: TrainConfig) -> bool:
-    """Whether to write a checkpoint: all processes must say the same, so no clock is asked."""
-    passed = epoch * config.steps // SPACING > (epoch - 1) * config.steps // SPACING
-    return passed and epoch < config.epochs  # after the last epoch come the final weights
-
-
-def phases(config: TrainConfig, data: Labelled) -> dict[str, TrainConfig]:
-    """The trainings of a fold one after the other, by the subfolder that each is kept in."""
-    final = replace(config, weak_share=0.0)
-    if data.known.all() or not config.weak_epochs:
-        return {"": final}
-    weak = replace(
-        config,
-        unet=replace(config.unet, evidence=False),
-        epochs=config.weak_epochs,
-        learning_rate=config.weak_rate,
-        # Runs to its end, but leaves the fold out that early stopping looks at later.
-        patience=config.weak_epochs if config.patience else 0,
-    )
-    return {"weak": weak, "": final}
-
-
-def train_phases(
-    folder: Path,
-    data: Labelled,
-    fold: int,
-    config: TrainConfig,
-    identity: dict[str, Any],
-    start: Path | None,
-) -> None:
-    """Train a fold's network phase by phase, each from where the one before ended.
-
-    Parameters
-    ----------
-    folder, data, fold, identity
-        As of `train_fold`.
-    config : TrainConfig
-        The settings of the whole.
-    start : Path, optional
-        Weights of another training to begin with.
-    """
-    for name, phase in phases(config, data).items():
-        own, done = folder / name, folder / name / "weights.safetensors"
-        belongs = identity | json.loads(json.dumps({"config": asdict(phase)})) if name else identity
-        if not first(partial(weights.check, own, belongs, True)):
-            params = weights.first_params(phase, identity["seed"], fold, data, start)
-            learned = {"learned_from": weights.teachers(data, fold, start)}
-            train_fold(own, data, fold, phase, belongs | learned, params)
-        start = done
-
-
-def left_out(fold: int, data: Labelled, config: TrainConfig) -> tuple[int, ...]:
-    """Folds not to learn from: the one that is scored, then one for early stopping to look at.
-
-    Raises
-    ------
-    UserError
-        If there are too few folds for both, or the other has no lesion to look at.
-    """
-    if not config.patience:
-        return (fold,)
-    if data.fold_count < 3:
-        raise UserError(
-            f"--patience: early stopping takes a fold of its own, and of {data.fold_count} folds "
-            "none is left to learn from; make three or more, or leave it out."
-        )
-    looked_at = (fold + 1) % data.fold_count
-    if not (data.known & data.positive & (data.folds == looked_at)).any():
-        raise UserError(
-            f"--patience: early stopping of fold {fold} looks at fold {looked_at}, where no image "
-            "has a known lesion, so no epoch would be better than another; make fewer folds, or "
-            "leave it out."
-        )
-    return fold, looked_at
-
-
-def judged(
-    params: PyTree, data: Labelled, without: tuple[int, ...], config: TrainConfig
-) -> dict[str, float | None]:
-    """Scores on the folds left out: val_... on the one that is scored, stop_... on the other."""
-    return {
-        f"{name}_{what}": value
-        for name, fold in zip(("val", "stop"), without, strict=False)
-        for what, value in validate(params, data, fold, config).items()
-    }
 
 
 def configured(settings: Settings) -> TrainConfig:
@@ -299,13 +94,33 @@ def configured(settings: Settings) -> TrainConfig:
         config = config if value is None else replace(config, **{name: value})
     if not 0 <= settings.seed < 2**31:
         raise UserError(f"--seed is {settings.seed}, but must be from 0 to {2**31 - 1}.")
+    if settings.rate is not None:
+        if not 0 < settings.rate < 1:
+            raise UserError(f"--rate is {settings.rate}, but must lie between 0 and 1.")
+        config = replace(config, learning_rate=settings.rate)
     narrow = settings.precision == "bfloat16" or (settings.precision == "auto" and accelerated())
     unet = replace(config.unet, evidence=settings.evidence)
     return replace(config, unet=unet, bfloat16=narrow)
 
 
+def asked(only: int | None, count: int) -> list[int]:
+    """The folds to train, of so many.
+
+    Raises
+    ------
+    UserError
+        If the one that is asked for is none of them.
+    """
+    if only is not None and not 0 <= only < count:
+        raise UserError(
+            f"--only is {only}, but the folds are 0 to {count - 1}; give one of them, or leave it "
+            "out to train all."
+        )
+    return list(range(count)) if only is None else [only]
+
+
 def main(settings: Settings) -> None:
-    """Train every fold that is not finished, then write the settings: the mark that all are."""
+    """Train the folds that are not finished, then write the settings: the mark that all are."""
     if settings.cluster.coordinator is None:
         split_processor()
     settings.cluster.join()
@@ -317,7 +132,8 @@ def main(settings: Settings) -> None:
     keep_compiled(folder)
     all_devices(config.batch, config.accumulate)  # complaints come before any training
     missing = {}
-    for fold in range(data.fold_count):
+    chosen = asked(settings.only, data.fold_count)
+    for fold in chosen:
         start = weights.start_of(settings.init, fold)
         identity = weights.identify(config, seed, fold, data, start)
         done = partial(weights.check, folder / f"fold{fold}", identity, settings.overwrite)
@@ -336,10 +152,11 @@ def main(settings: Settings) -> None:
         train_phases(own, seen, fold, config, identity, start)
         if is_first():
             weights.tidy(own)
-    if is_first():
+    if is_first() and settings.only is None:
         content = {"profile": settings.profile, "seed": seed, "config": asdict(config)}
         write_json(folder / "settings.json", content)
-        print(summary(folder, data, config))
+    if is_first():
+        print(summary(folder, chosen, data, config))
 
 
 if __name__ == "__main__":

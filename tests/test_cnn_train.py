@@ -11,7 +11,18 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from cnn import batches, checkpoint, devices, panel, steps, tensors, train, weights
+from cnn import (
+    batches,
+    checkpoint,
+    devices,
+    learning,
+    panel,
+    predict,
+    steps,
+    tensors,
+    train,
+    weights,
+)
 from cnn.curves import summary
 from cnn.profiles import PROFILES
 from features import files, rle
@@ -28,6 +39,8 @@ from tests.tiny_run import TINY, change, final
         ({"weak_epochs": -1}, "--weak-epochs is -1, but must be at least 0"),
         ({"batch": 3, "accumulate": 2}, "a batch of 3 images cannot be shared .* in 2 parts"),
         ({"seed": -1}, "--seed is -1, but"),
+        ({"only": 3}, "--only is 3, but the folds are 0 to 2"),
+        ({"rate": 0.0}, r"--rate is 0\.0, but must lie between 0 and 1"),
         ({"accelerator": True}, "--accelerator: JAX sees processors only"),
         ({"init": "gone/fold{fold}"}, "gone/fold0: no such file to start from"),
         ({"init": "."}, r"^\.: no such file to start from"),
@@ -75,13 +88,13 @@ def test_training_writes_weights_curves_and_settings(run, tiny, capsys):
 
 
 def test_broken_training_stops_with_the_checkpoint_kept(run, tiny, monkeypatch):
-    real = train.train_epoch
+    real = learning.train_epoch
 
     def breaks(state, data, without, epoch, *rest):
         state, loss = real(state, data, without, epoch, *rest)
         return state, float("nan") if epoch == 2 else loss
 
-    monkeypatch.setattr(train, "train_epoch", breaks)
+    monkeypatch.setattr(learning, "train_epoch", breaks)
     sentence = r"U-Net, fold 0: the loss of epoch 3 is nan, so .*epoch 2 is kept.* another --seed"
     with pytest.raises(UserError, match=sentence):
         train.main(train.Settings(run, "demo"))
@@ -106,7 +119,7 @@ def test_what_a_killed_run_left_of_a_finished_fold_goes(run, tiny):
 @pytest.mark.parametrize("which", ["params", "ema"])
 @pytest.mark.parametrize("broken", [1, 3])
 def test_weights_that_are_no_numbers_are_not_kept(run, tiny, monkeypatch, which, broken):
-    real = train.train_epoch
+    real = learning.train_epoch
 
     def breaks(state, data, without, epoch, *rest):
         state, loss = real(state, data, without, epoch, *rest)
@@ -115,7 +128,7 @@ def test_weights_that_are_no_numbers_are_not_kept(run, tiny, monkeypatch, which,
             state = state._replace(**{which: tree})
         return state, loss
 
-    monkeypatch.setattr(train, "train_epoch", breaks)
+    monkeypatch.setattr(learning, "train_epoch", breaks)
     kept = "epoch 2 is kept" if broken == 3 else "nothing was saved"
     sentence = rf"U-Net, fold 0: the loss of epoch {broken} is [01]\..* no numbers any more.*{kept}"
     with pytest.raises(UserError, match=sentence):
@@ -129,7 +142,7 @@ def test_weights_that_are_no_numbers_are_not_kept(run, tiny, monkeypatch, which,
 
 def test_a_weak_training_that_breaks_says_so_and_what_helps(run, tiny, monkeypatch):
     monkeypatch.setitem(PROFILES, "demo", replace(TINY, steps=1, weak_epochs=2))
-    monkeypatch.setattr(train, "train_epoch", lambda state, *rest: (state, float("inf")))
+    monkeypatch.setattr(learning, "train_epoch", lambda state, *rest: (state, float("inf")))
     sentence = "fold 0, weak labels too: the loss of epoch 1 is inf, .*--precision float32, or an"
     with pytest.raises(UserError, match=sentence):
         train.main(train.Settings(run, "demo", precision="bfloat16"))
@@ -141,9 +154,9 @@ def test_a_weak_training_that_breaks_says_so_and_what_helps(run, tiny, monkeypat
 def test_a_checkpoint_is_due_after_so_many_steps_but_not_after_the_last(
     monkeypatch, steps_, epochs, due
 ):
-    monkeypatch.setattr(train, "SPACING", 10)
+    monkeypatch.setattr(learning, "SPACING", 10)
     config = replace(TINY, steps=steps_, epochs=epochs)
-    assert [epoch for epoch in range(1, epochs + 1) if train.is_due(epoch, config)] == due
+    assert [epoch for epoch in range(1, epochs + 1) if learning.is_due(epoch, config)] == due
 
 
 def test_a_run_that_stops_anywhere_goes_on_to_the_same_final(run, tiny, monkeypatch, tmp_path):
@@ -181,7 +194,7 @@ def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
     run, tiny, monkeypatch, score, best
 ):
     taught, told, averages = [], iter(score), []
-    order, judge = train.training_order, train.validate
+    order, judge = learning.training_order, learning.validate
 
     def watched(data, without, *rest):
         taught.append(without)
@@ -194,13 +207,13 @@ def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
         averages.append(params)
         return found | {"score": next(told)}
 
-    monkeypatch.setattr(train, "training_order", watched)
-    monkeypatch.setattr(train, "validate", validate)
+    monkeypatch.setattr(learning, "training_order", watched)
+    monkeypatch.setattr(learning, "validate", validate)
     data = batches.labelled(run, 32)
     config = replace(TINY, epochs=3, steps=2, patience=2, unet=replace(TINY.unet, evidence=False))
     identity = weights.identify(config, 0, 2, data)
     params = jax.device_get(weights.first_params(config, 0, 2, data))
-    train.train_fold(run / "cnn" / "fold2", data, 2, config, identity, params)
+    learning.train_fold(run / "cnn" / "fold2", data, 2, config, identity, params)
     assert set(taught) == {(2, 0)}
     curves = pd.read_csv(run / "cnn" / "fold2" / "curves.csv")
     assert list(curves["stop_score"]) == score
@@ -225,9 +238,9 @@ def test_a_training_is_watched_by_the_challenges_score(run, monkeypatch):
 def test_no_phase_learns_from_the_fold_that_early_stopping_looks_at(run):
     data = batches.labelled(run, 32, evidence=True, weak=True)
     config = replace(TINY, weak_epochs=4, patience=2)
-    trainings = train.phases(config, data)
+    trainings = learning.phases(config, data)
     assert list(trainings) == ["weak", ""]
-    assert {train.left_out(2, data, phase) for phase in trainings.values()} == {(2, 0)}
+    assert {learning.left_out(2, data, phase) for phase in trainings.values()} == {(2, 0)}
     assert trainings["weak"].patience >= trainings["weak"].epochs == 4
 
 
@@ -245,9 +258,9 @@ def test_the_summary_tells_the_dice_of_the_weights_that_are_kept(run, tmp_path):
         curves = {"epoch": range(4), "val_dice": [0.1, 0.3 * fold, 0.8, 0.9]}
         curves |= {"stop_score": [0.0, 0.7, 0.7, 0.6]}
         files.write_csv(tmp_path / f"fold{fold}" / "curves.csv", pd.DataFrame(curves))
-    said = summary(tmp_path, data, replace(TINY, patience=2))
+    said = summary(tmp_path, range(3), data, replace(TINY, patience=2))
     assert "0.100 before" in said and "0.300 in the epochs that early stopping keeps" in said
-    assert "0.900 after the last epoch" in summary(tmp_path, data, TINY)
+    assert "0.900 after the last epoch" in summary(tmp_path, range(3), data, TINY)
 
 
 def test_early_stopping_needs_three_folds(run, tiny):
@@ -256,15 +269,32 @@ def test_early_stopping_needs_three_folds(run, tiny):
         train.main(train.Settings(run, "demo", evidence=False, patience=1))
 
 
+def test_one_fold_alone_may_be_trained_and_the_others_follow(run, tiny, capsys):
+    train.main(train.Settings(run, "demo", only=1))
+    assert [path.name for path in (run / "cnn").glob("fold*")] == ["fold1"]
+    assert "on the 1 positives" in capsys.readouterr().out
+    alone = final(run, 1)
+    with pytest.raises(UserError, match=r"fold0.* train first"):
+        predict.main(predict.Settings(run))
+    train.main(train.Settings(run, "demo"))
+    assert final(run, 1) == alone
+    assert len(list((run / "cnn").glob("fold*"))) == 3
+
+
+def test_a_rate_of_ones_own_is_another_training(run, tiny):
+    config = train.configured(train.Settings(run, "demo", rate=0.5))
+    assert config == replace(TINY, learning_rate=0.5)
+
+
 def test_the_share_of_positives_slides(run, tiny, monkeypatch):
     seen = []
-    real = train.training_order
+    real = learning.training_order
 
     def watched(data, without, counts, key):
         seen.append(counts.positive_share)
         return real(data, without, counts, key)
 
-    monkeypatch.setattr(train, "training_order", watched)
+    monkeypatch.setattr(learning, "training_order", watched)
     sliding = replace(TINY, steps=2, positive_shares=(0.8, 0.4))
     monkeypatch.setitem(PROFILES, "demo", sliding)
     train.main(train.Settings(run, "demo", evidence=False))
@@ -273,7 +303,7 @@ def test_the_share_of_positives_slides(run, tiny, monkeypatch):
 
 def test_weak_labels_teach_first_and_the_final_training_goes_on_from_there(run, tiny, monkeypatch):
     begun, met = [], []
-    real, order = train.train_fold, train.training_order
+    real, order = learning.train_fold, learning.training_order
 
     def watched(folder, data, fold, config, identity, params):
         begun.append((folder.name, config.unet.evidence, config.epochs, config.weak_share))
@@ -289,8 +319,8 @@ def test_weak_labels_teach_first_and_the_final_training_goes_on_from_there(run, 
         met.append((without[0], counts.weak_share, (found > 8).mean()))
         return found
 
-    monkeypatch.setattr(train, "train_fold", watched)
-    monkeypatch.setattr(train, "training_order", drawn)
+    monkeypatch.setattr(learning, "train_fold", watched)
+    monkeypatch.setattr(learning, "training_order", drawn)
     monkeypatch.setitem(PROFILES, "demo", replace(TINY, epochs=1, steps=5, weak_epochs=2))
     train.main(train.Settings(run, "demo"))
     phases = [(("weak", False, 2, 0.5), (f"fold{k}", True, 1, 0.0)) for k in range(3)]

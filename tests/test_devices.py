@@ -50,7 +50,7 @@ from dataclasses import replace
 from pathlib import Path
 import jax
 import numpy as np
-from cnn import batches, devices, train
+from cnn import batches, devices, learning
 from tests.tiny_run import TINY, first_state
 assert jax.device_count() == 4
 data = batches.labelled(Path(sys.argv[1]), 32)
@@ -63,7 +63,7 @@ for mesh in (devices.all_devices(4), jax.sharding.Mesh(np.array(jax.devices()[:1
     for _ in range(8):
         batch = devices.shared_out((data.seen(rows), data.masks[rows]), mesh)
         assert len(batch[0].sharding.device_set) == mesh.size
-        state, loss = train.train_step(state, *batch, jax.random.key(0), config, mesh.size)
+        state, loss = learning.train_step(state, *batch, jax.random.key(0), config, mesh.size)
         losses.append(float(loss))
     curves.append(losses)
 assert len(set(curves[0])) == 8
@@ -200,11 +200,11 @@ def test_a_processor_is_two_devices_unless_the_user_says_otherwise(asked, count)
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
-from cnn import devices, train
+from cnn import devices, learning, train
 from tests.tiny_run import TINY
 train.PROFILES["demo"] = TINY
 train.keep_compiled = lambda folder: None
-train.SPACING = 3
+learning.SPACING = 3
 cluster = devices.Cluster()
 if len(sys.argv) > 2:
     cluster = devices.Cluster(sys.argv[2], 2, int(sys.argv[3]))
@@ -278,11 +278,11 @@ def test_a_platform_that_is_not_there_is_said(tmp_path, platform):
 CHILD = """
 import sys
 from pathlib import Path
-from cnn import predict, train
+from cnn import learning, predict, train
 from tests.tiny_run import TINY
 train.PROFILES["demo"] = TINY
 train.keep_compiled = predict.keep_compiled = lambda folder: None
-train.SPACING = 40
+learning.SPACING = 40
 train.main(train.Settings(Path(sys.argv[1]), "demo"))
 predict.PART = 4
 predict.main(predict.Settings(Path(sys.argv[1])))

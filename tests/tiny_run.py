@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cnn import predict, tensors, train
+from cnn import learning, predict, tensors, train
 from cnn.augment import AugmentConfig
 from cnn.profiles import PROFILES, TrainConfig
 from cnn.unet import UNetConfig, initial_params
@@ -88,15 +88,15 @@ def write_evidence(run: Path) -> None:
 def shrink(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     """The smallest network that trains in a moment, in the place of the demo's."""
     monkeypatch.setitem(PROFILES, "demo", TINY)
-    monkeypatch.setattr(train, "SPACING", TINY.steps)  # a checkpoint after each epoch
+    monkeypatch.setattr(learning, "SPACING", TINY.steps)  # a checkpoint after each epoch
     # The compiled programs would go to a folder that vanishes with the test.
     for module in (train, predict):
         monkeypatch.setattr(module, "keep_compiled", lambda folder: None)
     return TINY
 
 
-def first_state(config: TrainConfig) -> train.TrainState:
-    return train.initial_state(initial_params(config.unet, np.random.default_rng(0)), config)
+def first_state(config: TrainConfig) -> learning.TrainState:
+    return learning.initial_state(initial_params(config.unet, np.random.default_rng(0)), config)
 
 
 def change(run: Path, **columns: object) -> None:
