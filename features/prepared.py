@@ -29,6 +29,8 @@ MARGIN = 0.015
 # Pixels around the lungs that a texture measure may look at: half the widest square average, the
 # longest fractal distance, the reach of the smoothed wall distance, whichever is most.
 SURROUNDINGS = 24
+# Side of the cells that `features.cells` cuts an image into; the surroundings end between two.
+CELL = 8
 
 Image = NDArray[np.float32]
 
@@ -46,12 +48,15 @@ class Prepared:
         no pixel outside the lungs can change what is measured on it.
     lungs : LungFields
     zones : Zones
+    origin : (int, int)
+        Row and column of the first pixel in the whole image, multiples of `CELL`.
     """
 
     scene: Image
     grey: Image
     lungs: lungs.LungFields
     zones: zones.Zones
+    origin: tuple[int, int] = (0, 0)
     _found: dict[object, Image] = field(default_factory=dict, repr=False, compare=False)
 
     def smooth(self, sigma: float) -> Image:
@@ -78,7 +83,11 @@ class Prepared:
 
         Since `grey` only repeats itself further out, no texture measure changes by it.
         """
-        near = regions.box(self.zones.cells >= 0, SURROUNDINGS)
+        rows, columns = regions.box(self.zones.cells >= 0, SURROUNDINGS)
+        top, left_edge = (line.start // CELL * CELL for line in (rows, columns))
+        # Slices may end beyond the image.
+        bottom, right_edge = (-(-line.stop // CELL) * CELL for line in (rows, columns))
+        near = slice(top, bottom), slice(left_edge, right_edge)
         right, left = (
             np.ascontiguousarray(lung[near]) for lung in (self.lungs.right, self.lungs.left)
         )
@@ -91,6 +100,7 @@ class Prepared:
                 labels=np.ascontiguousarray(self.zones.labels[:, *near]),
                 wall_distance=np.ascontiguousarray(self.zones.wall_distance[near]),
             ),
+            (self.origin[0] + top, self.origin[1] + left_edge),
         )
 
     def _once(self, key: object, compute: Callable[[], Image]) -> Image:

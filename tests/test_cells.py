@@ -75,6 +75,18 @@ def test_pixels_outside_the_lungs_change_nothing(noise):
     )
 
 
+def test_cells_keep_their_place_and_values_in_a_wider_image(noise):
+    fields = boxes()
+    pads = ((64, 40), (72, 21))  # the lungs are found elsewhere, but on the same grid
+    lungs = (np.pad(lung, pads) for lung in (fields.right, fields.left))
+    wide = assemble(np.pad(noise, pads, constant_values=3.0), LungFields(*lungs, 1.0))
+    found, moved = cells.measure(image(noise)), cells.measure(wide)
+    np.testing.assert_array_equal(moved.rows, found.rows + 8)
+    np.testing.assert_array_equal(moved.columns, found.columns + 9)
+    np.testing.assert_array_equal(moved.zones, found.zones)
+    np.testing.assert_array_equal(moved.values, found.values)
+
+
 def test_a_line_along_the_wall_stands_out(noise):
     scene = 0.05 * noise
     scene[16:112, 36:38] += 1.0
