@@ -11,6 +11,7 @@ maximisation; multiple-instance learning, Dietterich et al., Artificial Intellig
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import lightgbm as lgb
@@ -86,16 +87,25 @@ def by_lung(table: pd.DataFrame) -> pd.DataFrame:
         For each measure of a zone the lung's own value and, under "less", what it exceeds the other
         lung's by; then what belongs to the image. Comparisons without side are left out.
     """
-    named = [str(name) for name in table.columns]
-    right = [name for name in named if name.split(".")[1].startswith(f"{SIDES[0]}_")]
-    left = [name.replace(f".{SIDES[0]}_", f".{SIDES[1]}_") for name in right]
-    image = [name for name in named if name.split(".")[1] == "image"]
-    sides = table[right].to_numpy(), table[left].to_numpy()
-    names = [name.replace(f".{SIDES[0]}_", ".") for name in right]
-    columns = [*names, *(f"less.{name}" for name in names), *image]
-    shared = table[image].to_numpy()
-    parts = [np.hstack((own, own - other, shared)) for own, other in (sides, sides[::-1])]
+    sides, image, columns = _split(tuple(map(str, table.columns)))
+    values = table.to_numpy()
+    own, shared = [values[:, side] for side in sides], values[:, image]
+    parts = [np.hstack((a, a - b, shared)) for a, b in (own, own[::-1])]
     return pd.DataFrame(np.vstack(parts), columns=columns)
+
+
+@lru_cache(maxsize=8)
+def _split(names: tuple[str, ...]) -> tuple[list[list[int]], list[int], pd.Index]:
+    """Places of the right and left lung's features and of the image's, and what `by_lung` names."""
+    place = {name: number for number, name in enumerate(names)}
+    zone = [name.split(".")[1] for name in names]
+    right = [name for name, of in zip(names, zone, strict=True) if of.startswith(f"{SIDES[0]}_")]
+    left = [name.replace(f".{SIDES[0]}_", f".{SIDES[1]}_") for name in right]
+    image = [name for name, of in zip(names, zone, strict=True) if of == "image"]
+    one = [name.replace(f".{SIDES[0]}_", ".") for name in right]
+    columns = pd.Index([*one, *(f"less.{name}" for name in one), *image])
+    sides = [[place[name] for name in side] for side in (right, left)]
+    return sides, [place[name] for name in image], columns
 
 
 def load(run: Path, fold: int) -> Judge:

@@ -241,7 +241,7 @@ def _measure(
 ) -> pd.DataFrame:
     """One row of features, and of evidence for each model, as in the run's own table."""
     found = registry.measure(image, study, families(trained.measured))
-    table = pd.DataFrame(found, index=[study.id])[trained.measured].astype(np.float32)
+    table = tables.one_row(study.id, found, trained.measured)
     if found_cells is None:
         return table
     learned = evidence.of_image(trained.sitting, table, found_cells)

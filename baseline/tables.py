@@ -8,6 +8,7 @@ without.
 """
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,12 @@ def with_evidence(run: Path, table: pd.DataFrame) -> pd.DataFrame:
             raise UserError(f"{path}: {missing} is missing for the model of fold {fold}{again}")
         parts.append(part.add_suffix(f"{AT}{fold}"))
     return pd.concat(parts, axis=1)
+
+
+def one_row(name: str, found: Mapping[str, float], columns: Sequence[str]) -> pd.DataFrame:
+    """The features of one image as a (1, m) table of float32, in the order of a run's columns."""
+    values = np.array([[found[column] for column in columns]], np.float32)
+    return pd.DataFrame(values, index=[name], columns=list(columns))
 
 
 def for_model(table: pd.DataFrame, ids: pd.Series | pd.Index, fold: int) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from arguments import given  # noqa: E402
 
-from baseline import heat, judges, single  # noqa: E402
+from baseline import heat, judges, single, tables  # noqa: E402
 from cnn import geometry, masks, planes, predict  # noqa: E402
 from features import cells, images, registry  # noqa: E402
 from features.prepared import prepare  # noqa: E402
@@ -38,7 +38,7 @@ def judge(path: Path, trained: single.Trained, networks: predict.Networks) -> li
     image = prepare(pixels)
     done()
     found = registry.measure(image, study, single.families(trained.measured))
-    table = pd.DataFrame(found, index=[study.id])[trained.measured].astype(np.float32)
+    table = tables.one_row(study.id, found, trained.measured)
     done()
     known = cells.measure(image)
     done()
