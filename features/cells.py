@@ -136,7 +136,7 @@ def pixel_maps(image: Prepared) -> Image:
     found += [image.ridge(sigma) for sigma in (1.0, 2.0)]
     found += [filters.ridge_across(image.smooth(s), image.inwards, s) for s in (1.0, 2.0)]
     found += [filters.ridge(-image.smooth(sigma), sigma) for sigma in (1.0, 2.0)]
-    return np.stack(found).astype(np.float32)
+    return np.stack(found, dtype=np.float32)
 
 
 def blocks(maps: NDArray[Any]) -> NDArray[Any]:
@@ -188,7 +188,7 @@ def measure(image: Prepared) -> Cells:
         (places + image.origin[1] // SIZE).astype(np.int16),
         side[used].astype(np.int8),
         _zones(image.zones.cells, rows, places),
-        np.concatenate(columns).T.astype(np.float32),
+        np.concatenate(columns, dtype=np.float32).T,
     )
 
 
