@@ -45,6 +45,8 @@ CNN_OPTIONS ?=
 # image it learned from, and trained otherwise, e.g. PROFILE=full or CNN_OPTIONS='--seed 1'.
 ALSO ?=
 override ALSO := $(patsubst %/,%,$(ALSO))
+# Phantoms that help to teach the evidence map where air lies; 0 for none, as where DATA is of phantoms.
+TEACHERS ?= $(if $(filter $(DATA),$(PHANTOMS)),0,300)
 # Settings that `make tune` tries in all.
 TRIALS ?= 40
 
@@ -59,7 +61,7 @@ FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 
 # --- environment -----------------------------------------------------------------------------
 .PHONY: help env demo dataset features cells evidence baseline tune ablation scrutiny faithfulness report \
-	cnn gate submission test check format lock clean
+	cnn start gate submission test check format lock clean
 
 help: ## show this help
 	@echo "usage: make <target> [DATA=<dataset folder>] [RUN=<run folder>] [SEED=0] [PROFILE=demo|lite|full]"
@@ -109,6 +111,8 @@ $(SETTINGS)/dataset: FORCE
 	$(call settings,DATA=$(abspath $(DATA)) FOLDS=$(FOLDS) SEED=$(SEED)$(if $(PATIENTS), PATIENTS=$(abspath $(PATIENTS))) FILES=$(call listing))
 $(SETTINGS)/features: FORCE
 	$(call settings,$(FEATURES_OPTIONS))
+$(SETTINGS)/evidence: FORCE
+	$(call settings,SEED=$(SEED) TEACHERS=$(TEACHERS))
 $(SETTINGS)/baseline: FORCE
 	$(call settings,SEED=$(SEED)$(if $(BASELINE_OPTIONS), $(BASELINE_OPTIONS)))
 $(SETTINGS)/cnn: FORCE
@@ -146,12 +150,22 @@ cells: $(CELLS) ## measure the cells of every image, from which the evidence map
 $(CELLS) &: $(DATASET) $(FEATURE_CODE) features/cells.py | $(ENV)
 	$(PY) -m features.cells --run $(RUN)
 
+# Their seed is their own, so that they are no images of any other folder of phantoms.
+TAUGHT := teachers-$(TEACHERS)
+data/$(TAUGHT)/stage_2_train.csv: features/phantom.py | $(ENV)
+	$(PY) -m features.phantom --out data/$(TAUGHT) --train $(TEACHERS) --test 1 --seed 1895 \
+	  --positives 0.9 --difficulty 0.4 --drained 0.5
+TAUGHT_CELLS := $(addprefix runs/$(TAUGHT)/cells/,index.parquet values.f16)
+$(TAUGHT_CELLS) &: data/$(TAUGHT)/stage_2_train.csv $(FEATURE_CODE) features/cells.py | $(ENV)
+	$(PY) -m features.dataset --data data/$(TAUGHT) --run runs/$(TAUGHT) --folds 2
+	$(PY) -m features.cells --run runs/$(TAUGHT)
+
 EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet pairs.parquet \
 	$(foreach fold,$(FOLD_NUMBERS),lungs$(fold).txt cells$(fold).txt))
 evidence: $(EVIDENCE) ## learn the evidence map: which lung has collapsed, and where the air lies
-$(EVIDENCE) &: $(RUN)/features.parquet $(CELLS) $(SETTINGS)/baseline features/evidence.py \
-		$(addprefix baseline/,evidence.py judges.py tables.py) | $(ENV)
-	$(PY) -m baseline.evidence --run $(RUN) --seed $(SEED)
+$(EVIDENCE) &: $(RUN)/features.parquet $(CELLS) $(if $(filter 0,$(TEACHERS)),,$(TAUGHT_CELLS)) \
+		$(SETTINGS)/evidence features/evidence.py $(addprefix baseline/,evidence.py judges.py material.py tables.py) | $(ENV)
+	$(PY) -m baseline.evidence --run $(RUN) --seed $(SEED)$(if $(filter 0,$(TEACHERS)),, --phantoms runs/$(TAUGHT))
 
 BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibration.json settings.json \
 	$(FOLD_NUMBERS:%=fold%.txt))
@@ -195,10 +209,19 @@ LOST_WEIGHTS := $(if $(wildcard $(RUN)/cnn/settings.json),$(if $(filter-out \
 	$(words $(FOLD_NUMBERS)),$(words $(wildcard $(FOLD_NUMBERS:%=$(RUN)/cnn/fold%/weights.safetensors)))),FORCE))
 # Weights of other data or settings are trained anew; those of a killed run are gone on with. Folds
 # that are finished keep their weights, so only the settings, written last, can be newer than the data.
-$(RUN)/cnn/settings.json: $(DATASET) $(EVIDENCE) $(SETTINGS)/cnn $(LOST_WEIGHTS) | $(ENV)
+$(RUN)/cnn/settings.json: $(DATASET) $(EVIDENCE) $(SETTINGS)/cnn $(LOST_WEIGHTS) cnn/start.safetensors | $(ENV)
 	$(PY) -m cnn.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
 $(CNN): $(RUN)/cnn/settings.json | $(ENV)
 	$(PY) -m cnn.predict --run $(RUN)
+
+# The network that ships as a start for others: it sees phantoms alone, other ones than any that are
+# drawn elsewhere, and is kept with the code.
+START_DATA := data/start
+start: | $(ENV) ## make the network anew that lite begins from, which learns from phantoms (15 minutes)
+	$(PY) -m features.phantom --out $(START_DATA) --train 2400 --test 1 --seed 2019 --difficulty 0.4 --drained 0.5
+	$(PY) -m features.dataset --data $(START_DATA) --run runs/start --folds 10
+	$(PY) -m cnn.train --run runs/start --only 0 --init none --no-evidence --weak-epochs 0 --epochs 48 --rate 1.5e-3
+	$(PY) -m cnn.start --run runs/start
 
 gate: $(GATE) ## choose the gate's rule out of fold and score every policy
 	@$(PY) -m cnn.submit summary --run $(RUN)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from baseline import judges, scores
 from baseline.judges import Judge
+from baseline.material import Material, by_lung, collapsed, read_material, read_phantoms
 from baseline.scores import Estimate
 from baseline.tables import AT
 from features import command, evidence, files, parallel
@@ -39,6 +40,8 @@ class Settings:
 
     run: Path
     """Run folder with features.parquet and cells/."""
+    phantoms: Path | None = None
+    """Run folder with cells/ of phantoms, which help to teach where the air lies."""
     seed: int = 0
     """Seed of the boosters."""
     weak_weight: float = 0.5
@@ -63,8 +66,9 @@ def hear(
         The map of the judge's own folds' images, and for a judge of one fold of images without a
         fold. From the maps of a pair's judge the network of the other fold learns.
     """
-    material = judges.read_material(settings.run)
-    judge = judges.fit_judge(material, without, settings.weak_weight, settings.seed)
+    material = read_material(settings.run)
+    phantoms = None if settings.phantoms is None else read_phantoms(settings.phantoms)
+    judge = judges.fit_judge(material, without, settings.weak_weight, settings.seed, phantoms)
     fold = material.rows["fold"].to_numpy()
     zones = material.index["zone"].to_numpy()
     single = len(without) == 1
@@ -91,9 +95,7 @@ def hear(
     return judge if single else None, table, drawn
 
 
-def score(
-    material: judges.Material, columns: pd.DataFrame, drawn: pd.DataFrame
-) -> dict[str, Estimate]:
+def score(material: Material, columns: pd.DataFrame, drawn: pd.DataFrame) -> dict[str, Estimate]:
     """How well the judges find lungs and places they have not seen, where masks tell.
 
     Parameters
@@ -111,7 +113,7 @@ def score(
         over patients.
     """
     fold = material.rows["fold"].to_numpy()
-    truth = judges.collapsed(material)
+    truth = collapsed(material)
     asked = np.flatnonzero((fold >= 0) & ~np.isnan(truth[:, 0]))
     patients = material.rows["patient"].to_numpy(object)[asked]
     own = columns.set_index(["id", "judge"])[[f"evidence.{side}_whole.lung" for side in SIDES]]
@@ -162,7 +164,7 @@ def of_image(sitting: list[Judge], row: pd.DataFrame, cells: Cells) -> pd.DataFr
     """
     parts = []
     for fold, judge in enumerate(sitting):
-        lungs, air = judges.hear(judge, judges.by_lung(row), cells)
+        lungs, air = judges.hear(judge, by_lung(row), cells)
         names = [f"{name}{AT}{fold}" for name in evidence.names()]
         found = evidence.summarise(lungs, air, cells.zones)
         parts.append(pd.DataFrame([found], row.index, names))
@@ -190,7 +192,7 @@ def main(settings: Settings) -> None:
     columns, drawn, taught = (
         pd.concat(parts, ignore_index=True) for parts in (tables, maps, pairs)
     )
-    metrics = score(judges.read_material(settings.run), columns, drawn)
+    metrics = score(read_material(settings.run), columns, drawn)
     files.write_json(out / "metrics.json", {name: asdict(one) for name, one in metrics.items()})
     files.write_table(out / "pairs.parquet", taught)
     files.write_table(out / "map.parquet", drawn)

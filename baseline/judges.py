@@ -5,13 +5,15 @@ and what they are less the other's) and says how likely this lung has collapsed.
 the cells and says where the air is if it has; it learns from the lungs with a mask alone. Their
 product is a map: P(air here) = P(this lung) P(here | this lung).
 
+Masks are few, so phantoms may help to teach where air lies: their cells count less, since they are
+not quite like those of patients.
+
 A weak label says nothing about the side. So the lungs are taught in turns: each weakly labelled
 image shares its label among its two lungs as the booster of the turn before would (expectation and
 maximisation; multiple-instance learning, Dietterich et al., Artificial Intelligence 89, 1997).
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import lightgbm as lgb
@@ -21,17 +23,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from baseline import classifier
-from baseline.tables import teaching
-from features import cells as lung_cells
+from baseline.material import Floats, Material, Places, collapsed, places
 from features import files
 from features.cells import Cells
-from features.table import read as read_features
-from features.zones import SIDES
 
-Floats = NDArray[np.float64]
-
-# A lung counts as collapsed if it holds this share of the image's mask.
-LEAST_SHARE = 0.1
 # How often the weak labels are shared out among the lungs anew.
 TURNS = 4
 # Many small steps: each tree sees few features and images, so the sum of many is steadier.
@@ -51,8 +46,10 @@ CELLS = {
     "feature_fraction": 0.2,
     "bagging_fraction": 0.5,
     "lambda_l2": 5.0,
-    "rounds": 300,
+    "rounds": 600,
 }
+# Weight of a phantom's cell beside a patient's.
+PHANTOM_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,40 +69,6 @@ class Judge:
         return expit(
             np.asarray(self.cells.predict(np.asarray(values, np.float32), raw_score=True), float)
         )
-
-
-def by_lung(table: pd.DataFrame) -> pd.DataFrame:
-    """The feature table lung by lung: all right lungs, then all left ones.
-
-    Parameters
-    ----------
-    table : (n, m) DataFrame
-
-    Returns
-    -------
-    (2 n, k) DataFrame
-        For each measure of a zone the lung's own value and, under "less", what it exceeds the other
-        lung's by; then what belongs to the image. Comparisons without side are left out.
-    """
-    sides, image, columns = _split(tuple(map(str, table.columns)))
-    values = table.to_numpy()
-    own, shared = [values[:, side] for side in sides], values[:, image]
-    parts = [np.hstack((a, a - b, shared)) for a, b in (own, own[::-1])]
-    return pd.DataFrame(np.vstack(parts), columns=columns)
-
-
-@lru_cache(maxsize=8)
-def _split(names: tuple[str, ...]) -> tuple[list[list[int]], list[int], pd.Index]:
-    """Places of the right and left lung's features and of the image's, and what `by_lung` names."""
-    place = {name: number for number, name in enumerate(names)}
-    zone = [name.split(".")[1] for name in names]
-    right = [name for name, of in zip(names, zone, strict=True) if of.startswith(f"{SIDES[0]}_")]
-    left = [name.replace(f".{SIDES[0]}_", f".{SIDES[1]}_") for name in right]
-    image = [name for name, of in zip(names, zone, strict=True) if of == "image"]
-    one = [name.replace(f".{SIDES[0]}_", ".") for name in right]
-    columns = pd.Index([*one, *(f"less.{name}" for name in one), *image])
-    sides = [[place[name] for name in side] for side in (right, left)]
-    return sides, [place[name] for name in image], columns
 
 
 def load(run: Path, fold: int) -> Judge:
@@ -192,81 +155,24 @@ def _fit(
     return lgb.train(chosen | fixed, data, num_boost_round=rounds)
 
 
-@dataclass(frozen=True)
-class Material:
-    """What judges learn from and describe.
+def fit_judge(
+    material: Material,
+    without: tuple[int, ...],
+    weak_weight: float,
+    seed: int,
+    phantoms: Places | None = None,
+) -> Judge:
+    """Teach a judge from the images of all folds but those in `without`.
 
     Parameters
     ----------
-    rows : DataFrame
-        All measured images: id, fold (-1 for none), label, target and patient.
-    view : (2 n, k) DataFrame
-        Of `by_lung`.
-    index : DataFrame
-        The cells, image by image in the order of `rows`; "image" is the row's number.
-    values : (cells, m) array of float16
-    starts : (n + 1,) array of int
-        Where each image's cells begin.
-    lungs : (n, 2) array
-        Area of the mask in each lung in cells; NaN where no mask is known.
-    """
-
-    rows: pd.DataFrame
-    view: pd.DataFrame
-    index: pd.DataFrame
-    values: NDArray[np.float16]
-    starts: NDArray[np.intp]
-    lungs: Floats
-
-    def cells_of(self, image: int | np.integer) -> slice:
-        """Where the cells of an image lie in `index` and `values`."""
-        return slice(int(self.starts[image]), int(self.starts[image + 1]))
-
-
-def read_material(run: Path) -> Material:
-    """Read features, cells and labels of a run.
-
-    Raises
-    ------
-    UserError
-        If a file is missing, or the cells are of other images than the features.
-    """
-    dataset = files.read_table(run / "dataset.parquet")
-    table = read_features(run)
-    index, values = lung_cells.read(run)
-    ids = index["id"].cat.categories
-    if set(ids) != set(table.index):
-        odd = min(set(ids) ^ set(table.index))
-        raise files.UserError(
-            f"{run / 'cells'}: {odd} is not measured both there and in features.parquet; delete "
-            "the folder and run make again."
-        )
-    taught = teaching(dataset).set_index("id")["target"]
-    rows = dataset.set_index("id").loc[ids]
-    rows["target"] = taught.reindex(ids)
-    rows["fold"] = rows["fold"].where(rows["fold"] >= 0, -1)
-    image = index["id"].cat.codes.to_numpy()
-    starts = np.searchsorted(image, np.arange(len(ids) + 1))
-    area = np.zeros((len(ids), 2))
-    np.add.at(area, (image, index["side"].to_numpy()), index["share"].to_numpy(float))
-    view = by_lung(table.loc[ids])
-    return Material(rows.reset_index(names="id"), view, index, values, starts, area)
-
-
-def collapsed(material: Material) -> Floats:
-    """Which lungs have collapsed by their masks, (n, 2); NaN where no mask tells.
-
-    A mask that lies outside both lungs tells that there is air, not where.
-    """
-    total = material.lungs.sum(axis=1, keepdims=True)
-    found = (material.lungs >= LEAST_SHARE * total) & (material.lungs > 0)
-    negative = (material.rows["label"] == 0).to_numpy()
-    told = negative | (total[:, 0] > 0)
-    return np.where(told[:, None], found, np.nan)
-
-
-def fit_judge(material: Material, without: tuple[int, ...], weak_weight: float, seed: int) -> Judge:
-    """Teach a judge from the images of all folds but those in `without`.
+    material : Material
+    without : tuple of int
+    weak_weight : float
+        Weight of a weakly labelled image in teaching which lung has collapsed.
+    seed : int
+    phantoms : Places, optional
+        Cells of phantoms, which help to teach where the air lies.
 
     Raises
     ------
@@ -274,32 +180,40 @@ def fit_judge(material: Material, without: tuple[int, ...], weak_weight: float, 
         If no collapsed lung with a mask is left to learn from.
     """
     rows = material.rows
-    taught = (rows["fold"] >= 0) & ~rows["fold"].isin(without)
-    chosen = np.flatnonzero(taught)
+    taught = ((rows["fold"] >= 0) & ~rows["fold"].isin(without)).to_numpy()
     truth = collapsed(material)
-    weights = np.where(rows["label"].notna(), 1.0, weak_weight)
-    both = np.concatenate((chosen, chosen + len(rows)))
-    values, shares = [], []
-    for image in chosen[(truth[chosen] == 1).any(axis=1)]:
-        cells = material.cells_of(image)
-        sick = truth[image][material.index["side"].to_numpy()[cells]] == 1
-        values.append(np.asarray(material.values[cells], np.float32)[sick])
-        shares.append(material.index["share"].to_numpy(float)[cells][sick])
-    if not values:
+    own = places(material.index, material.values, (truth == 1) & taught[:, None])
+    if not len(own.shares):
         raise files.UserError(
             f"evidence: outside folds {' and '.join(map(str, without))} no image has a mask to "
             "learn from; use three folds or more, or a dataset with more positives."
         )
+    chosen = np.flatnonzero(taught)
+    weights = np.where(rows["label"].notna(), 1.0, weak_weight)
     lungs = fit_lungs(
-        material.view.iloc[both],
+        material.view.iloc[np.concatenate((chosen, chosen + len(rows)))],
         truth[chosen],
         rows["target"].to_numpy(float)[chosen],
         weights[chosen],
         seed,
     )
-    target = np.concatenate(shares)
-    cells_booster = _fit(CELLS, np.concatenate(values), target, np.ones(len(target)), seed)
-    return Judge(lungs, cells_booster)
+    return Judge(lungs, fit_cells(own, phantoms, seed))
+
+
+def fit_cells(own: Places, phantoms: Places | None, seed: int) -> lgb.Booster:
+    """Teach where in a collapsed lung the air lies, from cells with known shares of it."""
+    parts = [own] if phantoms is None else [own, phantoms]
+    weights = [
+        np.full(len(part.shares), weight)
+        for part, weight in zip(parts, (1.0, PHANTOM_WEIGHT), strict=False)
+    ]
+    return _fit(
+        CELLS,
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.shares for part in parts]),
+        np.concatenate(weights),
+        seed,
+    )
 
 
 def describe(judge: Judge, material: Material, images: NDArray[np.intp]) -> tuple[Floats, Floats]:

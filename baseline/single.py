@@ -18,6 +18,7 @@ from baseline.classifier import load, raw_scores
 from baseline.heat import Heat
 from baseline.inputs import asks_for_evidence, read_calibrations, read_judgement
 from baseline.judges import Judge
+from baseline.material import by_lung
 from baseline.predictions import read as read_predictions
 from baseline.reasons import Case, Reason, percentiles
 from baseline.scrutiny import conformal
@@ -227,7 +228,7 @@ def _map(
 ) -> tuple[Heat, Reason | None]:
     """The evidence map by the judges that may judge an image of this fold, and its hottest spot."""
     asked = trained.sitting if fold < 0 else [trained.sitting[fold]]
-    view = judges.by_lung(table[trained.measured])
+    view = by_lung(table[trained.measured])
     heard = [judges.hear(one, view, found) for one in asked]
     lungs, air = (np.stack(each).mean(axis=0) for each in zip(*heard, strict=True))
     spot = spots.find(asked, found, air)

@@ -33,6 +33,8 @@ class TrainConfig:
     """Share of weakly labelled images in these epochs."""
     weak_rate: float = 2e-3
     """Peak of the learning rate in these epochs."""
+    shipped_start: bool = False
+    """Whether to begin from the network that ships with the program, see `cnn.start`."""
     learning_rate: float = 3e-4
     """Peak of the learning rate, reached after the warm-up; from there a cosine falls to 0."""
     warmup: float = 0.1
@@ -63,7 +65,7 @@ PROFILES = {
         learning_rate=3e-3,
         flip=False,
     ),
-    "lite": TrainConfig(),
+    "lite": TrainConfig(shipped_start=True),
     "full": TrainConfig(
         unet=UNetConfig(size=512, widths=(32, 64, 128, 256, 256), window=17),
         augment=AugmentConfig(

@@ -24,6 +24,7 @@ from cnn.devices import (
 )
 from cnn.learning import left_out, phases, train_phases
 from cnn.profiles import PROFILES, TrainConfig
+from cnn.start import start_of
 from features import command
 from features.files import UserError, write_json
 
@@ -58,9 +59,9 @@ class Settings:
     evidence: bool = True
     """Show the network the handcrafted evidence map too, and let it begin from there."""
     init: str | None = None
-    """Begin from a network trained on other images, phantoms for instance:
-    <run>/cnn/fold0/weights.safetensors of the same profile. In place of the number, {fold} gives
-    each fold its own."""
+    """Begin from a network trained on other images: <run>/cnn/fold0/weights.safetensors of the same
+    profile. In place of the number, {fold} gives each fold its own. "none": from random weights.
+    Otherwise lite begins from the network that ships with the program, which saw phantoms alone."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """What to compute in; auto: bfloat16 on an accelerator, float32 on processors."""
     accelerator: bool = False
@@ -134,7 +135,7 @@ def main(settings: Settings) -> None:
     missing = {}
     chosen = asked(settings.only, data.fold_count)
     for fold in chosen:
-        start = weights.start_of(settings.init, fold)
+        start = start_of(settings.init, fold, config)
         identity = weights.identify(config, seed, fold, data, start)
         done = partial(weights.check, folder / f"fold{fold}", identity, settings.overwrite)
         if not first(done):

@@ -74,11 +74,6 @@ def network(info: Mapping[str, Any], path: Path, repair: str) -> tuple[UNetConfi
         ) from error
 
 
-def start_of(start: str | None, fold: int) -> Path | None:
-    """The file from which the training of a fold starts; "{fold}" in it stands for the fold."""
-    return None if start is None else Path(start.replace("{fold}", str(fold)))
-
-
 def identify(
     config: TrainConfig, seed: int, fold: int, data: Labelled, start: Path | None = None
 ) -> dict[str, Any]:
@@ -172,7 +167,9 @@ def first_params(
             f"{start}: has learned from {len(known)} images that fold {fold} is scored on, such as "
             f"{known[0]}; give weights of a training on other images."
         )
-    found = tensors.restore(outline(theirs), arrays, start, ANOTHER_START)
+    # The network that ships is kept in half precision, since it is but a start.
+    wide = {name: a.astype(np.float32) if a.dtype == "f2" else a for name, a in arrays.items()}
+    found = tensors.restore(outline(theirs), wide, start, ANOTHER_START)
     if theirs.evidence != config.unet.evidence:
         found["stem"]["kernel"] = _fitted(found["stem"]["kernel"], params["stem"]["kernel"])
         found |= {name: params[name] for name in ("head", "trust") if name in params}

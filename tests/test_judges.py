@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from baseline import evidence, judges
+from baseline.material import by_lung, read_material
 from features import cells as lung_cells
 from features import evidence as zones_of
 from features import files
@@ -22,7 +23,7 @@ def test_the_table_lung_by_lung_by_hand():
         [[5.0, 3.0, 7.0, 9.0], [1.0, 4.0, 8.0, 9.0]],
         columns=[*PAIR, "shape.image.width", "asymmetry.rim.firstorder_mean"],
     )
-    view = judges.by_lung(table)
+    view = by_lung(table)
     assert list(view) == ["firstorder.rim.mean", "less.firstorder.rim.mean", "shape.image.width"]
     np.testing.assert_array_equal(view.to_numpy(), [[5, 2, 7], [1, -3, 8], [3, -2, 7], [4, 3, 8]])
 
@@ -166,4 +167,4 @@ def test_cells_of_other_images_are_refused(tmp_path):
     table = pd.read_parquet(tmp_path / "features.parquet")
     files.write_table(tmp_path / "features.parquet", table[1:])
     with pytest.raises(files.UserError, match="i00 is not measured both there and in features"):
-        judges.read_material(tmp_path)
+        read_material(tmp_path)

@@ -2,13 +2,15 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from cnn import batches, tensors, train, weights
+from cnn import batches, start, tensors, train, weights
+from cnn.profiles import PROFILES
 from cnn.unet import initial_params
 from features.files import UserError
 from tests.tiny_run import FIXED, TINY, change, write_start
@@ -109,3 +111,45 @@ def test_a_start_that_knows_the_scored_images_is_refused(run, tiny):
     train.main(train.Settings(copy, "demo", init=other, epochs=1, steps=1))
     _, info = tensors.load(copy / "cnn" / "fold1" / "weights.safetensors")
     assert info["start"] is not None
+
+
+def test_where_a_training_begins():
+    lite, demo = PROFILES["lite"], PROFILES["demo"]
+    assert start.start_of(None, 0, lite) == start.SHIPPED
+    assert start.start_of(None, 0, demo) is None
+    assert start.start_of("none", 0, lite) is None
+    assert start.start_of("a/fold{fold}/b", 3, demo) == Path("a/fold3/b")
+
+
+def test_the_shipped_network_fits_lite_and_has_seen_phantoms_alone(run):
+    lite = PROFILES["lite"]
+    data = batches.labelled(run, 32)
+    params = weights.first_params(lite, 0, 0, data, start.SHIPPED)
+    info = tensors.load(start.SHIPPED)[1]
+    assert not info["config"]["unet"]["evidence"] and info["start"] is None
+    assert len(info["learned_from"]) == 2160
+    # No head of its own where the evidence map is what a network begins from.
+    assert not np.any(params["head"]["kernel"])
+    alone = replace(lite, unet=replace(lite.unet, evidence=False))
+    assert np.any(weights.first_params(alone, 0, 0, data, start.SHIPPED)["head"]["kernel"])
+
+
+def test_a_network_that_is_kept_as_a_start_is_rounded_to_half_precision(run, tiny, tmp_path):
+    train.main(train.Settings(run, "demo", only=0, evidence=False, epochs=1, steps=1))
+    path = tmp_path / "start.safetensors"
+    start.main(start.Settings(run, path))
+    whole, info = tensors.load(run / "cnn" / "fold0" / "weights.safetensors")
+    halves, same = tensors.load(path)
+    assert info == same
+    for name, array in whole.items():
+        assert halves[name].dtype == np.float16
+        np.testing.assert_allclose(halves[name], array, rtol=1e-3, atol=1e-6)
+    known = batches.labelled(run, 32)
+    with pytest.raises(UserError, match="learned from 3 images that fold 1 is scored on"):
+        weights.first_params(TINY, 0, 1, known, path)
+
+
+def test_there_is_nothing_to_keep_of_a_run_without_a_network(run, tmp_path):
+    with pytest.raises(UserError, match="no such file; train it first"):
+        start.main(start.Settings(run, tmp_path / "start.safetensors"))
+    assert not (tmp_path / "start.safetensors").exists()

@@ -18,6 +18,7 @@ import pandas as pd  # noqa: E402
 from arguments import given  # noqa: E402
 
 from baseline import heat, judges, single, tables  # noqa: E402
+from baseline.material import by_lung  # noqa: E402
 from cnn import geometry, masks, planes, predict  # noqa: E402
 from features import cells, images, registry  # noqa: E402
 from features.prepared import prepare  # noqa: E402
@@ -42,7 +43,7 @@ def judge(path: Path, trained: single.Trained, networks: predict.Networks) -> li
     done()
     known = cells.measure(image)
     done()
-    lungs, air = judges.hear(trained.sitting[FOLD], judges.by_lung(table), known)
+    lungs, air = judges.hear(trained.sitting[FOLD], by_lung(table), known)
     halves = (each.astype(np.float32) for each in (air, lungs[known.sides]))
     warm = {study.id: heat.Heat(known.rows, known.columns, *halves)}
     rows = pd.DataFrame({"id": [study.id], "rows": [study.rows], "columns": [study.columns]})
