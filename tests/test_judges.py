@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from baseline import evidence, judges
-from baseline.material import by_lung, read_material
+from baseline.material import by_lung, read_material, read_phantoms
 from features import cells as lung_cells
 from features import evidence as zones_of
 from features import files
@@ -91,6 +91,40 @@ def write_run(run: Path, images: int = 90, folds: int = 3, marker: int | None = 
 def map_of(run: Path) -> pd.DataFrame:
     found = pd.read_parquet(run / "evidence" / "map.parquet")
     return found.assign(apex=found["row"] % 4 == 0)
+
+
+def test_phantoms_help_where_masks_are_few(tmp_path):
+    write_run(tmp_path / "few", images=6)
+    write_run(tmp_path / "phantoms")
+    few, phantoms = (read_phantoms(tmp_path / name) for name in ("few", "phantoms"))
+    # The right lungs of every other image, and of them alone.
+    assert len(few.shares) == 3 * 80 and len(phantoms.shares) == 45 * 80
+    rule = few.values[:, 0] > 0.5
+    apart = []
+    for taught in (None, phantoms):
+        raw = judges.fit_cells(few, taught, 0).predict(few.values, raw_score=True)
+        apart.append(raw[rule].mean() - raw[~rule].mean())
+    assert apart[1] > 2 * apart[0] and apart[1] > 2
+
+
+def test_a_judge_may_be_taught_by_phantoms_too(tmp_path):
+    write_run(tmp_path / "run")
+    write_run(tmp_path / "phantoms", marker=0)  # the images that look like fold 0 mislead
+    found = []
+    for phantoms in (None, tmp_path / "phantoms"):
+        evidence.main(evidence.Settings(tmp_path / "run", phantoms=phantoms, jobs=1))
+        found.append(map_of(tmp_path / "run"))
+    apex = found[0]["apex"] & (found[0]["column"] == 0)
+    before, after = (one["probability"][apex].mean() for one in found)
+    assert after < before
+
+
+def test_phantoms_without_pneumothorax_are_refused(tmp_path):
+    write_run(tmp_path)
+    index = files.read_table(tmp_path / "cells" / "index.parquet").assign(share=np.float32(0))
+    files.write_table(tmp_path / "cells" / "index.parquet", index)
+    with pytest.raises(files.UserError, match="no lung has collapsed by a known mask"):
+        read_phantoms(tmp_path)
 
 
 def test_the_map_points_at_the_air_and_every_verdict_gets_every_image(tmp_path):

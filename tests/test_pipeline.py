@@ -37,7 +37,7 @@ LATEST = 2.0
 
 
 def command(data: Path, run: Path, target: str = "submission") -> list[str]:
-    options = [f"DATA={data}", f"RUN={run}", "PROFILE=demo", "FOLDS=3", "CASES=2"]
+    options = [f"DATA={data}", f"RUN={run}", "PROFILE=demo", "FOLDS=3", "CASES=2", "TEACHERS=0"]
     short = "CNN_OPTIONS=--epochs 2 --steps 5"
     return ["make", "--no-print-directory", target, *options, short]
 
