@@ -69,6 +69,7 @@ help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "PATIENTS=<csv> ...: further lists of which images are one patient's (ImageId,patient or Kaggle_ID,NIH_ID)."
+	@echo "TEACHERS=0: no phantoms help to teach where air lies (300 do where DATA is real)."
 	@echo "Without DATA, a phantom dataset is made: no download, and its truth is known."
 	@echo "RUN is runs/<name of the dataset> unless given. Each stage's options: $(PY) -m <module> --help"
 
