@@ -107,16 +107,20 @@ def test_phantoms_help_where_masks_are_few(tmp_path):
     assert apart[1] > 2 * apart[0] and apart[1] > 2
 
 
-def test_a_judge_may_be_taught_by_phantoms_too(tmp_path):
+def test_the_map_is_learned_from_phantoms_too(tmp_path, monkeypatch):
     write_run(tmp_path / "run")
-    write_run(tmp_path / "phantoms", marker=0)  # the images that look like fold 0 mislead
-    found = []
-    for phantoms in (None, tmp_path / "phantoms"):
-        evidence.main(evidence.Settings(tmp_path / "run", phantoms=phantoms, jobs=1))
-        found.append(map_of(tmp_path / "run"))
-    apex = found[0]["apex"] & (found[0]["column"] == 0)
-    before, after = (one["probability"][apex].mean() for one in found)
-    assert after < before
+    write_run(tmp_path / "phantoms", images=30)
+    fit, taught = judges.fit_cells, []
+
+    def watched(own, phantoms, seed):
+        taught.append((len(own.shares), len(phantoms.shares)))
+        return fit(own, phantoms, seed)
+
+    monkeypatch.setattr(judges, "fit_cells", watched)
+    settings = evidence.Settings(tmp_path / "run", phantoms=tmp_path / "phantoms", jobs=1)
+    evidence.hear((0,), settings)
+    # One lung of 80 cells in every other image: of 60 outside fold 0, and of 30 phantoms.
+    assert taught == [(30 * 80, 15 * 80)]
 
 
 def test_phantoms_without_pneumothorax_are_refused(tmp_path):
