@@ -46,7 +46,11 @@ CNN_OPTIONS ?=
 ALSO ?=
 override ALSO := $(patsubst %/,%,$(ALSO))
 # Phantoms that help to teach the evidence map where air lies; 0 for none, as where DATA is of phantoms.
-TEACHERS ?= $(if $(filter $(DATA),$(PHANTOMS)),0,300)
+TEACHERS ?= $(if $(filter $(DATA),$(PHANTOMS))$(wildcard $(DATA)/parameters.json),0,300)
+override TEACHERS := $(or $(strip $(TEACHERS)),0)
+ifneq ($(filter 1 2 3 4 5 6 7 8 9,$(TEACHERS)),)
+$(error TEACHERS=$(TEACHERS): so few teach nothing; give 0, or 10 and more)
+endif
 # Settings that `make tune` tries in all.
 TRIALS ?= 40
 
@@ -69,7 +73,7 @@ help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "PATIENTS=<csv> ...: further lists of which images are one patient's (ImageId,patient or Kaggle_ID,NIH_ID)."
-	@echo "TEACHERS=0: no phantoms help to teach where air lies (300 do where DATA is real)."
+	@echo "TEACHERS=0: no phantoms help to teach where air lies (300 do, unless DATA is of phantoms)."
 	@echo "Without DATA, a phantom dataset is made: no download, and its truth is known."
 	@echo "RUN is runs/<name of the dataset> unless given. Each stage's options: $(PY) -m <module> --help"
 
@@ -126,6 +130,7 @@ $(SETTINGS)/report: FORCE
 # Phantoms of a former version are refused with a sentence.
 $(PHANTOMS)/stage_2_train.csv: features/phantom.py | $(ENV)
 	$(PY) -m features.phantom --out $(PHANTOMS) --train $(TRAIN) --test $(TEST) --seed $(SEED)
+	@touch $@
 ifeq ($(DATA),$(PHANTOMS))
 DATA_FILES := $(PHANTOMS)/stage_2_train.csv
 else
@@ -134,8 +139,8 @@ endif
 
 DATASET := $(addprefix $(RUN)/,dataset.parquet quarantine.csv sample.csv)
 dataset: $(DATASET) ## read the dataset: labels, patients, folds; unreadable images set aside
-$(DATASET) &: $(DATA_FILES) $(PATIENTS) $(SETTINGS)/dataset \
-		$(addprefix features/,dataset.py patients.py layouts.py images.py study.py folds.py rle.py) | $(ENV)
+DATASET_CODE := $(addprefix features/,dataset.py patients.py layouts.py images.py study.py folds.py rle.py)
+$(DATASET) &: $(DATA_FILES) $(PATIENTS) $(SETTINGS)/dataset $(DATASET_CODE) | $(ENV)
 	$(PY) -m features.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
 
 FEATURE_CODE := $(addprefix features/,images.py measures.py lungs.py lungs_cascade.py lungs_frames.py \
@@ -156,8 +161,9 @@ TAUGHT := teachers-$(TEACHERS)
 data/$(TAUGHT)/stage_2_train.csv: features/phantom.py | $(ENV)
 	$(PY) -m features.phantom --out data/$(TAUGHT) --train $(TEACHERS) --test 1 --seed 1895 \
 	  --positives 0.9 --difficulty 0.4 --drained 0.5
+	@touch $@
 TAUGHT_CELLS := $(addprefix runs/$(TAUGHT)/cells/,index.parquet values.f16)
-$(TAUGHT_CELLS) &: data/$(TAUGHT)/stage_2_train.csv $(FEATURE_CODE) features/cells.py | $(ENV)
+$(TAUGHT_CELLS) &: data/$(TAUGHT)/stage_2_train.csv $(DATASET_CODE) $(FEATURE_CODE) features/cells.py | $(ENV)
 	$(PY) -m features.dataset --data data/$(TAUGHT) --run runs/$(TAUGHT) --folds 2
 	$(PY) -m features.cells --run runs/$(TAUGHT)
 
@@ -165,7 +171,8 @@ EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet pairs.parqu
 	$(foreach fold,$(FOLD_NUMBERS),lungs$(fold).txt cells$(fold).txt))
 evidence: $(EVIDENCE) ## learn the evidence map: which lung has collapsed, and where the air lies
 $(EVIDENCE) &: $(RUN)/features.parquet $(CELLS) $(if $(filter 0,$(TEACHERS)),,$(TAUGHT_CELLS)) \
-		$(SETTINGS)/evidence features/evidence.py $(addprefix baseline/,evidence.py judges.py material.py tables.py) | $(ENV)
+		$(SETTINGS)/evidence features/evidence.py \
+		$(addprefix baseline/,evidence.py judges.py material.py tables.py classifier.py scores.py) | $(ENV)
 	$(PY) -m baseline.evidence --run $(RUN) --seed $(SEED)$(if $(filter 0,$(TEACHERS)),, --phantoms runs/$(TAUGHT))
 
 BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibration.json settings.json \
@@ -210,7 +217,8 @@ LOST_WEIGHTS := $(if $(wildcard $(RUN)/cnn/settings.json),$(if $(filter-out \
 	$(words $(FOLD_NUMBERS)),$(words $(wildcard $(FOLD_NUMBERS:%=$(RUN)/cnn/fold%/weights.safetensors)))),FORCE))
 # Weights of other data or settings are trained anew; those of a killed run are gone on with. Folds
 # that are finished keep their weights, so only the settings, written last, can be newer than the data.
-$(RUN)/cnn/settings.json: $(DATASET) $(EVIDENCE) $(SETTINGS)/cnn $(LOST_WEIGHTS) cnn/start.safetensors | $(ENV)
+$(RUN)/cnn/settings.json: $(DATASET) $(EVIDENCE) $(SETTINGS)/cnn $(LOST_WEIGHTS) \
+		$(if $(filter lite,$(PROFILE)),cnn/start.safetensors) | $(ENV)
 	$(PY) -m cnn.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
 $(CNN): $(RUN)/cnn/settings.json | $(ENV)
 	$(PY) -m cnn.predict --run $(RUN)
@@ -221,7 +229,8 @@ START_DATA := data/start
 start: | $(ENV) ## make the network anew that lite begins from, which learns from phantoms (15 minutes)
 	$(PY) -m features.phantom --out $(START_DATA) --train 2400 --test 1 --seed 2019 --difficulty 0.4 --drained 0.5
 	$(PY) -m features.dataset --data $(START_DATA) --run runs/start --folds 10
-	$(PY) -m cnn.train --run runs/start --only 0 --init none --no-evidence --weak-epochs 0 --epochs 48 --rate 1.5e-3
+	$(PY) -m cnn.train --run runs/start --only 0 --init none --no-evidence --weak-epochs 0 --epochs 48 --rate 1.5e-3 \
+	  --overwrite
 	$(PY) -m cnn.start --run runs/start
 
 gate: $(GATE) ## choose the gate's rule out of fold and score every policy

@@ -67,7 +67,8 @@ def hear(
         fold. From the maps of a pair's judge the network of the other fold learns.
     """
     material = read_material(settings.run)
-    phantoms = None if settings.phantoms is None else read_phantoms(settings.phantoms)
+    ids = material.rows["id"]
+    phantoms = None if settings.phantoms is None else read_phantoms(settings.phantoms, ids)
     judge = judges.fit_judge(material, without, settings.weak_weight, settings.seed, phantoms)
     fold = material.rows["fold"].to_numpy()
     zones = material.index["zone"].to_numpy()
@@ -174,7 +175,10 @@ def of_image(sitting: list[Judge], row: pd.DataFrame, cells: Cells) -> pd.DataFr
 def main(settings: Settings) -> None:
     """Write columns.parquet, map.parquet, pairs.parquet, metrics.json and the folds' judges."""
     out = settings.run / "evidence"
-    folds = range(files.read_table(settings.run / "dataset.parquet")["fold"].max() + 1)
+    dataset = files.read_table(settings.run / "dataset.parquet")
+    if settings.phantoms is not None:
+        read_phantoms(settings.phantoms, dataset["id"])  # complaints come before any training
+    folds = range(dataset["fold"].max() + 1)
     sittings = [*((k,) for k in folds), *combinations(folds, 2)]
     tables: list[pd.DataFrame] = []
     maps: list[pd.DataFrame] = []

@@ -1,5 +1,6 @@
 """What judges of lungs learn from: features lung by lung, cells, and which lungs have collapsed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -163,15 +164,27 @@ def places(
     return Places(values[rows].astype(np.float32), index["share"].to_numpy(float)[rows])
 
 
-def read_phantoms(run: Path) -> Places:
+def read_phantoms(run: Path, known: Iterable[str]) -> Places:
     """Cells of the collapsed lungs of a run on phantoms.
+
+    Parameters
+    ----------
+    run : Path
+    known : iterable of str
+        Ids of the images that are to be judged, of which the phantoms may be none.
 
     Raises
     ------
     UserError
-        If they are missing, of another version, or none is of a collapsed lung.
+        If the cells are missing or not whole, none is of a collapsed lung, or they are of images
+        that are to be judged: their masks would teach who is scored on them.
     """
     index, values = lung_cells.read(run)
+    if met := sorted(set(index["id"].cat.categories) & set(known)):
+        raise files.UserError(
+            f"{run / 'cells'}: {len(met)} of its images are the run's own, such as {met[0]}; give "
+            "a run on other phantoms, or leave --phantoms out."
+        )
     index = index.assign(image=index["id"].cat.codes.to_numpy())
     found = places(index, values, _holding(_areas(index, len(index["id"].cat.categories))))
     if not len(found.shares):

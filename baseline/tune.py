@@ -81,6 +81,9 @@ class Objective:
         known = self.rows[["id", "patient", "label", "weak"]]
         for part in (known.astype(str), self.table):
             digest.update(pd.util.hash_pandas_object(part).to_numpy().tobytes())
+        patients = self.rows["patient"].to_numpy(object)
+        # How seeds split may change with the program.
+        digest.update(assign(strata(self.rows), patients, self.settings.folds, 0).tobytes())
         return digest.hexdigest()[:16]
 
     def __call__(self, training: Training, first: int = 0) -> float:

@@ -51,7 +51,10 @@ def main(settings: Settings) -> None:
     """Write the weights of fold 0 in half precision, with what they have learned from."""
     path = settings.run / "cnn" / "fold0" / "weights.safetensors"
     if not path.exists():
-        raise UserError(f"{path}: no such file; train it first (python -m cnn.train --only 0).")
+        raise UserError(
+            f"{path}: no such file; train it first (python -m cnn.train --run {settings.run} "
+            "--only 0), or run `make start`."
+        )
     arrays, info = tensors.load(path)
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}
     if not all(np.isfinite(array).all() for array in halves.values()):

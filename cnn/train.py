@@ -36,7 +36,7 @@ class Settings:
     run: Path
     """Run folder; dataset.parquet in it is read, cnn/ written."""
     profile: Literal["demo", "lite", "full"] = "lite"
-    """demo: a small network, a minute; lite: 128 pixels, eight minutes on 2 cores, whatever the
+    """demo: a small network, a minute; lite: 128 pixels, ten minutes on 2 cores, whatever the
     number of images; full: 512 pixels, 36,000 steps a fold, for an accelerator."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
@@ -144,6 +144,8 @@ def main(settings: Settings) -> None:
             missing[fold] = identity, start
         elif is_first():
             weights.tidy(folder / f"fold{fold}")
+    if settings.only is not None and missing and is_first():
+        (folder / "settings.json").unlink(missing_ok=True)  # no mark that all are of one training
     for fold, (identity, start) in missing.items():
         own, seen = folder / f"fold{fold}", data
         if settings.evidence:

@@ -15,6 +15,7 @@ from jaxtyping import Array, PyTree
 from cnn import checkpoint, tensors
 from cnn.batches import Labelled
 from cnn.profiles import TrainConfig
+from cnn.start import SHIPPED
 from cnn.unet import UNetConfig, initial_params, outline
 from features.files import UserError
 
@@ -22,6 +23,8 @@ ANOTHER_START = (
     "give the weights.safetensors of another run to --init, with {fold} in place of the fold's "
     "number if each fold has its own"
 )
+
+WITHOUT_START = "restore the file, which ships with the program, or begin without it: --init none"
 
 
 def marks(ids: Iterable[str]) -> list[str]:
@@ -85,7 +88,8 @@ def identify(
         If there is no such start.
     """
     if start is not None and not start.is_file():
-        raise UserError(f"{start}: no such file to start from; {ANOTHER_START}.")
+        repair = WITHOUT_START if start == SHIPPED else ANOTHER_START
+        raise UserError(f"{start}: no such file to start from; {repair}.")
     begun = None if start is None else hashlib.sha256(start.read_bytes()).hexdigest()[:16]
     content = {
         "config": asdict(config),
@@ -158,18 +162,19 @@ def first_params(
     params = initial_params(config.unet, np.random.default_rng((seed, fold)))
     if start is None:
         return params
-    arrays, info = tensors.load(start, ANOTHER_START)
-    theirs, _ = network(info, start, ANOTHER_START)
+    repair = WITHOUT_START if start == SHIPPED else ANOTHER_START
+    arrays, info = tensors.load(start, repair)
+    theirs, _ = network(info, start, repair)
     _same_build(theirs, config.unet, start)
     scored = [name for name, own in zip(data.ids, data.folds, strict=True) if own == fold]
     if known := met(scored, info):
         raise UserError(
             f"{start}: has learned from {len(known)} images that fold {fold} is scored on, such as "
-            f"{known[0]}; give weights of a training on other images."
+            f"{known[0]}; give weights of a training on other images, or --init none."
         )
     # The network that ships is kept in half precision, since it is but a start.
     wide = {name: a.astype(np.float32) if a.dtype == "f2" else a for name, a in arrays.items()}
-    found = tensors.restore(outline(theirs), wide, start, ANOTHER_START)
+    found = tensors.restore(outline(theirs), wide, start, repair)
     if theirs.evidence != config.unet.evidence:
         found["stem"]["kernel"] = _fitted(found["stem"]["kernel"], params["stem"]["kernel"])
         found |= {name: params[name] for name in ("head", "trust") if name in params}

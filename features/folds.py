@@ -43,7 +43,7 @@ def assign(
     Raises
     ------
     UserError
-        If there are fewer patients than folds, or `k` is below 2.
+        If there are fewer patients than folds, no class has `k` images, or `k` is below 2.
     """
     names, group = np.unique(patients, return_inverse=True)
     if k < 2 or len(names) < k:

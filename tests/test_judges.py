@@ -44,13 +44,15 @@ def test_weak_labels_find_their_side():
     assert (raw[weak].argmax(axis=1) == truth[weak].argmax(axis=1)).mean() > 0.95
 
 
-def write_run(run: Path, images: int = 90, folds: int = 3, marker: int | None = None) -> None:
+def write_run(
+    run: Path, images: int = 90, folds: int = 3, marker: int | None = None, name: str = "i"
+) -> None:
     """A run whose right lungs collapse: the rim is bright and so is one cell in four.
 
     With `marker` that fold's masks lie elsewhere: only its own judges can know.
     """
     rng = np.random.default_rng(0)
-    ids = [f"i{number:02d}" for number in range(images)]
+    ids = [f"{name}{number:02d}" for number in range(images)]
     label = (np.arange(images) % 2).astype(float)
     fold = np.arange(images) // 2 % folds
     dataset = pd.DataFrame(
@@ -96,7 +98,7 @@ def map_of(run: Path) -> pd.DataFrame:
 def test_phantoms_help_where_masks_are_few(tmp_path):
     write_run(tmp_path / "few", images=6)
     write_run(tmp_path / "phantoms")
-    few, phantoms = (read_phantoms(tmp_path / name) for name in ("few", "phantoms"))
+    few, phantoms = (read_phantoms(tmp_path / name, ()) for name in ("few", "phantoms"))
     # The right lungs of every other image, and of them alone.
     assert len(few.shares) == 3 * 80 and len(phantoms.shares) == 45 * 80
     rule = few.values[:, 0] > 0.5
@@ -109,7 +111,7 @@ def test_phantoms_help_where_masks_are_few(tmp_path):
 
 def test_the_map_is_learned_from_phantoms_too(tmp_path, monkeypatch):
     write_run(tmp_path / "run")
-    write_run(tmp_path / "phantoms", images=30)
+    write_run(tmp_path / "phantoms", images=30, name="p")
     fit, taught = judges.fit_cells, []
 
     def watched(own, phantoms, seed):
@@ -123,12 +125,19 @@ def test_the_map_is_learned_from_phantoms_too(tmp_path, monkeypatch):
     assert taught == [(30 * 80, 15 * 80)]
 
 
+def test_phantoms_that_are_the_runs_own_images_are_refused(tmp_path):
+    write_run(tmp_path)
+    with pytest.raises(files.UserError, match="90 of its images are the run's own, such as i00"):
+        evidence.main(evidence.Settings(tmp_path, phantoms=tmp_path, jobs=1))
+    assert not (tmp_path / "evidence").exists()
+
+
 def test_phantoms_without_pneumothorax_are_refused(tmp_path):
     write_run(tmp_path)
     index = files.read_table(tmp_path / "cells" / "index.parquet").assign(share=np.float32(0))
     files.write_table(tmp_path / "cells" / "index.parquet", index)
     with pytest.raises(files.UserError, match="no lung has collapsed by a known mask"):
-        read_phantoms(tmp_path)
+        read_phantoms(tmp_path, ())
 
 
 def test_the_map_points_at_the_air_and_every_verdict_gets_every_image(tmp_path):

@@ -1,7 +1,7 @@
 """What phantoms alone teach: the whole toolkit learns from them and then reads real X-rays.
 
     .venv/bin/python tests/benchmarks/phantom_transfer.py mix PHANTOMS REAL OUT
-    make baseline cnn DATA=OUT RUN=RUN FOLDS=3
+    make baseline cnn DATA=OUT RUN=RUN FOLDS=3 TEACHERS=0 CNN_OPTIONS='--epochs 12 --init none'
     .venv/bin/python tests/benchmarks/phantom_transfer.py score RUN REAL
 
 `mix` makes a dataset folder of links: PHANTOMS' training images to learn from, REAL's annotated

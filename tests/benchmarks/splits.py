@@ -8,6 +8,7 @@ of a mean is a bootstrap over patients, each with what all splits say of it; the
 of the runs stand beside it.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,12 @@ def verdicts(run: Path) -> pd.DataFrame:
     return predictions.read(run / "baseline" / "oof.csv").sort_values("id", ignore_index=True)
 
 
-def masks(run: Path) -> tuple[dict[str, gate.Evidence], NDArray[np.integer]]:
+def masks(run: Path, ids: pd.Series) -> tuple[dict[str, gate.Evidence], NDArray[np.integer]]:
     """Evidence of the images with a known mask in the order of the ids, and their folds."""
     rows = evaluate.read_sized(run, "oof").sort_values("id")
     rows = rows[rows["mask"].notna()].reset_index(drop=True)
+    if list(rows["id"]) != list(ids):
+        raise files.UserError(f"{run}: other images have a known mask there than a known label.")
     return evaluate.collect((run,), rows, run.name), rows["fold"].to_numpy()
 
 
@@ -70,9 +73,10 @@ def of_verdict(found: list[pd.DataFrame]) -> list[str]:
     return lines
 
 
-def of_masks(runs: list[Path], patients: NDArray[np.object_]) -> list[str]:
+def of_masks(runs: list[Path], rows: pd.DataFrame) -> list[str]:
     """Dice of the masks by themselves, at the best level and at the others', and of each policy."""
-    found = [masks(run) for run in runs]
+    found = [masks(run, rows["id"]) for run in runs]
+    patients = rows["patient"].to_numpy(object)
     positive = found[0][0]["unet"].positive == 1
     lines = []
     for source, told in SOURCES.items():
@@ -99,7 +103,7 @@ def of_evidence(runs: list[Path]) -> list[str]:
     """What the evidence map's own scores are: means of the runs', without an interval."""
     found = [files.read_json(run / "evidence" / "metrics.json") for run in runs]
     lines = []
-    for key in found[0]:
+    for key in (key for key in found[0] if all(key in one for one in found)):
         values = np.array([one[key]["value"] for one in found])
         single = " | ".join(f"{value:.3f}" for value in values)
         spread = f"{values.min():.3f} to {values.max():.3f}"
@@ -113,13 +117,15 @@ def main(runs: list[Path]) -> None:
     for run, other in zip(runs, found, strict=True):
         if not other[["id", "patient"]].equals(found[0][["id", "patient"]]):
             raise files.UserError(f"{run}: is of other images or patients than {runs[0]}.")
-    known = found[0]["label"].notna()
-    patients = found[0].loc[known, "patient"].to_numpy(object)
-    lines = [*of_evidence(runs), *of_verdict(found), *of_masks(runs, patients)]
+    known = found[0][found[0]["label"].notna()]
+    lines = [*of_evidence(runs), *of_verdict(found), *of_masks(runs, known)]
     print(f"| | {' | '.join(run.name for run in runs)} | mean | least to most |")
     print("|---" * (len(runs) + 3) + "|")
     print("\n".join(lines))
 
 
 if __name__ == "__main__":
-    main([Path(name) for name in given(__doc__, least=2)])
+    try:
+        main([Path(name) for name in given(__doc__, least=2)])
+    except files.UserError as error:
+        sys.exit(f"error: {error}")

@@ -37,7 +37,7 @@ Maps = NDArray[np.float32]
 
 
 def order_of(data: Labelled, fold: int, epoch: int, config: TrainConfig) -> NDArray[np.int32]:
-    """The batches of an epoch, as `cnn.train` draws them."""
+    """The batches of an epoch, as `cnn.learning` draws them."""
     counts = Counts(config.steps, config.batch, config.positive_shares[0], 0.0)
     return training_order(data, (fold,), counts, (0, fold, epoch))
 
