@@ -193,7 +193,7 @@ def test_every_policy_chooses_its_triplet_and_smallest_area(policy):
     best = 0.0
     for m in range(T):
         # The Dice to expect is another one for every level.
-        expect = gate._expect(found, m) if policy == "expected" else ()
+        expect = gate_choice._expect(found, m) if policy == "expected" else ()
         for t in range(m, T):
             for a in gate.AREAS:
                 for c in cutoffs:
