@@ -167,7 +167,7 @@ $(TAUGHT_CELLS) &: data/$(TAUGHT)/stage_2_train.csv $(DATASET_CODE) $(FEATURE_CO
 	$(PY) -m features.dataset --data data/$(TAUGHT) --run runs/$(TAUGHT) --folds 2
 	$(PY) -m features.cells --run runs/$(TAUGHT)
 
-EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet pairs.parquet \
+EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet pairs.parquet settings.json \
 	$(foreach fold,$(FOLD_NUMBERS),lungs$(fold).txt cells$(fold).txt))
 evidence: $(EVIDENCE) ## learn the evidence map: which lung has collapsed, and where the air lies
 $(EVIDENCE) &: $(RUN)/features.parquet $(CELLS) $(if $(filter 0,$(TEACHERS)),,$(TAUGHT_CELLS)) \

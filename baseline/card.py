@@ -53,6 +53,9 @@ def facts(run: Path, inputs: Inputs) -> dict[str, Any]:
     """What the run says of its data and its model, by the names used in checklists.toml."""
     dataset, predicted = inputs.dataset, inputs.predicted
     settings = files.read_json(run / "baseline" / "settings.json")
+    teachers = 0
+    if inputs.has_evidence:
+        teachers = int(files.read_json(run / "evidence" / "settings.json")["phantoms"])
     score = findings.estimates(inputs.metrics["out_of_fold"])
     outcomes = findings.confusion(inputs)
     boosters = sorted((run / "baseline").glob("fold*.txt"))
@@ -63,6 +66,7 @@ def facts(run: Path, inputs: Inputs) -> dict[str, Any]:
         "images": len(dataset),
         "groups": dataset["patient"].nunique(),
         "phantoms": int(dataset["path"].map(is_phantom).sum()),
+        "teachers": teachers,
         "known": len(findings.known(inputs)),
         "positive": int((dataset["label"] == 1).sum()),
         "negative": int((dataset["label"] == 0).sum()),
@@ -177,6 +181,11 @@ def limitations(values: dict[str, Any], questions: dict[str, Any] | None) -> lis
         found.append(
             f"{values['weak']:,} images taught by a weak label, which repeats the mistakes of what "
             "gave it."
+        )
+    if values["teachers"]:
+        found.append(
+            f"The evidence map learned where air lies from {values['teachers']:,} phantoms too, "
+            "drawn by a program; they are never scored."
         )
     if questions is None:
         found.append("Shortcuts and subgroups were not examined.")

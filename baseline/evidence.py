@@ -173,11 +173,12 @@ def of_image(sitting: list[Judge], row: pd.DataFrame, cells: Cells) -> pd.DataFr
 
 
 def main(settings: Settings) -> None:
-    """Write columns.parquet, map.parquet, pairs.parquet, metrics.json and the folds' judges."""
+    """Write the maps, what they say of zones, the folds' judges, metrics.json and settings.json."""
     out = settings.run / "evidence"
     dataset = files.read_table(settings.run / "dataset.parquet")
-    if settings.phantoms is not None:
-        read_phantoms(settings.phantoms, dataset["id"])  # complaints come before any training
+    phantoms = 0
+    if settings.phantoms is not None:  # complaints come before any training
+        phantoms = read_phantoms(settings.phantoms, dataset["id"]).images
     folds = range(dataset["fold"].max() + 1)
     sittings = [*((k,) for k in folds), *combinations(folds, 2)]
     tables: list[pd.DataFrame] = []
@@ -198,6 +199,11 @@ def main(settings: Settings) -> None:
     )
     metrics = score(read_material(settings.run), columns, drawn)
     files.write_json(out / "metrics.json", {name: asdict(one) for name, one in metrics.items()})
+    taught_by = {"phantoms": phantoms, "phantom_weight": judges.PHANTOM_WEIGHT}
+    files.write_json(
+        out / "settings.json",
+        taught_by | {"weak_weight": settings.weak_weight, "seed": settings.seed},
+    )
     files.write_table(out / "pairs.parquet", taught)
     files.write_table(out / "map.parquet", drawn)
     files.write_table(out / "columns.parquet", columns)

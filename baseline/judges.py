@@ -14,6 +14,7 @@ maximisation; multiple-instance learning, Dietterich et al., Artificial Intellig
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import lightgbm as lgb
@@ -24,7 +25,7 @@ from scipy.special import expit
 
 from baseline import classifier
 from baseline.material import Floats, Material, Places, collapsed, places
-from features import files
+from features import files, trees
 from features.cells import Cells
 
 # How often the weak labels are shared out among the lungs anew.
@@ -66,9 +67,12 @@ class Judge:
 
     def place(self, values: NDArray[np.floating]) -> Floats:
         """Probability of air in each cell of a collapsed lung, (n,)."""
-        return expit(
-            np.asarray(self.cells.predict(np.asarray(values, np.float32), raw_score=True), float)
-        )
+        return expit(trees.predict(self._cell_trees, np.asarray(values, np.float32)))
+
+    @cached_property
+    def _cell_trees(self) -> trees.Trees:
+        """The same trees, which say the same of an image's thousand cells twenty times as fast."""
+        return trees.parse(self.cells.model_to_string())
 
 
 def load(run: Path, fold: int) -> Judge:

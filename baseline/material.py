@@ -140,10 +140,13 @@ class Places:
     values : (cells, m) array of float32
     shares : (cells,) array in [0, 1]
         Share of each cell that is pneumothorax.
+    images : int
+        Number of images that they are of.
     """
 
     values: NDArray[np.float32]
     shares: Floats
+    images: int
 
 
 def places(
@@ -159,9 +162,10 @@ def places(
     collapsed : (n, 2) array of bool
         By number of the image.
     """
-    chosen = collapsed[index["image"].to_numpy(), index["side"].to_numpy()]
-    rows = np.flatnonzero(chosen)
-    return Places(values[rows].astype(np.float32), index["share"].to_numpy(float)[rows])
+    image = index["image"].to_numpy()
+    rows = np.flatnonzero(collapsed[image, index["side"].to_numpy()])
+    shares = index["share"].to_numpy(float)[rows]
+    return Places(values[rows].astype(np.float32), shares, len(np.unique(image[rows])))
 
 
 def read_phantoms(run: Path, known: Iterable[str]) -> Places:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from baseline import evidence, judges
 from baseline.material import by_lung, read_material, read_phantoms
@@ -42,6 +43,17 @@ def test_weak_labels_find_their_side():
     raw = booster.predict(view.to_numpy(np.float32), raw_score=True).reshape(2, -1).T
     weak = np.flatnonzero((sick > 0) & np.isnan(told[:, 0]))
     assert (raw[weak].argmax(axis=1) == truth[weak].argmax(axis=1)).mean() > 0.95
+
+
+@pytest.mark.parametrize("known", [0.0, None])
+def test_cells_are_judged_as_lightgbm_would(known):
+    """Bit for bit, by a booster that learned nothing too."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(900, 5)).astype(np.float16).astype(np.float32)
+    shares = np.full(900, known) if known is not None else rng.random(900).round()
+    booster = judges.fit_cells(judges.Places(values, shares, 9), None, 0)
+    found = judges.Judge(booster, booster).place(values[:70])
+    np.testing.assert_array_equal(found, expit(booster.predict(values[:70], raw_score=True)))
 
 
 def write_run(
@@ -101,6 +113,7 @@ def test_phantoms_help_where_masks_are_few(tmp_path):
     few, phantoms = (read_phantoms(tmp_path / name, ()) for name in ("few", "phantoms"))
     # The right lungs of every other image, and of them alone.
     assert len(few.shares) == 3 * 80 and len(phantoms.shares) == 45 * 80
+    assert (few.images, phantoms.images) == (3, 45)
     rule = few.values[:, 0] > 0.5
     apart = []
     for taught in (None, phantoms):

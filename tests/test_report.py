@@ -39,7 +39,7 @@ from baseline import (
 from baseline.attributions import Explanation
 from baseline.reasons import label
 from features import phantom_dicom, registry, rle
-from features.files import UserError
+from features.files import UserError, write_json
 from features.lungs import LungFields
 from features.zones import NAMES as ZONE_NAMES
 from features.zones import build
@@ -468,6 +468,23 @@ def test_the_facts_are_those_of_the_run(run):
     assert training["positive"] + training["negative"] == 100
     assert test["positive"] + test["negative"] == 6
     assert training["age"] == "40 (40 to 40)"
+
+
+def test_phantoms_that_taught_the_map_are_told(run, tmp_path):
+    found = inputs.read_inputs(run)
+    assert card.facts(run, found)["teachers"] == 0
+    shutil.copytree(run / "baseline", tmp_path / "baseline")
+    write_json(tmp_path / "evidence" / "settings.json", {"phantoms": 270})
+    names = [*found.explanation.names, "evidence.right_apex.mean"]
+    hearing = dataclasses.replace(
+        found, explanation=dataclasses.replace(found.explanation, names=names)
+    )
+    values = card.facts(tmp_path, hearing)
+    said = "evidence map learned where air lies from 270 phantoms too"
+    assert any(said in sentence for sentence in card.limitations(values, None))
+    for checklist, number in zip(card.checklists(values, set()), ("25", "12c"), strict=True):
+        (item,) = (item for item in checklist["items"] if item.number == number)
+        assert "learned from 270 phantoms too" in item.text
 
 
 def test_phantoms_are_told_by_their_tag(tmp_path):
