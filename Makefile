@@ -151,10 +151,11 @@ features: $(RUN)/features.parquet ## measure the features of every image
 $(RUN)/features.parquet: $(DATASET) $(FEATURE_CODE) $(SETTINGS)/features | $(ENV)
 	$(PY) -m features.table --run $(RUN) $(FEATURES_OPTIONS)
 
+CELL_CODE := $(addprefix features/,cells.py cell_table.py)
 CELLS := $(addprefix $(RUN)/cells/,index.parquet values.f16)
 cells: $(CELLS) ## measure the cells of every image, from which the evidence map is learned
-$(CELLS) &: $(DATASET) $(FEATURE_CODE) features/cells.py | $(ENV)
-	$(PY) -m features.cells --run $(RUN)
+$(CELLS) &: $(DATASET) $(FEATURE_CODE) $(CELL_CODE) | $(ENV)
+	$(PY) -m features.cell_table --run $(RUN)
 
 # Their seed is their own, so that they are no images of any other folder of phantoms.
 TAUGHT := teachers-$(TEACHERS)
@@ -162,10 +163,11 @@ data/$(TAUGHT)/stage_2_train.csv: features/phantom.py | $(ENV)
 	$(PY) -m features.phantom --out data/$(TAUGHT) --train $(TEACHERS) --test 1 --seed 1895 \
 	  --positives 0.9 --difficulty 0.4 --drained 0.5
 	@touch $@
-TAUGHT_CELLS := $(addprefix runs/$(TAUGHT)/cells/,index.parquet values.f16)
-$(TAUGHT_CELLS) &: data/$(TAUGHT)/stage_2_train.csv $(DATASET_CODE) $(FEATURE_CODE) features/cells.py | $(ENV)
+TAUGHT_CELL_CODE := $(addprefix features/,cells.py cell_table.py)
+CELLS := $(addprefix runs/$(TAUGHT)/cells/,index.parquet values.f16)
+$(TAUGHT_CELLS) &: data/$(TAUGHT)/stage_2_train.csv $(DATASET_CODE) $(FEATURE_CODE) $(CELL_CODE) | $(ENV)
 	$(PY) -m features.dataset --data data/$(TAUGHT) --run runs/$(TAUGHT) --folds 2
-	$(PY) -m features.cells --run runs/$(TAUGHT)
+	$(PY) -m features.cell_table --run runs/$(TAUGHT)
 
 EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet pairs.parquet settings.json \
 	$(foreach fold,$(FOLD_NUMBERS),lungs$(fold).txt cells$(fold).txt))

@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.tables import teaching
-from features import cells as lung_cells
-from features import files
+from features import cell_table, files
 from features.table import read as read_features
 from features.zones import SIDES
 
@@ -96,7 +95,7 @@ def read_material(run: Path) -> Material:
     """
     dataset = files.read_table(run / "dataset.parquet")
     table = read_features(run)
-    index, values = lung_cells.read(run)
+    index, values = cell_table.read(run)
     ids = index["id"].cat.categories
     if set(ids) != set(table.index):
         odd = min(set(ids) ^ set(table.index))
@@ -183,7 +182,7 @@ def read_phantoms(run: Path, known: Iterable[str]) -> Places:
         If the cells are missing or not whole, none is of a collapsed lung, or they are of images
         that are to be judged: their masks would teach who is scored on them.
     """
-    index, values = lung_cells.read(run)
+    index, values = cell_table.read(run)
     if met := sorted(set(index["id"].cat.categories) & set(known)):
         raise files.UserError(
             f"{run / 'cells'}: {len(met)} of its images are the run's own, such as {met[0]}; give "

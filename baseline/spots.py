@@ -16,7 +16,7 @@ from baseline.heat import Heat
 from baseline.judges import Judge
 from baseline.painting import HEAT_LEVELS
 from baseline.reasons import Reason, percent, place, signed
-from features import cells as lung_cells
+from features import cell_table
 from features.cells import MEASURES, Cells
 from features.zones import NAMES
 
@@ -121,7 +121,7 @@ def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[Heat, Reason | Non
     UserError
         If the evidence or the cells are missing.
     """
-    index, values = lung_cells.read(run)
+    index, values = cell_table.read(run)
     heats = heat.read(run)
     count = 1 + max(int(path.stem[5:]) for path in (run / "evidence").glob("cells*.txt"))
     bench = [judges.load(run, fold) for fold in range(count)]

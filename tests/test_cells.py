@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features import cells, evidence, files
+from features import cell_table, cells, dataset, evidence, files
 from features.lungs import LungFields
 from features.prepared import Prepared, assemble
 from features.zones import NAMES
@@ -102,11 +102,36 @@ def test_every_measure_is_named_once_and_explained():
     assert all(measure.text for measure in cells.MEASURES)
 
 
-def test_measures_of_another_version_are_refused(tmp_path):
-    files.write_table(tmp_path / "cells" / "index.parquet", pd.DataFrame({"row": [1, 2]}))
-    (tmp_path / "cells" / "values.f16").write_bytes(b"\0" * 7)
-    with pytest.raises(files.UserError, match=r"values\.f16"):
-        cells.read(tmp_path)
+def test_cells_are_read_as_they_were_written(png_dataset, tmp_path):
+    run = tmp_path / "run"
+    dataset.main(dataset.Settings(png_dataset, run, folds=2))
+    cell_table.write(cell_table.Settings(run, jobs=1))
+    index, values = cell_table.read(run)
+    rows = files.read_table(run / "dataset.parquet").set_index("id")
+    assert set(index["id"].cat.categories) == {f"i{k}" for k in range(7)}
+    for name in ("i1", "i6"):
+        own = (index["id"] == name).to_numpy()
+        found, shares = cell_table.read_cells((rows.loc[name, "path"], None, (64, 64)))
+        assert np.isnan(shares).all()
+        np.testing.assert_array_equal(values[own], found.values.astype(np.float16))
+        np.testing.assert_array_equal(index["row"][own], found.rows)
+        assert index["share"][own].isna().all() == (name == "i6")
+
+
+@pytest.mark.parametrize(
+    ("names", "size", "rule"),
+    [
+        (cell_table.NAMES, 7, r"values\.f16: its measures are not those of index"),
+        (cell_table.NAMES[::-1], 4 * len(cell_table.NAMES), "those of another version"),
+    ],
+)
+def test_measures_of_another_version_are_refused(tmp_path, names, size, rule):
+    index = pd.DataFrame({"row": [1, 2]})
+    index.attrs["measures"] = names
+    files.write_table(tmp_path / "cells" / "index.parquet", index)
+    (tmp_path / "cells" / "values.f16").write_bytes(b"\0" * size)
+    with pytest.raises(files.UserError, match=rule):
+        cell_table.read(tmp_path)
 
 
 def test_zone_summaries_by_hand():

@@ -9,10 +9,10 @@ from scipy.special import expit
 
 from baseline import evidence, judges
 from baseline.material import by_lung, read_material, read_phantoms
-from features import cells as lung_cells
+from features import cell_table
 from features import evidence as zones_of
 from features import files
-from features.cells import MEASURES
+from features.cells import MEASURES, Cells
 from features.table import read as read_features
 from features.zones import NAMES
 
@@ -98,6 +98,7 @@ def write_run(
     index["share"] = (where * label[:, None]).ravel().astype(np.float32)
     values = rng.normal(0, 0.3, (images * n, len(MEASURES))).astype(np.float16)
     values[:, 0] += np.tile(apex, images)
+    index.attrs["measures"] = cell_table.NAMES
     files.write_table(run / "cells" / "index.parquet", index)
     values.tofile(run / "cells" / "values.f16")
 
@@ -176,10 +177,10 @@ def test_the_map_points_at_the_air_and_every_verdict_gets_every_image(tmp_path):
     assert metrics["right"]["value"] > 0.9 and "left" not in metrics  # none is ill on the left
     assert metrics["cell"]["value"] > 0.95
     # Asked of one image by itself, its fold's judge says the same.
-    index, values = lung_cells.read(tmp_path)
+    index, values = cell_table.read(tmp_path)
     own = (index["id"] == "i07").to_numpy()
     parts = [index[name].to_numpy()[own] for name in ("row", "column", "side", "zone")]
-    cells = lung_cells.Cells(*parts, values[own].astype(np.float32))
+    cells = Cells(*parts, values[own].astype(np.float32))
     sitting = [judges.load(tmp_path, fold) for fold in range(3)]
     row = read_features(tmp_path).loc[["i07"]]
     found = evidence.of_image(sitting, row, cells)

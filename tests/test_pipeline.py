@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STAGES = (
     "features.dataset",
     "features.table",
-    "features.cells",
+    "features.cell_table",
     "baseline.evidence",
     "baseline.train",
     "baseline.report",
