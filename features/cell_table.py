@@ -1,4 +1,4 @@
-"""The cells of a dataset's images and their measures: ``python -m features.cell_table --run RUN``."""
+"""The cells of all images and their measures: ``python -m features.cell_table --run RUN``."""
 
 from dataclasses import dataclass
 from pathlib import Path

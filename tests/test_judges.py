@@ -9,9 +9,8 @@ from scipy.special import expit
 
 from baseline import evidence, judges
 from baseline.material import by_lung, read_material, read_phantoms
-from features import cell_table
+from features import cell_table, files
 from features import evidence as zones_of
-from features import files
 from features.cells import MEASURES, Cells
 from features.table import read as read_features
 from features.zones import NAMES
