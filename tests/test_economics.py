@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from gate_run import measured, of_run
 from noise_run import NASTY, SHOWN
-from test_report import Page
+from reading import Page
 
 from baseline import curves, gate, report
 from baseline import economics as shown_economics

@@ -1,13 +1,11 @@
-"""The report: which cases, what is painted where, and a page that is whole, offline and escaped."""
+"""The report's page: whole, offline, escaped, and true to the run."""
 
 import base64
 import dataclasses
 import hashlib
-import io
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,188 +14,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from noise_run import FEATURES, NASTY, SHOWN
-from PIL import Image
+from reading import Page, polygons
 from sklearn.metrics import roc_auc_score
 
-from baseline import (
-    card,
-    cases,
-    classifier,
-    faithfulness,
-    findings,
-    gallery,
-    gate,
-    inputs,
-    painting,
-    plots,
-    report,
-    scores,
-)
-from baseline import (
-    page as pages,
-)
+from baseline import card, cases, faithfulness, findings, gallery, gate, inputs, report, scores
+from baseline import page as pages
 from baseline.attributions import Explanation
-from baseline.reasons import label
-from features import phantom_dicom, registry, rle
-from features.files import UserError, write_json
-from features.lungs import LungFields
-from features.zones import NAMES as ZONE_NAMES
-from features.zones import build
-
-
-# --- choosing cases --------------------------------------------------------------------------
-def rows(probabilities: list[float], truth: list[int]) -> pd.DataFrame:
-    ids = [f"i{k}" for k in range(len(truth))]
-    return pd.DataFrame({"id": ids, "probability": probabilities, "truth": truth})
-
-
-def test_cases_are_the_clearest_of_each_group():
-    table = rows([0.9, 0.8, 0.1, 0.2, 0.95, 0.05, 0.02, 0.49], [1, 1, 1, 1, 0, 0, 0, 0])
-    found = cases.choose(table, 5)
-    assert dict(zip(found["group"], found["id"], strict=True)) == {
-        "true positive": "i0", "false negative": "i2", "false positive": "i4",
-        "true negative": "i6", "near the threshold": "i7",
-    }  # fmt: skip
-
-
-def test_cases_do_not_hang_on_the_order_of_the_table_and_none_comes_twice():
-    rng = np.random.default_rng(0)
-    table = rows(list(np.round(rng.uniform(size=60), 1)), list(rng.integers(0, 2, 60)))
-    first = cases.choose(table, 12)
-    again = cases.choose(table.sample(frac=1, random_state=1), 12)
-    pd.testing.assert_frame_equal(first, again)
-    assert first["id"].is_unique and len(first) == 12
-    assert len(cases.choose(table, 100)) == 60
-
-
-def test_only_images_with_known_truth_are_candidates():
-    oof = pd.DataFrame({"id": ["a", "b"], "label": [1.0, np.nan], "probability": [0.9, 0.9]})
-    test = pd.DataFrame({"id": ["c", "d"], "label": [np.nan] * 2, "probability": [0.1, 0.2]})
-    truth = pd.DataFrame({"id": ["c", "d"], "mask": ["-1", "0 5"]})
-    assert list(cases.candidates(oof, test, None)["id"]) == ["a"]
-    found = cases.candidates(oof, test, truth)
-    assert dict(zip(found["id"], found["truth"], strict=True)) == {"a": 1, "c": 0, "d": 1}
-    both = pd.concat((oof, pd.DataFrame({"id": ["e"], "label": [0.0], "probability": [0.1]})))
-    assert list(cases.candidates(both, test, truth)["id"]) == ["a", "e"]
-
-
-# --- painting --------------------------------------------------------------------------------
-def polygons(path: str) -> list[np.ndarray]:
-    """Points of SVG polygons that are written as a place and the steps from it."""
-    found = []
-    for part in path.strip("M").split("M"):
-        numbers = np.array(re.findall(r"-?\d+", part.rstrip("z")), float)
-        found.append(np.cumsum(numbers.reshape(-1, 2), axis=0))
-    return found
-
-
-def area(path: str) -> float:
-    """Area within SVG polygons, by the shoelace formula."""
-    total = 0.0
-    for points in polygons(path):
-        x, y = points.T
-        total += abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
-    return total
-
-
-def test_an_outline_encloses_the_mask_where_it_lies():
-    mask = np.zeros((40, 60), bool)
-    mask[10:30, 20:50] = True
-    found = painting.outline(mask)
-    # Its corners are cut and its edges may leave the grid by the rounding: 100 pixels of perimeter.
-    assert area(found) == pytest.approx(600, abs=100 * painting.ROUNDING)
-    (points,) = polygons(found)
-    np.testing.assert_allclose(points.min(axis=0), [20, 10])
-    np.testing.assert_allclose(points.max(axis=0), [50, 30])
-    assert painting.outline(np.zeros((5, 5), bool)) == ""
-
-
-def test_regions_cover_the_lungs_and_add_up_the_zones_they_lie_in():
-    right, left = np.zeros((2, 200, 200), bool)
-    right[20:180, 20:80] = True
-    left[20:180, 120:180] = True
-    zones = build(LungFields(right, left, 1.0))
-    evidence = pd.Series(dict.fromkeys((*ZONE_NAMES, "image"), 0.0))
-    evidence["left_whole"], evidence["left_apex"], evidence["left_rim"] = 1.0, 2.0, 4.0
-    found = painting.regions(zones, evidence)
-    assert sum(area(region.path) for region in found) == pytest.approx(2 * 160 * 60, rel=0.03)
-    by_zones = {region.zones: region.evidence for region in found}
-    assert by_zones["left_whole", "left_apex", "left_rim", "left_apex_rim"] == 7.0
-    assert by_zones["left_whole", "left_base", "left_core", "left_base_core"] == 1.0
-    assert by_zones["right_whole", "right_apex", "right_rim", "right_apex_rim"] == 0.0
-
-
-def test_shrinking_keeps_the_place_of_a_mask():
-    mask = np.zeros((1024, 1024), bool)
-    mask[512:, :256] = True
-    small = painting.shrink(mask, (4, 8))
-    assert small[2:, :2].all() and small.sum() == 4
-
-
-# --- waterfall and figures -------------------------------------------------------------------
-def test_a_waterfall_ends_at_the_score_and_drops_nothing():
-    steps = [("a", "", "", 0.5), ("b", "", "", -1.0), ("c", "", "", 0.1), ("d", "", "", -0.2)]
-    bars = gallery.waterfall(-0.3, steps, 2, "others")
-    assert [bar.what for bar in bars[1:-1]] == ["b", "a", "all 2 other others"]
-    assert [bar.kind for bar in bars] == ["total", "against", "for", "against", "total"]
-    assert bars[-1].value == pytest.approx(-0.3 + sum(step[3] for step in steps))
-    assert bars[0].value + sum(bar.value for bar in bars[1:-1]) == pytest.approx(bars[-1].value)
-    assert all(bar.left >= 0 and bar.left + bar.width <= 100 for bar in bars)
-    # Each bar begins where the one before it ended: "b" goes left from the base value's bar.
-    assert bars[1].left + bars[1].width == pytest.approx(bars[0].left, abs=0.02)
-
-
-def test_reliability_bins_by_hand():
-    labels = np.array([0.0, 0, 1, 1])
-    found = plots.reliability_bins(labels, np.array([0.1, 0.3, 0.6, 0.8]), 2)
-    np.testing.assert_allclose(found[:, :2], [[0.2, 0], [0.7, 1]])
-    # Wilson's interval of 0 out of 2 reaches to z^2 / (n + z^2).
-    z2 = plots.Z95**2
-    np.testing.assert_allclose(found[0, 2:], [0, z2 / (2 + z2)], atol=1e-12)
-
-
-def test_a_beeswarm_puts_its_dots_where_the_axis_says_and_keeps_its_labels_whole():
-    names = ("confounders.right_whole.wall_dark", "glcm.left_apex.contrast_d1")
-    values = np.array([[-1.0, 0.1], [1.0, 0.2]])
-    swarm = plots.beeswarm(
-        Explanation(np.array(["a", "b"], object), names, np.zeros(2), values), values
-    )
-    assert [(row.what, row.where) for row in swarm.rows] == [
-        (label(name), registry.zone_in_words(registry.describe(name).zone)) for name in names
-    ]
-    ticks = {tick.text: tick.place for tick in swarm.ticks}
-    assert list(ticks) == ["−0.5", "0", "+0.5"]
-    png = base64.b64decode(swarm.rows[0].uri.partition(",")[2])
-    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
-    # What is coloured is a dot; line and background are grey.
-    coloured = np.flatnonzero((np.ptp(pixels, axis=2) > 60).any(axis=0))
-    groups = np.split(coloured, np.flatnonzero(np.diff(coloured) > 1) + 1)
-    centres = [100 * group.mean() / pixels.shape[1] for group in groups]
-    step = ticks["+0.5"] - ticks["0"]
-    expected = [ticks["0"] - 2 * step, ticks["0"] + 2 * step]
-    np.testing.assert_allclose(centres, expected, atol=0.5)
+from features import registry, rle
+from features.files import UserError
 
 
 # --- the page --------------------------------------------------------------------------------
-class Page(HTMLParser):
-    """What the tests ask of the page: its tags with their attributes, and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def every(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
-
-
 @pytest.fixture(scope="module")
 def run(noise_run: Path) -> Path:
     return noise_run
@@ -433,102 +260,6 @@ def test_a_rule_that_does_not_ask_the_verdict_is_not_called_the_gate(run):
         "gated", "fused", "handcrafted", "joint", "expected"
     ]  # fmt: skip
     assert told["unet"] == "the rule unet, which does not ask the verdict,"
-
-
-# --- model card and checklists ---------------------------------------------------------------
-def test_checklists_hold_every_item_once_and_fill_what_the_run_knows(run):
-    values = card.facts(run, inputs.read_inputs(run))
-    claim, tripod = card.checklists(values, set())
-    assert [item.number for item in claim["items"]] == [str(k) for k in range(1, 45)]
-    numbers = [item.number for item in tripod["items"]]
-    assert len(numbers) == len(set(numbers)) == 52
-    assert {re.sub("[a-z]", "", number) for number in numbers} == {str(k) for k in range(1, 28)}
-    by_number = {item.number: item for item in claim["items"]}
-    assert by_number["20"].filled and not by_number["44"].filled
-    assert str(values["auc"]) in by_number["32"].text
-    # What was not asked is open, and says which command asks it.
-    assert not by_number["30"].filled and by_number["30"].text == "make scrutiny report"
-    asked = {item.number: item for item in card.checklists(values, {"questions"})[0]["items"]}
-    assert asked["30"].filled and asked["30"].see == "questions"
-    # The toolkit's defaults were chosen while looking at scores, and that is said.
-    choices = (by_number["26"], {item.number: item for item in tripod["items"]}["9a"])
-    assert all(not item.filled and "147 SIIM images" in item.text for item in choices)
-
-
-def test_the_facts_are_those_of_the_run(run):
-    found = inputs.read_inputs(run)
-    values = card.facts(run, found)
-    assert (values["images"], values["known"], values["deployed"]) == (106, 100, 6)
-    assert values["groups"] == 53 and values["folds"] == 2
-    assert values["phantoms"] == 0
-    boosters = [classifier.load(run / "baseline" / f"fold{k}.txt") for k in (0, 1)]
-    assert values["trees"] == sum(booster.num_trees() for booster in boosters) > 0
-    assert values["age_unknown"] == 36 and values["views"] == "PA 106"
-    training, test = card.partitions(found.dataset, found.truth)
-    assert training["positive"] + training["negative"] == 100
-    assert test["positive"] + test["negative"] == 6
-    assert training["age"] == "40 (40 to 40)"
-
-
-def test_phantoms_that_taught_the_map_are_told(run, tmp_path):
-    found = inputs.read_inputs(run)
-    assert card.facts(run, found)["teachers"] == 0
-    shutil.copytree(run / "baseline", tmp_path / "baseline")
-    write_json(tmp_path / "evidence" / "settings.json", {"phantoms": 270})
-    names = [*found.explanation.names, "evidence.right_apex.mean"]
-    hearing = dataclasses.replace(
-        found, explanation=dataclasses.replace(found.explanation, names=names)
-    )
-    values = card.facts(tmp_path, hearing)
-    said = "evidence map learned where air lies from 270 phantoms too"
-    assert any(said in sentence for sentence in card.limitations(values, None))
-    for checklist, number in zip(card.checklists(values, set()), ("25", "12c"), strict=True):
-        (item,) = (item for item in checklist["items"] if item.number == number)
-        assert "learned from 270 phantoms too" in item.text
-
-
-def test_phantoms_are_told_by_their_tag(tmp_path):
-    exposure = SimpleNamespace(pose="supine")
-    pixels = np.zeros((64, 64), np.uint8)
-    drawn = SimpleNamespace(
-        view="AP", sex="F", age=50, exposure=exposure, pixels=pixels, spacing_mm=0.2
-    )
-    path = tmp_path / "ID_00000001.dcm"
-    phantom_dicom.dicom(drawn, path.stem).save_as(path)
-    assert phantom_dicom.is_phantom(path)
-    of_a_person = phantom_dicom.dicom(drawn, path.stem)
-    of_a_person.PatientName = "Doe^Jane"
-    of_a_person.save_as(path)
-    assert not phantom_dicom.is_phantom(path)
-    (tmp_path / "a.png").write_bytes(b"no DICOM")
-    assert not phantom_dicom.is_phantom(tmp_path / "a.png")
-    assert not phantom_dicom.is_phantom(tmp_path / "gone.dcm")
-
-
-@pytest.mark.parametrize(
-    ("phantoms", "banner", "limit"),
-    [
-        (0, None, "All images come from one dataset"),
-        (6, "6 of 106 images of this run are phantoms", "6 of 106 images are synthetic"),
-        (106, "Phantoms: all 106 images of this run are synthetic", "All images are synthetic"),
-    ],
-)
-def test_a_report_of_phantoms_says_so(shown, phantoms, banner, limit):
-    facts = shown["facts"] | {"phantoms": phantoms}
-    limits = card.limitations(facts, None)
-    assert any(sentence.startswith(limit) for sentence in limits)
-    text = pages.render("report.html", shown | {"facts": facts, "limitations": limits})
-    found = Page(text)
-    banners = [a for a in found.every("p") if "synthetic" in (a.get("class") or "")]
-    assert len(banners) == (banner is not None)
-    assert banner is None or banner in found.text
-    assert limit in found.text
-
-
-def test_weak_labels_are_said_to_teach_and_not_to_be_scored(shown, page):
-    assert "teach and are never scored" not in page.text
-    weak = shown | {"facts": shown["facts"] | {"weak": 1100}}
-    assert "teach and are never scored" in Page(pages.render("report.html", weak)).text
 
 
 def test_one_study_has_a_page_of_its_own(shown):
