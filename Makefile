@@ -163,8 +163,7 @@ data/$(TAUGHT)/stage_2_train.csv: features/phantom.py | $(ENV)
 	$(PY) -m features.phantom --out data/$(TAUGHT) --train $(TEACHERS) --test 1 --seed 1895 \
 	  --positives 0.9 --difficulty 0.4 --drained 0.5
 	@touch $@
-TAUGHT_CELL_CODE := $(addprefix features/,cells.py cell_table.py)
-CELLS := $(addprefix runs/$(TAUGHT)/cells/,index.parquet values.f16)
+TAUGHT_CELLS := $(addprefix runs/$(TAUGHT)/cells/,index.parquet values.f16)
 $(TAUGHT_CELLS) &: data/$(TAUGHT)/stage_2_train.csv $(DATASET_CODE) $(FEATURE_CODE) $(CELL_CODE) | $(ENV)
 	$(PY) -m features.dataset --data data/$(TAUGHT) --run runs/$(TAUGHT) --folds 2
 	$(PY) -m features.cell_table --run runs/$(TAUGHT)

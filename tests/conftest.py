@@ -16,9 +16,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import shap  # noqa: F401
 
-# What JAX compiles is shared with the processes that tests start: it takes longer than their work.
-COMPILED = tempfile.TemporaryDirectory(prefix="compiled-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+# What JAX compiles is shared among all processes of the tests: it takes longer than their work.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="compiled-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # As many devices in the tests' own process as in those that they start, see cnn.devices.
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
