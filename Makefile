@@ -250,8 +250,9 @@ demo: ## the whole pipeline on phantoms: scoreboard, report and submission in mi
 	@$(MAKE) --no-print-directory submission DATA=$(PHANTOMS) RUN=runs/$(notdir $(PHANTOMS)) PROFILE=demo FOLDS=3
 
 # --- the project itself ----------------------------------------------------------------------
+# One process a core with one thread each: more would wait for one another.
 test: $(ENV) ## run every test
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --dist loadscope
 
 check: $(ENV) ## lint, format, types and layers
 	$(PY) -m ruff check .
