@@ -3,50 +3,55 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
+ifeq ($(filter grouped-target,$(.FEATURES)),)
+$(error GNU make 4.3 or later is needed; this is $(MAKE_VERSION))
+endif
 
 # --- what to run on, and how -----------------------------------------------------------------
-SEED ?= 0
-GIVEN := $(origin DATA)
-# Phantoms to make where no DATA is given.
-TRAIN ?= 180
-TEST ?= 60
+# A run remembers what it was made with: what is left out is as it was, so that no call that forgets
+# a variable makes it anew. With other DATA it forgets.
+override RUN := $(patsubst %/,%,$(or $(RUN),$(if $(DATA),runs/$(notdir $(patsubst %/,%,$(DATA))))))
+kept = $(if $(RUN),$(shell sed -En '$(2)p' $(RUN)/.settings/$(1) 2>/dev/null))
+same = $(filter $(abspath $(or $(DATA),$(was))),$(was))
+was = $(call kept,dataset,s/^DATA=([^ ]*) .*/\1/)
+# $(call former,KEY,stage): a value; $(call options,stage): what follows the values.
+former = $(if $(same),$(call kept,$(2),s/^(.* )?$(1)=([^ ]*).*/\2/))
+options = $(if $(same),$(call kept,$(1),s/^([A-Z]+=[^ ]* ?)*//))
+# Sets a variable that was not given.
+unless_given = $(if $(filter undefined,$(origin $(1))),$(eval $(1) := $(2)))
+
+$(call unless_given,DATA,$(patsubst $(CURDIR)/%,%,$(was)))
+# Phantoms to make where no DATA is given; their folder's name says which.
+drawn := $(subst -, ,$(patsubst data/phantoms-%,%,$(filter data/phantoms-%,$(DATA))))
+$(call unless_given,TRAIN,$(or $(word 1,$(drawn)),180))
+$(call unless_given,TEST,$(or $(word 2,$(drawn)),60))
+$(call unless_given,SEED,$(or $(call former,SEED,dataset),$(word 3,$(drawn)),0))
 PHANTOMS := data/phantoms-$(TRAIN)-$(TEST)-$(SEED)
-DATA ?= $(PHANTOMS)
-override DATA := $(patsubst %/,%,$(DATA))
-RUN ?= runs/$(notdir $(DATA))
-override RUN := $(patsubst %/,%,$(RUN))
-ifeq ($(DATA),$(PHANTOMS))
-PROFILE ?= demo
-FOLDS ?= 3
-else
-PROFILE ?= lite
-FOLDS ?= 5
+override DATA := $(patsubst %/,%,$(or $(DATA),$(PHANTOMS)))
+override RUN := $(or $(RUN),runs/$(notdir $(DATA)))
+ON_PHANTOMS := $(filter $(DATA),$(PHANTOMS))
+$(call unless_given,PROFILE,$(or $(call former,PROFILE,cnn),$(if $(ON_PHANTOMS),demo,lite)))
+$(call unless_given,FOLDS,$(or $(call former,FOLDS,dataset),$(if $(ON_PHANTOMS),3,5)))
+ifeq ($(filter $(PROFILE),demo lite full),)
+$(error PROFILE=$(PROFILE): no such profile; give demo, lite or full)
 endif
 PYTHON ?= python3
-# What a run folder was made from; leaving DATA out must not turn a run into phantoms.
-FORMER := $(shell sed -n 's/^DATA=\([^ ]*\) .*/\1/p' $(RUN)/.settings/dataset 2>/dev/null)
-ifeq ($(GIVEN),undefined)
-ifneq ($(FORMER),)
-ifneq ($(FORMER),$(abspath $(DATA)))
-$(error $(RUN) was made from DATA=$(FORMER): give that DATA again, or another RUN)
-endif
-endif
-endif
 # Further lists of which images are one patient's, e.g. the published list of NIH file names.
-PATIENTS ?=
+$(call unless_given,PATIENTS,$(if $(same),$(call kept,dataset,s/.* PATIENTS=(.*) FILES=.*/\1/)))
+$(foreach list,$(PATIENTS),$(if $(wildcard $(list)),,$(error PATIENTS=$(list): no such file)))
 # Cases in the report; further options of a stage, e.g. CNN_OPTIONS='--epochs 50' or
 # FEATURES_OPTIONS='--families firstorder pleura' or BASELINE_OPTIONS='--settings tuned.json'.
-CASES ?= 12
-FEATURES_OPTIONS ?=
-BASELINE_OPTIONS ?=
-CNN_OPTIONS ?=
+$(call unless_given,CASES,$(or $(call former,CASES,report),12))
+$(call unless_given,FEATURES_OPTIONS,$(call options,features))
+$(call unless_given,BASELINE_OPTIONS,$(call options,baseline))
+$(call unless_given,CNN_OPTIONS,$(call options,cnn))
 # Runs whose U-Net maps are averaged with RUN's for the gate and the submission: ALSO='runs/b runs/c'.
-# Each is made before, by `make cnn`, from the same DATA, FOLDS and SEED, so that no network judges an
-# image it learned from, and trained otherwise, e.g. PROFILE=full or CNN_OPTIONS='--seed 1'.
-ALSO ?=
+# Each is made before, by `make cnn`, from the same DATA, FOLDS, SEED and PATIENTS, so that no network
+# judges an image it learned from, and trained otherwise, e.g. PROFILE=full or CNN_OPTIONS='--seed 1'.
+$(call unless_given,ALSO,$(if $(same),$(call kept,gate,s/^ALSO=//)))
 override ALSO := $(patsubst %/,%,$(ALSO))
 # Phantoms that help to teach the evidence map where air lies; 0 for none, as where DATA is of phantoms.
-TEACHERS ?= $(if $(filter $(DATA),$(PHANTOMS))$(wildcard $(DATA)/parameters.json),0,300)
+$(call unless_given,TEACHERS,$(or $(call former,TEACHERS,evidence),$(if $(ON_PHANTOMS)$(wildcard $(DATA)/parameters.json),0,300)))
 override TEACHERS := $(or $(strip $(TEACHERS)),0)
 ifneq ($(filter 1 2 3 4 5 6 7 8 9,$(TEACHERS)),)
 $(error TEACHERS=$(TEACHERS): so few teach nothing; give 0, or 10 and more)
@@ -110,7 +115,7 @@ define settings
 endef
 # The names of all files, so that one that comes or goes anywhere in the folder is noticed. Phantoms
 # are made whole, after this is asked for the first time, so their folder's name says it all.
-listing = $(if $(filter $(DATA),$(PHANTOMS)),whole,$(shell find -L $(DATA) -type f 2>/dev/null | LC_ALL=C sort | cksum | tr ' ' -))
+listing = $(if $(ON_PHANTOMS),whole,$(shell find -L $(DATA) -type f 2>/dev/null | LC_ALL=C sort | cksum | tr ' ' -))
 .PHONY: FORCE
 $(SETTINGS)/dataset: FORCE
 	$(call settings,DATA=$(abspath $(DATA)) FOLDS=$(FOLDS) SEED=$(SEED)$(if $(PATIENTS), PATIENTS=$(abspath $(PATIENTS))) FILES=$(call listing))
@@ -131,7 +136,7 @@ $(SETTINGS)/report: FORCE
 $(PHANTOMS)/stage_2_train.csv: features/phantom.py | $(ENV)
 	$(PY) -m features.phantom --out $(PHANTOMS) --train $(TRAIN) --test $(TEST) --seed $(SEED)
 	@touch $@
-ifeq ($(DATA),$(PHANTOMS))
+ifneq ($(ON_PHANTOMS),)
 DATA_FILES := $(PHANTOMS)/stage_2_train.csv
 else
 DATA_FILES := $(wildcard $(DATA)/*.csv)

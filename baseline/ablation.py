@@ -84,6 +84,8 @@ def ablate(settings: Settings) -> pd.DataFrame:
 def main(settings: Settings) -> None:
     """Print the table and write ablation.csv."""
     registry.check(settings.families or registry.FAMILIES)
+    if settings.seeds < 1:
+        raise files.UserError(f"--seeds is {settings.seeds}, but at least 1 split is scored.")
     table = ablate(settings)
     files.write_csv(settings.run / "ablation.csv", table)
     print("| features of | number | AUC, mean of splits (least to most) | weak labels |")

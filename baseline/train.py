@@ -17,6 +17,18 @@ from baseline.classifier import Parameters, Verdict, load, raw_scores
 from features import command, files, rle
 from features.files import UserError
 
+# What LightGBM takes.
+RANGES = {
+    "rounds": (1, np.inf),
+    "patience": (0, np.inf),
+    "learning_rate": (1e-6, 1.0),
+    "leaves": (2, 131072),
+    "leaf_size": (1, np.inf),
+    "feature_share": (1e-6, 1.0),
+    "row_share": (1e-6, 1.0),
+    "l2": (0.0, np.inf),
+    "weak_weight": (0.0, np.inf),
+}
 CALIBRATION = ("calibration_error", "calibration_slope", "calibration_intercept")
 
 
@@ -39,8 +51,8 @@ class Settings(Training):
     evidence: bool = True
     """Give each model what the evidence map says; needs RUN/evidence/ (`make evidence`)."""
     settings: Path | None = None
-    """JSON file of the settings below, e.g. RUN/tune/best.json; what it leaves out is as given
-    here."""
+    """JSON file of training settings (rounds to weak-weight), e.g. RUN/tune/best.json; what it
+    leaves out is as the options say."""
 
 
 def hyperparameters(settings: Training) -> Training:
@@ -62,10 +74,11 @@ def resolve(settings: Settings) -> Settings:
     Raises
     ------
     UserError
-        If the file is missing, holds something else, or says what an option says too.
+        If the file is missing, holds something else, or says what an option says too, or if a
+        number is out of its range.
     """
     if settings.settings is None:
-        return settings
+        return in_range(settings)
     path, found = settings.settings, files.read_json(settings.settings)
     known = {field.name: field.type for field in fields(Training)}
     if not isinstance(found, dict) or not set(found) <= set(known):
@@ -77,7 +90,22 @@ def resolve(settings: Settings) -> Settings:
             raise UserError(f"{path}: {name} = {value!r}; it is a number such as {default}.")
         if getattr(settings, name) not in (default, value):
             raise UserError(f"{path}: {name} is set here and by an option; set it once.")
-    return replace(settings, **found)
+    return in_range(replace(settings, **found))
+
+
+def in_range(settings: Settings) -> Settings:
+    """The same settings, if LightGBM can train by them.
+
+    Raises
+    ------
+    UserError
+    """
+    for name, (low, high) in RANGES.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            most = f"from {low:g} to {high:g}" if np.isfinite(high) else f"at least {low:g}"
+            raise UserError(f"--{name.replace('_', '-')} is {value}, but must be {most}.")
+    return settings
 
 
 def fit_one(table: pd.DataFrame, rows: pd.DataFrame, settings: Training, seed: int) -> Verdict:

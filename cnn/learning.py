@@ -149,7 +149,7 @@ def is_due(epoch: int, config: TrainConfig) -> bool:
 def phases(config: TrainConfig, data: Labelled) -> dict[str, TrainConfig]:
     """The trainings of a fold one after the other, by the subfolder that each is kept in."""
     final = replace(config, weak_share=0.0)
-    if data.known.all() or not config.weak_epochs:
+    if not config.weak_epochs:
         return {"": final}
     weak = replace(
         config,

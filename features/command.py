@@ -37,6 +37,7 @@ def run(main: Callable[[Any], None]) -> None:
     hints = [kind for name, kind in get_type_hints(main).items() if name != "return"]
     settings = tyro.cli(hints[0], description=sys.modules[main.__module__].__doc__)
     try:
+        _check(settings)
         main(settings)
     except UserError as error:
         _fail(error)
@@ -48,6 +49,15 @@ def run(main: Callable[[Any], None]) -> None:
         if words is None:
             raise
         _fail(unwritable(getattr(error, "filename", None) or "a file", words))
+
+
+def _check(settings: Any) -> None:
+    """Refuse what no stage can take."""
+    if getattr(settings, "seed", 0) < 0:
+        raise UserError(f"--seed is {settings.seed}, but must be at least 0.")
+    jobs = getattr(settings, "jobs", -1)
+    if jobs < 1 and jobs != -1:
+        raise UserError(f"--jobs is {jobs}; give the number of processes, or -1 for one a core.")
 
 
 def _fail(error: UserError) -> NoReturn:

@@ -68,17 +68,19 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     """
     path = Path(path)
     if path.suffix.lower() == ".png":
-        return _read_png(path)
-    with _damage_told(path):
+        with _damage_told(path, "PNG"):
+            return _read_png(path)
+    with _damage_told(path, "DICOM"):
         dataset = _open_dicom(path)
         return _study(dataset, path), _dicom_pixels(dataset, path)
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged DICOM provokes into one sentence.
+def _damage_told(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a damaged file provokes into one sentence.
 
-    pydicom parses a tag when it is first asked for, and each kind of damage raises its own error.
+    pydicom parses a tag when it is first asked for, Pillow a chunk, and each kind of damage raises
+    its own error.
     """
     try:
         yield
@@ -86,7 +88,7 @@ def _damage_told(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnreadableImage(f"{path}: the DICOM is damaged ({reason}).") from None
+        raise UnreadableImage(f"{path}: the {kind} is damaged ({reason}).") from None
 
 
 def _open_png(path: Path) -> Image.Image:
@@ -103,12 +105,9 @@ def _open_png(path: Path) -> Image.Image:
 def _read_png(path: Path) -> tuple[Study, NDArray[np.float32]]:
     with _open_png(path) as image:
         study = Study(id=path.stem, path=path, rows=image.height, columns=image.width)
-        try:
-            if image.mode not in {"L", "I;16", "I"}:
-                image = _grey(image, path)
-            stored = np.asarray(image)
-        except (OSError, SyntaxError, struct.error) as error:
-            raise UnreadableImage(f"{path}: the PNG is damaged ({error}).") from None
+        if image.mode not in {"L", "I;16", "I"}:
+            image = _grey(image, path)
+        stored = np.asarray(image)
     return study, _to_unit(stored, 8 if stored.dtype == np.uint8 else 16)
 
 

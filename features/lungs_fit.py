@@ -15,6 +15,7 @@ References: Jaeger et al., Quant. Imaging Med. Surg. 4(6), 2014 (Montgomery); Sh
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -85,7 +86,8 @@ class FitSettings:
     data
         Folder that holds Montgomery and JSRT.
     out
-        The model file to write.
+        The model file to write; none is kept unless it is given. The one that ships is
+        features/lungs_model.npz.
     views
         Random views of each X-ray.
     folds
@@ -107,7 +109,7 @@ class FitSettings:
     """
 
     data: Path
-    out: Path = cascade.MODEL
+    out: Path | None = None
     views: int = 12
     folds: int = 5
     steps: int = 4
@@ -314,21 +316,30 @@ def report(name: str, table: NDArray[np.float64]) -> None:
         print(f"worst {d.min():.4f} (n = {len(d)})", flush=True)
 
 
+def kept(model: LungModel, out: Path | None) -> LungModel:
+    """The model as its file has it, in 8 bits; the file stays if it is asked for."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = out or Path(folder) / "model.npz"
+        cascade.write_model(path, model)
+        if out:
+            print(f"wrote {out} ({out.stat().st_size / 1000:.0f} kB)", flush=True)
+        return cascade.load(path)
+
+
 def main(settings: FitSettings) -> None:
     """Fit to Montgomery or phantoms, write the model, score it where it has not learned."""
     if settings.phantoms and settings.phantoms < FEWEST:
         raise UserError(f"--phantoms is {settings.phantoms}; give {FEWEST} or more, or 0 for none.")
-    if settings.phantoms and settings.out.resolve() == cascade.MODEL.resolve():
+    if settings.phantoms and settings.out and settings.out.resolve() == cascade.MODEL.resolve():
         raise UserError(
-            "--phantoms: the model that ships is fitted to Montgomery; give --out FILE."
+            f"--out: {settings.out} is the model that ships, which is fitted to Montgomery; with "
+            "--phantoms give another file."
         )
     montgomery = read_cases(settings.data / "Montgomery")
     jsrt = read_cases(settings.data / "JSRT")
     cases = drawn_cases(settings.phantoms) if settings.phantoms else montgomery
     views = make_views(cases, settings)
-    cascade.write_model(settings.out, fit(views, settings))
-    model = cascade.load(settings.out)
-    print(f"wrote {settings.out} ({settings.out.stat().st_size / 1000:.0f} kB)", flush=True)
+    model = kept(fit(views, settings), settings.out)
     report("JSRT", scores(jsrt, partial(lungs.segment_with, model), "JSRT"))
     if settings.phantoms:
         report("Montgomery", scores(montgomery, partial(lungs.segment_with, model), "Montgomery"))

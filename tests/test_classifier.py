@@ -264,6 +264,17 @@ def test_settings_from_a_file(run, tmp_path):
     assert train.resolve(train.Settings(run, settings=path, learning_rate=0.5)).rounds == 12
 
 
+def test_numbers_that_nothing_can_be_trained_by_are_refused(run):
+    for wrong, sentence in (
+        ({"rounds": 0}, "--rounds is 0, but must be at least 1"),
+        ({"feature_share": 3.0}, "--feature-share is 3.0, but must be from 1e-06 to 1"),
+        ({"leaves": 1}, "--leaves is 1"),
+        ({"learning_rate": float("nan")}, "--learning-rate is nan"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            train.main(train.Settings(run, evidence=False, **wrong))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
@@ -187,6 +188,20 @@ def test_no_image_at_all(tmp_path):
     for name in ("a.dcm", "a.png", "b.dcm", "b.png"):
         with pytest.raises(images.UnreadableImage, match=name.replace(".", r"\.")):
             images.read(tmp_path / name)
+
+
+def test_whatever_pillow_raises_is_told(tmp_path, ramp, monkeypatch):
+    path = tmp_path / "a.png"
+    text = PngInfo()
+    text.add_text("note", "x" * 2**21, zip=True)  # more than Pillow unpacks
+    Image.fromarray(ramp.astype(np.uint8)).save(path, pnginfo=text)
+    with pytest.raises(images.UnreadableImage, match=r"a\.png: the PNG is damaged"):
+        images.read(path)
+    Image.fromarray(ramp.astype(np.uint8)).save(path)
+    assert images.read(path)[1].shape == ramp.shape
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", ramp.size // 3)
+    with pytest.raises(images.UnreadableImage, match=r"a\.png: the PNG is damaged"):
+        images.read(path)
 
 
 def test_colour_png(tmp_path):

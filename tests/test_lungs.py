@@ -287,5 +287,5 @@ def test_phantoms_to_learn_from_have_their_lungs_and_never_replace_the_model_tha
     with pytest.raises(UserError, match="--phantoms is 3; give 10 or more"):
         lungs_fit.main(lungs_fit.FitSettings(tmp_path, tmp_path / "out.npz", phantoms=3))
     around = lungs_cascade.MODEL.parent / ".." / "features" / lungs_cascade.MODEL.name
-    with pytest.raises(UserError, match="give --out FILE"):
+    with pytest.raises(UserError, match="the model that ships"):
         lungs_fit.main(lungs_fit.FitSettings(tmp_path, around, phantoms=20))

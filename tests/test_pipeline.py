@@ -198,12 +198,38 @@ def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_i
     assert made()[0] == set()
 
 
-def test_leaving_data_out_does_not_turn_a_run_into_phantoms(undisturbed):
-    run, _, _ = undisturbed
-    done = subprocess.run(
-        ["make", "report", f"RUN={run}"], cwd=ROOT, capture_output=True, text=True
+def make(*arguments: str) -> subprocess.CompletedProcess:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(
+        ["make", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2 and "give that DATA again" in done.stderr
+
+
+def test_what_is_left_out_is_as_the_run_was_made(undisturbed):
+    run, _, _ = undisturbed
+    before = times_of_change(run)
+    done = make("submission", f"RUN={run}")
+    assert done.returncode == 0 and not any(f"-m {stage}" in done.stdout for stage in STAGES)
+    assert times_of_change(run) == before
+    # What is given counts, also if it is nothing.
+    assert "'PROFILE=demo SEED=0 --epochs 2 --steps 5'" in make("-n", "cnn", f"RUN={run}").stdout
+    for given, kept in (("CNN_OPTIONS=", "PROFILE=demo SEED=0 '"), ("SEED=7", "demo SEED=7 --ep")):
+        assert kept in make("-n", "cnn", f"RUN={run}", given).stdout
+    # Of another dataset it remembers nothing.
+    assert "FOLDS=5 SEED=0 FILES" in make("-n", "dataset", f"RUN={run}", "DATA=tests").stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("PROFILE=ful", "PROFILE=ful: no such profile; give demo, lite or full"),
+        ("PATIENTS=/nowhere.csv", "PATIENTS=/nowhere.csv: no such file"),
+        ("TEACHERS=3", "TEACHERS=3: so few teach nothing"),
+    ],
+)
+def test_wrong_variables_end_before_anything_is_made(given, sentence):
+    done = make("submission", given)
+    assert done.returncode == 2 and sentence in done.stderr and not done.stdout
 
 
 def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbed, tmp_path):
@@ -231,6 +257,8 @@ def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbe
         (["cnn.train", "--run", "nowhere"], "dataset.parquet: no such file"),
         (["cnn.evaluate", "--run", "nowhere"], "oof.csv: no such file"),
         (["cnn.submit", "write", "--run", "nowhere"], "no such file"),
+        (["features.dataset", "--data", ".", "--run", "r", "--seed", "-1"], "--seed is -1, but"),
+        (["features.table", "--run", ".", "--jobs", "0"], "--jobs is 0; give the number of"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
