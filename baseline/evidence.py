@@ -176,6 +176,11 @@ def main(settings: Settings) -> None:
     """Write the maps, what they say of zones, the folds' judges, metrics.json and settings.json."""
     out = settings.run / "evidence"
     dataset = files.read_table(settings.run / "dataset.parquet")
+    if not 0 <= settings.weak_weight < np.inf:
+        raise files.UserError(
+            f"--weak-weight is {settings.weak_weight}, but must be at least 0; 0 leaves the weak "
+            "labels out."
+        )
     phantoms = 0
     if settings.phantoms is not None:  # complaints come before any training
         phantoms = read_phantoms(settings.phantoms, dataset["id"]).images

@@ -97,11 +97,15 @@ def read_material(run: Path) -> Material:
     table = read_features(run)
     index, values = cell_table.read(run)
     ids = index["id"].cat.categories
-    if set(ids) != set(table.index):
-        odd = min(set(ids) ^ set(table.index))
+    if odd := set(ids) ^ set(table.index):
         raise files.UserError(
-            f"{run / 'cells'}: {odd} is not measured both there and in features.parquet; delete "
-            "the folder and run make again."
+            f"{run / 'cells'}: {min(odd)} is not measured both there and in features.parquet; "
+            "delete the folder and run make again."
+        )
+    if odd := set(ids) - set(dataset["id"]):
+        raise files.UserError(
+            f"{run / 'cells'}: {min(odd)} is not in dataset.parquet, which is of other images; "
+            "run make again."
         )
     taught = teaching(dataset).set_index("id")["target"]
     rows = dataset.set_index("id").loc[ids]

@@ -91,7 +91,7 @@ def random_affine(
     )  # (n, 2, 2)
     centre = (side - 1) / 2
     target = centre + config.shift * side * jnp.stack(shift, -1)
-    offsets = centre - jnp.einsum("nij,nj->ni", matrices, target)
+    offsets = centre - jnp.einsum("nij,nj->ni", matrices, target, precision="highest")
     return matrices, offsets
 
 
@@ -101,7 +101,9 @@ def resample(
     """Look up `image` bilinearly at matrix @ (row, column) + offset for each target pixel."""
     h, w, c = image.shape
     grid = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij"))  # (2, h, w)
-    source = jnp.einsum("ij,jhw->ihw", matrix, grid.astype(image.dtype)) + offset[:, None, None]
+    # Accelerators would round places to half precision unless told not to.
+    turned = jnp.einsum("ij,jhw->ihw", matrix, grid.astype(image.dtype), precision="highest")
+    source = turned + offset[:, None, None]
     # One frame of zeros around the image stands for everything outside it.
     framed = jnp.pad(image, ((1, 1), (1, 1), (0, 0))).reshape(-1, c)  # ((h+2)(w+2), c)
     row = jnp.clip(source[0] + 1, 0, h + 1)

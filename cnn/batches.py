@@ -58,8 +58,8 @@ class Labelled:
     images, masks : (n, size, size) arrays of uint8
         X-rays, air dark; masks as share of the pixel covered, 255 for all of it, 0 if not known.
     digest : str
-        Fingerprint of ids, folds, masks, weak labels and evidence: two equal ones mean the same
-        training set.
+        Fingerprint of ids, folds, masks, pixels, weak labels and evidence: two equal ones mean the
+        same training set.
     table : DataFrame
         The images' rows of the dataset.
     evidence : (n, size, size) array of uint8, optional
@@ -134,8 +134,8 @@ def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -
     codes = table["mask"].where(known, rle.EMPTY)
     label = table["weak"] if len(parts) > 1 else pd.Series(np.nan, table.index)
     positive = np.where(known, codes != rle.EMPTY, label > 0.5)
-    images, masks = _cached(run / "cnn", table.assign(mask=codes), size)
-    found = fingerprint(table["id"], codes, table["fold"], pd.Series(positive))
+    images, masks, pixels = _cached(run / "cnn", table.assign(mask=codes), size)
+    found = fingerprint(table["id"], codes, table["fold"], pd.Series(positive)) + pixels
     return Labelled(
         ids=tuple(table["id"]),
         folds=table["fold"].to_numpy(np.int64),
@@ -163,40 +163,68 @@ def fingerprint(*columns: pd.Series) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
+def stamps(paths: pd.Series) -> pd.Series:
+    """When each file was last changed, in nanoseconds.
+
+    Raises
+    ------
+    UserError
+        If one is gone.
+    """
+    try:
+        return paths.map(lambda path: Path(path).stat().st_mtime_ns)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: no such file any more; put it back, or run make dataset again."
+        ) from None
+
+
 def _cached(
     folder: Path, table: pd.DataFrame, size: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Decoded images and masks, memory-mapped; a marker says of which files and codes they are."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+    """Decoded images and masks, memory-mapped, and a fingerprint of the images' pixels.
+
+    A marker says of which files and codes they are.
+    """
     columns = [table[name] for name in ("path", "mask", "rows", "columns")]
-    content = fingerprint(*columns)
+    content = fingerprint(*columns, stamps(table["path"]))
     marker = folder / f"images-{size}.json"
     paths = [folder / f"images-{size}.npy", folder / f"masks-{size}.npy"]
-    found = marker.exists() and read_json(marker) == {"content": content}
-    if not (found and all(path.exists() for path in paths)):
+    held = read_json(marker) if marker.exists() else {}
+    if held.get("content") != content or not all(path.exists() for path in paths):
         marker.unlink(missing_ok=True)
         items = [
             (path, code, (rows, across), size)
             for path, code, rows, across in zip(*columns, strict=True)
         ]
         pairs = parallel.stream(read_pair, items, "decode", jobs=-1 if len(items) > FEW else 1)
-        _write_pairs(paths, pairs, (len(items), size, size))
-        write_json(marker, {"content": content})
+        pixels = _write_pairs(paths, pairs, (len(items), size, size))
+        held = {"content": content, "pixels": pixels}
+        write_json(marker, held)
     images, masks = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
-    return images, masks
+    return images, masks, str(held["pixels"])
 
 
 def _write_pairs(
     paths: list[Path],
     pairs: Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
     shape: tuple[int, int, int],
-) -> None:
-    """Stream image and mask of each pair into two .npy files, never holding all of them."""
+) -> str:
+    """Stream image and mask of each pair into two .npy files, never holding all of them.
+
+    Returns
+    -------
+    A fingerprint of the images.
+    """
+    digest = hashlib.sha256()
     with atomic(paths[0]) as first, atomic(paths[1]) as second:
         images, masks = (open_array(path, shape, np.uint8) for path in (first, second))
         for row, (image, mask) in enumerate(pairs):
             images[row], masks[row] = image, mask
+            digest.update(image.tobytes())
         images.flush()
         masks.flush()
+    return digest.hexdigest()[:16]
 
 
 def training_order(

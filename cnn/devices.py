@@ -67,6 +67,8 @@ class Cluster:
                 f"come together ({str(error).splitlines()[0]}); start all with the same "
                 "coordinator and number."
             ) from error
+        # The first word among all, which is waited for half a minute only, comes before any work.
+        of_each(True)
 
 
 def is_first() -> bool:

@@ -308,8 +308,9 @@ def main(settings: Settings) -> None:
             "No policy beats the all-empty submission out of fold, so the default speaks no mask."
         )
     files.write_json(settings.run / "metrics.json", metrics)
-    level = alone[gate.source(default)]["at_probability"]
-    outlines.write(runs, with_truth(settings.run), rules[default], level)
+    source = gate.source(default)
+    level = alone[source]["at_probability"]
+    outlines.write(runs, with_truth(settings.run), rules[default], source, level)
     content = {
         "default": default,
         "also": metrics["also"],

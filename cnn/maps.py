@@ -94,12 +94,25 @@ def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
 
 def _places(path: Path) -> dict[str, tuple[int, int]]:
     """Part and row of each image's map, as an index says."""
-    kinds = {"id": str, "part": int, "row": int}
+    index = _index(path)
+    return dict(zip(index["id"], zip(index["part"], index["row"], strict=True), strict=True))
+
+
+def judges_of(run: Path) -> dict[str, int]:
+    """By id the fold whose network drew an image's map, -1 for all networks; {} without maps."""
+    path = run / "cnn" / "maps" / "index.csv"
+    if not path.exists():
+        return {}
+    index = _index(path)
+    return dict(zip(index["id"], index["fold"], strict=True))
+
+
+def _index(path: Path) -> pd.DataFrame:
+    kinds = {"id": str, "fold": int, "part": int, "row": int}
     try:
-        index = pd.read_csv(path, dtype=kinds, usecols=list(kinds), keep_default_na=False)
+        return pd.read_csv(path, dtype=kinds, usecols=list(kinds), keep_default_na=False)
     except ValueError as error:  # empty, of other columns, or with words for numbers
         raise UserError(
             f"{path}: no index of maps ({error}); delete it and predict again (python -m "
             "cnn.predict)."
         ) from error
-    return dict(zip(index["id"], zip(index["part"], index["row"], strict=True), strict=True))

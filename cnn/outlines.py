@@ -34,7 +34,9 @@ from cnn.sources import weigh
 from features import command, files, rle
 
 
-def write(runs: Sequence[Path], rows: pd.DataFrame, rule: Rule, best_level: float) -> None:
+def write(
+    runs: Sequence[Path], rows: pd.DataFrame, rule: Rule, source: str, best_level: float
+) -> None:
     """Write cnn/outlines.csv.
 
     Parameters
@@ -44,14 +46,16 @@ def write(runs: Sequence[Path], rows: pd.DataFrame, rule: Rule, best_level: floa
     rows : DataFrame
         Images with known truth: id, probability, rows, columns and mask (run-length code).
     rule : Rule
-        The default policy's rule.
+        The default policy's rule, which may be to keep silent.
+    source : str
+        Whose map the default policy cuts, of `cnn.sources.SOURCES`.
     best_level : float
         Probability at which the masks are best by themselves.
     """
     level = rule.mask_level
     if rule.policy == "empty":
         level = int(np.abs(LEVELS / 255 - best_level).argmin())
-    source, found = gate.source(rule.policy), []
+    found = []
     images = zip(rows.to_dict("records"), weigh(runs, rows), strict=True)
     for row, (maps, evidence) in command.progress(images, "outlining", total=len(rows)):
         found.append(

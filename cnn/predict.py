@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from baseline import heat
 from cnn import planes, tensors, weights
-from cnn.batches import FEW, check_folder, chunks, fingerprint, padded
+from cnn.batches import FEW, check_folder, chunks, fingerprint, padded, stamps
 from cnn.compilation import keep_compiled
 from cnn.devices import all_devices, copied, demand, shared_out, split_processor
 from cnn.geometry import read_square
@@ -189,7 +189,8 @@ def scored_images(run: Path) -> pd.DataFrame:
 
 def _key(networks: Networks, rows: pd.DataFrame) -> str:
     """What a part's maps depend on: the networks, the images, and which network judges which."""
-    return networks.digest + fingerprint(rows["id"], rows["path"], rows["fold"])
+    columns = (rows[name] for name in ("id", "path", "stamp", "fold"))
+    return networks.digest + fingerprint(*columns)
 
 
 def main(settings: Settings) -> None:
@@ -197,6 +198,7 @@ def main(settings: Settings) -> None:
     split_processor()
     demand(accelerator=False)
     table = scored_images(settings.run)
+    table["stamp"] = stamps(table["path"])
     networks = load_networks(settings.run, table, settings.flip)
     keep_compiled(settings.run / "cnn")
     folder = settings.run / "cnn" / "maps"
@@ -229,7 +231,7 @@ def main(settings: Settings) -> None:
     places = np.arange(len(table))
     write_csv(
         folder / "index.csv",
-        pd.DataFrame({"id": table["id"], "part": places // PART, "row": places % PART}),
+        table[["id", "fold"]].assign(part=places // PART, row=places % PART),
     )
 
 

@@ -17,7 +17,7 @@ from scipy.special import logit
 from baseline import gate, heat, topzone
 from baseline.gate import Evidence, Rule
 from cnn import masks
-from cnn.maps import stream_maps
+from cnn.maps import judges_of, stream_maps
 from features import files, rle
 from features.files import UserError
 
@@ -64,8 +64,8 @@ def together(run: Path, also: Sequence[Path | str] = ()) -> tuple[Path, ...]:
     Raises
     ------
     UserError
-        If a run stands twice, or an image is in another fold of one: the mean would then come from
-        networks that learned from the image they judge.
+        If a run stands twice, or an image is in another fold of one, or was when its map was drawn:
+        the mean would then come from networks that learned from the image they judge.
     """
     others = tuple(Path(other).resolve() for other in also)
     for place, other in enumerate(others):
@@ -74,6 +74,8 @@ def together(run: Path, also: Sequence[Path | str] = ()) -> tuple[Path, ...]:
                 f"{other}: stands twice among the runs to average; name each once, without RUN."
             )
         _check_folds(run, other)
+    for one in (run, *others):
+        _check_maps(one)
     return (run, *others)
 
 
@@ -132,7 +134,19 @@ def _check_folds(run: Path, other: Path) -> None:
             f"{other / 'dataset.parquet'}: image {odd[0]!r} is {there}, but in {run} it is {here} "
             f"({len(odd)} such images); only runs of the same images and folds are averaged, or a "
             "network would judge images that it learned from, so make that run with the same DATA, "
-            "FOLDS and SEED."
+            "FOLDS, SEED and PATIENTS."
+        )
+
+
+def _check_maps(run: Path) -> None:
+    """Refuse maps that were drawn when the folds were others."""
+    now, then = _folds(run), judges_of(run)
+    odd = [name for name, fold in then.items() if now.get(name, fold) != fold]
+    if odd:
+        raise UserError(
+            f"{run / 'cnn' / 'maps'}: image {odd[0]!r} was {_place(then[odd[0]])} when its map was "
+            f"drawn and is {_place(now[odd[0]])} now ({len(odd)} such images); networks "
+            "would judge images that they learned from, so run make cnn for this run first."
         )
 
 

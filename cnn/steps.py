@@ -1,7 +1,7 @@
 """One step of learning and one of judging: loss, gradient, optimiser, compiled once."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,16 +70,21 @@ def gradients(
     shares = mean_shares(masks.max((1, 2)) > 0.5)
     batch = (images, masks, shares)
 
-    def part(number: int, array: Array) -> Array:
+    learn = jax.value_and_grad(loss_fn)
+    if config.accumulate == 1:
+        return learn(params, *batch, config)
+
+    def parts(array: Array) -> Array:
         # Each device cuts its own share, so that none waits for another's images.
         cut = array.reshape(devices, config.accumulate, -1, *array.shape[1:])
-        return cut[:, number].reshape(-1, *array.shape[1:])
+        return jnp.moveaxis(cut, 1, 0).reshape(config.accumulate, -1, *array.shape[1:])
 
-    found = []
-    for number in range(config.accumulate):
-        piece = batch if config.accumulate == 1 else jax.tree.map(partial(part, number), batch)
-        found.append(jax.value_and_grad(loss_fn)(params, *piece, config))
-    return jax.tree.map(lambda *each: sum(each), *found) if len(found) > 1 else found[0]
+    def add(total: Any, piece: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, learn(params, *piece, config)), None
+
+    # One after the other for sure: parts that hang on nothing would all be held at once.
+    nothing = jax.tree.map(jnp.zeros_like, (jnp.float32(0), params))
+    return jax.lax.scan(add, nothing, jax.tree.map(parts, batch))[0]
 
 
 @partial(jax.jit, static_argnames=("config", "devices"), donate_argnames="state")

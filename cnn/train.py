@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cnn import planes, weights
+import numpy as np
+
+from cnn import checkpoint, planes, predict, tensors, weights
 from cnn.batches import Counts, labelled, training_order
 from cnn.compilation import keep_compiled
 from cnn.curves import summary
@@ -20,6 +22,7 @@ from cnn.devices import (
     demand,
     first,
     is_first,
+    of_each,
     split_processor,
 )
 from cnn.learning import left_out, phases, train_phases
@@ -63,7 +66,8 @@ class Settings:
     profile. In place of the number, {fold} gives each fold its own. "none": from random weights.
     Otherwise lite begins from the network that ships with the program, which saw phantoms alone."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What to compute in; auto: bfloat16 on an accelerator, float32 on processors."""
+    """What to compute in; auto: as the run was begun, else bfloat16 on an accelerator and float32
+    on processors."""
     accelerator: bool = False
     """Refuse to train on processors."""
     cluster: Cluster = field(default_factory=Cluster)
@@ -99,9 +103,24 @@ def configured(settings: Settings) -> TrainConfig:
         if not 0 < settings.rate < 1:
             raise UserError(f"--rate is {settings.rate}, but must lie between 0 and 1.")
         config = replace(config, learning_rate=settings.rate)
-    narrow = settings.precision == "bfloat16" or (settings.precision == "auto" and accelerated())
+    narrow = settings.precision == "bfloat16" or (
+        settings.precision == "auto" and narrows(settings)
+    )
     unet = replace(config.unet, evidence=settings.evidence)
     return replace(config, unet=unet, bfloat16=narrow)
+
+
+def narrows(settings: Settings) -> bool:
+    """Whether to compute in bfloat16 where nothing was said: as this run has so far, or else on an
+    accelerator, so that a run that comes to another device is gone on with and not lost."""
+    for folder in sorted((settings.run / "cnn").glob("fold*")):
+        final = folder / "weights.safetensors"
+        held = tensors.load(final)[1] if final.exists() else None
+        held = held or checkpoint.read_info(folder / "checkpoint")
+        config = (held or {}).get("config", {})
+        if config.get("unet", {}).get("size") == PROFILES[settings.profile].unet.size:
+            return bool(config.get("bfloat16"))
+    return accelerated()
 
 
 def asked(only: int | None, count: int) -> list[int]:
@@ -134,13 +153,15 @@ def main(settings: Settings) -> None:
     all_devices(config.batch, config.accumulate)  # complaints come before any training
     missing = {}
     chosen = asked(settings.only, data.fold_count)
+    tested = predict.scored_images(settings.run).query("fold < 0")["id"].tolist()
     for fold in chosen:
         start = start_of(settings.init, fold, config)
         identity = weights.identify(config, seed, fold, data, start)
         done = partial(weights.check, folder / f"fold{fold}", identity, settings.overwrite)
         if not first(done):
             training_order(data, left_out(fold, data, config), Counts(1, 1, 1.0), (seed,))
-            weights.first_params(next(iter(phases(config, data).values())), seed, fold, data, start)
+            begun = next(iter(phases(config, data).values()))
+            weights.first_params(begun, seed, fold, data, start, tested)
             missing[fold] = identity, start
         elif is_first():
             weights.tidy(folder / f"fold{fold}")
@@ -150,9 +171,11 @@ def main(settings: Settings) -> None:
         own, seen = folder / f"fold{fold}", data
         if settings.evidence:
             path = own / "evidence.npy"
-            drawn = planes.teaching(path, settings.run, fold, data.table, config.unet.size)
-            seen = replace(data, evidence=drawn)
+            draw = partial(planes.teaching, path, settings.run, fold, data.table, config.unet.size)
+            load = partial(np.load, path, mmap_mode="r", allow_pickle=False)
+            seen = replace(data, evidence=first(draw if is_first() else load))
         train_phases(own, seen, fold, config, identity, start)
+        of_each(True)  # the others may be reading still
         if is_first():
             weights.tidy(own)
     if is_first() and settings.only is None:

@@ -136,7 +136,12 @@ def check(folder: Path, wanted: dict[str, Any], overwrite: bool = False) -> bool
 
 
 def first_params(
-    config: TrainConfig, seed: int, fold: int, data: Labelled, start: Path | None = None
+    config: TrainConfig,
+    seed: int,
+    fold: int,
+    data: Labelled,
+    start: Path | None = None,
+    tested: Sequence[str] = (),
 ) -> PyTree:
     """Weights before the first step: drawn at random, or of a network trained on other data.
 
@@ -153,6 +158,8 @@ def first_params(
         What is to be learned from.
     start : Path, optional
         Final weights of another training of this program, on phantoms for instance.
+    tested : sequence of str
+        Ids of test images, which the network is to judge too.
 
     Raises
     ------
@@ -167,11 +174,12 @@ def first_params(
     theirs, _ = network(info, start, repair)
     _same_build(theirs, config.unet, start)
     scored = [name for name, own in zip(data.ids, data.folds, strict=True) if own == fold]
-    if known := met(scored, info):
-        raise UserError(
-            f"{start}: has learned from {len(known)} images that fold {fold} is scored on, such as "
-            f"{known[0]}; give weights of a training on other images, or --init none."
-        )
+    for images, what in ((scored, f"fold {fold} is scored on"), (tested, "are tested")):
+        if known := met(images, info):
+            raise UserError(
+                f"{start}: has learned from {len(known)} images that {what}, such as {known[0]}; "
+                "give weights of a training on other images, or --init none."
+            )
     # The network that ships is kept in half precision, since it is but a start.
     wide = {name: a.astype(np.float32) if a.dtype == "f2" else a for name, a in arrays.items()}
     found = tensors.restore(outline(theirs), wide, start, repair)

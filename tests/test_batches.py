@@ -30,13 +30,24 @@ def test_labelled_images_and_their_masks(run):
     assert_array_equal(np.argwhere(data.masks[0]).max(0), [19, 24])
 
 
-def test_images_are_decoded_once(run):
+def test_images_are_decoded_once_and_again_if_they_change(run, monkeypatch):
     first = batches.labelled(run, 32)
-    for path in run.parent.glob("*.png"):
-        path.unlink()
-    again = batches.labelled(run, 32)
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "read_pair", None)
+        again = batches.labelled(run, 32)
     assert_array_equal(first.images, again.images)
     assert first.digest == again.digest
+    # The same pixels in a newer file are the same data; other pixels are not.
+    path = run.parent / "i0.png"
+    path.write_bytes(path.read_bytes())
+    assert batches.labelled(run, 32).digest == first.digest
+    path.write_bytes((run.parent / "i3.png").read_bytes())
+    other = batches.labelled(run, 32)
+    assert_array_equal(other.images[0], first.images[3])
+    assert other.digest != first.digest
+    path.unlink()
+    with pytest.raises(UserError, match=r"i0\.png: no such file any more"):
+        batches.labelled(run, 32)
 
 
 def test_decoded_images_of_other_annotations_are_not_used(run):

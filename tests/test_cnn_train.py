@@ -56,6 +56,28 @@ def test_impossible_settings_are_refused(run, settings, sentence):
         train.main(train.Settings(run, "demo", **settings))
 
 
+def test_a_run_keeps_its_precision_on_another_device(run, tiny, monkeypatch):
+    asked = train.Settings(run, "demo", epochs=1, steps=1, evidence=False)
+    train.main(replace(asked, precision="bfloat16"))
+    kept = [final(run, fold) for fold in range(3)]
+    assert train.configured(asked).bfloat16
+    train.main(replace(asked, overwrite=True))  # on a processor, where float32 is the rule
+    assert [final(run, fold) for fold in range(3)] == kept
+    assert not train.configured(replace(asked, precision="float32")).bfloat16
+    monkeypatch.setattr(train, "accelerated", lambda: True)
+    shutil.rmtree(run / "cnn")
+    assert train.configured(asked).bfloat16
+
+
+def test_a_lost_curve_of_a_finished_fold_is_no_fault(run, tiny, capsys):
+    asked = train.Settings(run, "demo", epochs=1, steps=1, evidence=False)
+    train.main(asked)
+    (run / "cnn" / "fold0" / "curves.csv").unlink()
+    capsys.readouterr()
+    train.main(asked)
+    assert "on the 2 positives" in capsys.readouterr().out
+
+
 def test_training_writes_weights_curves_and_settings(run, tiny, capsys):
     train.main(train.Settings(run, "demo"))
     curves = [pd.read_csv(run / "cnn" / f"fold{k}" / "curves.csv")["val_dice"] for k in range(3)]

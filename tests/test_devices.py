@@ -38,6 +38,20 @@ def test_a_batch_learned_in_parts_teaches_the_same(run):
         jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6), whole, parts)
 
 
+def test_a_batch_learned_in_parts_takes_the_memory_of_a_part(run):
+    config = replace(TINY, unet=replace(TINY.unet, size=64, evidence=False))
+    params = first_state(config).params
+    learn = jax.jit(steps.gradients, static_argnames=("config", "devices"))
+
+    def held(images: int, parts: int) -> int:
+        shapes = [jax.ShapeDtypeStruct((images, 64, 64, *c), np.float32) for c in ((1,), ())]
+        cut = replace(config, accumulate=parts)
+        return learn.lower(params, *shapes, cut, 1).compile().memory_analysis().temp_size_in_bytes
+
+    # The images themselves are cut into parts too.
+    assert held(16, 8) < 2 * held(2, 1) < held(16, 1) / 2
+
+
 @pytest.mark.parametrize(("batch", "parts", "count"), [(8, 1, 2), (8, 2, 2), (7, 1, 1), (6, 6, 1)])
 def test_a_processor_is_split_as_far_as_a_batch_allows(batch, parts, count):
     assert jax.device_count() == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from baseline import topzone
+from baseline import gate, topzone
 from baseline.gate import LEVELS, Rule
 from cnn import outlines
 from features import rle
@@ -27,7 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cnn" / "maps"
     folder.mkdir(parents=True)
     np.savez_compressed(folder / "part-0000.npz", maps=np.stack((bright, np.zeros_like(bright))))
-    index = pd.DataFrame({"id": ["NA", "b"], "part": 0, "row": [0, 1]})
+    index = pd.DataFrame({"id": ["NA", "b"], "fold": 0, "part": 0, "row": [0, 1]})
     index.to_csv(folder / "index.csv", index=False)
     (tmp_path / "evidence").mkdir()
     cell = {"judge": 0, "row": 0, "column": 0, "probability": np.float32(0), "lung": np.float32(0)}
@@ -48,7 +48,7 @@ def written(run: Path, rule: Rule, best: float = 0.5) -> pd.DataFrame:
             "mask": [rle.encode(truth), rle.EMPTY],
         }
     )
-    outlines.write((run,), rows, rule, best)
+    outlines.write((run,), rows, rule, gate.source(rule.policy), best)
     path = run / "cnn" / "outlines.csv"
     return pd.read_csv(path, dtype={"mask": str}, keep_default_na=False)
 

@@ -74,7 +74,14 @@ def test_networks_that_know_the_images_they_would_judge_are_refused(run, tiny):
 def test_a_network_that_knows_a_test_image_is_refused(run, tiny, tmp_path):
     params = initial_params(TINY.unet, np.random.default_rng(0))
     path = write_start(tmp_path, TINY, params, learned_from=weights.marks(["i12"]))
-    train.main(train.Settings(run, "demo", init=str(path), evidence=False, epochs=1, steps=1))
+    settings = train.Settings(run, "demo", init=str(path), evidence=False, epochs=1, steps=1)
+    with pytest.raises(UserError, match=r"learned from 1 images that are tested, such as i12"):
+        train.main(settings)
+    assert not list((run / "cnn").glob("fold*"))
+    # Nor if it is tested only after the training.
+    change(run, split=["train"] * 9 + ["unlabelled"] * 5)
+    train.main(settings)
+    change(run, split=["train"] * 9 + ["test"] * 5)
     with pytest.raises(UserError, match=r"fold0.*learned from 1 of the images .* such as i12"):
         predict.main(predict.Settings(run))
 

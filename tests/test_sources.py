@@ -27,7 +27,10 @@ def make_run(run: Path, maps: dict[str, np.ndarray], folds: dict[str, int]) -> P
     folder = run / "cnn" / "maps"
     folder.mkdir(parents=True)
     np.savez_compressed(folder / "part-0000.npz", maps=np.stack(list(maps.values())))
-    places = pd.DataFrame({"id": list(maps), "part": 0, "row": np.arange(len(maps))})
+    judges = [folds.get(name, -1) for name in maps]
+    places = pd.DataFrame(
+        {"id": list(maps), "fold": judges, "part": 0, "row": np.arange(len(maps))}
+    )
     places.to_csv(folder / "index.csv", index=False)
     fold = np.array(list(folds.values()))
     table = pd.DataFrame({"id": list(folds), "fold": fold, "rows": SHAPE[0], "columns": SHAPE[1]})
@@ -186,6 +189,20 @@ def test_a_run_of_the_gate_that_is_gone_is_a_sentence(pair, tmp_path):
     assert not (first / "submission.csv").exists()
 
 
+def test_maps_that_networks_of_other_folds_drew_are_refused(pair):
+    """As after `make dataset` with other folds, before `make cnn`."""
+    first, second = pair
+    index = second / "cnn" / "maps" / "index.csv"
+    table = pd.read_csv(index)
+    table.assign(fold=table["fold"].replace({0: 1, 1: 0})).to_csv(index, index=False)
+    with pytest.raises(
+        UserError, match=r"second/cnn/maps: image 'a' was in fold 1 .* in fold 0 now"
+    ):
+        sources.together(first, [second])
+    with pytest.raises(UserError, match="2 such images"):
+        sources.together(second)
+
+
 def test_an_image_without_a_map_in_one_of_the_runs_is_a_sentence(pair):
     first, second = pair
     index = second / "cnn" / "maps" / "index.csv"
@@ -273,7 +290,7 @@ def test_outlines_take_the_runs_of_the_gate(pair):
     first, second = pair
     rows = pd.DataFrame({"id": ["t"], "probability": 0.5, "rows": 16, "columns": 12, "mask": "-1"})
     for runs, mask in (((first,), "-1"), ((first, second), "0 192")):
-        outlines.write(runs, rows, Rule("unet"), 0.5)
+        outlines.write(runs, rows, Rule("unet"), "unet", 0.5)
         shown = pd.read_csv(first / "cnn" / "outlines.csv", dtype={"mask": str})
         assert list(shown["mask"]) == [mask]
 
