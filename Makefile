@@ -235,7 +235,7 @@ START_DATA := data/start
 start: | $(ENV) ## make the network anew that lite begins from, which learns from phantoms (15 minutes)
 	$(PY) -m features.phantom --out $(START_DATA) --train 2400 --test 1 --seed 2019 --difficulty 0.4 --drained 0.5
 	$(PY) -m features.dataset --data $(START_DATA) --run runs/start --folds 10
-	$(PY) -m cnn.train --run runs/start --only 0 --init none --no-evidence --weak-epochs 0 --epochs 48 --rate 1.5e-3 \
+	$(PY) -m cnn.train --run runs/start --only 0 --init none --no-evidence --first-epochs 0 --epochs 48 --rate 1.5e-3 \
 	  --overwrite
 	$(PY) -m cnn.start --run runs/start
 

@@ -3,10 +3,10 @@
 Fold k's network learns from the images outside fold k for a fixed number of epochs, and the moving
 average of its weights at the end is what counts: no epoch is chosen by the fold that is scored, so
 out-of-fold figures stay honest. (Early stopping, an option, looks at one more fold that is left
-out.) Where there are weak labels, a first training without the evidence map learns from them too,
-and the final one goes on from there. Every few epochs everything needed to go on is saved; every
-random number is a function of seed, fold, epoch and step. So a run that is killed and started again
-ends with the same weights, bit for bit, as one that was not.
+out.) A first training sees the X-ray without the evidence map, and the final one goes on from
+there. Every few epochs everything needed to go on is saved; every random number is a function of
+seed, fold, epoch and step. So a run that is killed and started again ends with the same weights,
+bit for bit, as one that was not.
 
 The loop over batches is Python's, each step one compiled call: inside `lax.scan` XLA's CPU compiler
 gives up its fast convolutions, and an accelerator is kept busy either way, since calls return
@@ -114,7 +114,7 @@ def train_fold(
     saved = len(history) - 1
     left = range(saved + 1, config.epochs + 1)
     images = range(len(left) * config.steps * config.batch)
-    what = f"U-Net, fold {fold}" + (", weak labels too" if config.weak_share else "")
+    what = f"U-Net, fold {fold}" + (", X-ray alone" if folder.name == weights.FIRST else "")
     ticks = command.progress(images, what) if is_first() else iter(images)
     for epoch in left:
         if best_epoch(history, config) + (config.patience or config.epochs) < epoch:
@@ -149,17 +149,17 @@ def is_due(epoch: int, config: TrainConfig) -> bool:
 def phases(config: TrainConfig, data: Labelled) -> dict[str, TrainConfig]:
     """The trainings of a fold one after the other, by the subfolder that each is kept in."""
     final = replace(config, weak_share=0.0)
-    if not config.weak_epochs:
+    if not config.first_epochs:
         return {"": final}
-    weak = replace(
+    alone = replace(
         config,
         unet=replace(config.unet, evidence=False),
-        epochs=config.weak_epochs,
-        learning_rate=config.weak_rate,
+        epochs=config.first_epochs,
+        learning_rate=config.first_rate,
         # Runs to its end, but leaves the fold out that early stopping looks at later.
-        patience=config.weak_epochs if config.patience else 0,
+        patience=config.first_epochs if config.patience else 0,
     )
-    return {"weak": weak, "": final}
+    return {weights.FIRST: alone, "": final}
 
 
 def train_phases(

@@ -26,13 +26,14 @@ class TrainConfig:
     positive_shares: tuple[float, float] = (0.6, 0.6)
     """Share of images with a lesion in the first epoch and in the last, whatever their share in the
     data; in between it slides."""
-    weak_epochs: int = 24
-    """Epochs before all others, in which the network sees the X-ray alone and weakly labelled
-    images teach too: where the label says pneumothorax, the evidence map stands in for the mask."""
-    weak_share: float = 0.5
-    """Share of weakly labelled images in these epochs."""
-    weak_rate: float = 2e-3
+    first_epochs: int = 24
+    """Epochs before all others, in which the network sees the X-ray alone: it learns to look before
+    it may rely on the evidence map."""
+    first_rate: float = 2e-3
     """Peak of the learning rate in these epochs."""
+    weak_share: float = 0.0
+    """Share of weakly labelled images in these epochs; where the label says pneumothorax, the
+    evidence map stands in for the mask."""
     shipped_start: bool = False
     """Whether to begin from the network that ships with the program, see `cnn.start`."""
     learning_rate: float = 3e-4
@@ -61,7 +62,7 @@ PROFILES = {
         epochs=8,
         steps=25,
         batch=8,
-        weak_epochs=0,
+        first_epochs=0,
         learning_rate=3e-3,
         flip=False,
     ),
@@ -81,7 +82,7 @@ PROFILES = {
         steps=600,
         batch=16,
         positive_shares=(0.8, 0.4),
-        weak_epochs=0,
+        first_epochs=0,
         learning_rate=1e-3,
         ema=0.999,
     ),

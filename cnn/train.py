@@ -46,7 +46,7 @@ class Settings:
     only: int | None = None
     """Train the network of this fold alone: enough as a start for another training (--init)."""
     epochs: int | None = None
-    """Epochs a fold, instead of the profile's."""
+    """Epochs of the final training of a fold, instead of the profile's."""
     steps: int | None = None
     """Batches an epoch, instead of the profile's."""
     batch: int | None = None
@@ -54,9 +54,11 @@ class Settings:
     accumulate: int | None = None
     """Parts into which each device's share of a batch is cut, where memory is short."""
     rate: float | None = None
-    """Peak of the learning rate, instead of the profile's."""
-    weak_epochs: int | None = None
-    """First epochs, in which weak labels teach too, instead of the profile's; 0: none."""
+    """Peak of the learning rate of the final training, instead of the profile's."""
+    first_epochs: int | None = None
+    """Epochs before these, in which the network sees the X-ray alone, instead of the profile's."""
+    weak_share: float | None = None
+    """Share of weakly labelled images in the first epochs, where there are any; 0: none."""
     patience: int | None = None
     """Stop a fold after so many epochs without gain on one more fold left out; 0: never."""
     evidence: bool = True
@@ -91,7 +93,7 @@ def configured(settings: Settings) -> TrainConfig:
         ("batch", 1),
         ("accumulate", 1),
         ("patience", 0),
-        ("weak_epochs", 0),
+        ("first_epochs", 0),
     ):
         value = getattr(settings, name)
         if value is not None and value < least:
@@ -99,6 +101,12 @@ def configured(settings: Settings) -> TrainConfig:
         config = config if value is None else replace(config, **{name: value})
     if not 0 <= settings.seed < 2**31:
         raise UserError(f"--seed is {settings.seed}, but must be from 0 to {2**31 - 1}.")
+    if settings.weak_share is not None:
+        if not 0 <= settings.weak_share < 1:
+            raise UserError(
+                f"--weak-share is {settings.weak_share}, but must be from 0 to below 1."
+            )
+        config = replace(config, weak_share=settings.weak_share)
     if settings.rate is not None:
         if not 0 < settings.rate < 1:
             raise UserError(f"--rate is {settings.rate}, but must lie between 0 and 1.")
@@ -147,7 +155,7 @@ def main(settings: Settings) -> None:
     demand(settings.accelerator)
     config = configured(settings)
     folder, seed = settings.run / "cnn", settings.seed
-    weak = bool(config.weak_epochs)
+    weak = bool(config.first_epochs and config.weak_share)
     data = first(lambda: labelled(settings.run, config.unet.size, settings.evidence, weak))
     keep_compiled(folder)
     all_devices(config.batch, config.accumulate)  # complaints come before any training

@@ -27,6 +27,10 @@ ANOTHER_START = (
 WITHOUT_START = "restore the file, which ships with the program, or begin without it: --init none"
 
 
+# Subfolder of a fold that its first training is kept in.
+FIRST = "first"
+
+
 def marks(ids: Iterable[str]) -> list[str]:
     """A short fingerprint of each image's id: 64 bits, so that no two images share one."""
     return [hashlib.sha256(name.encode()).hexdigest()[:16] for name in ids]
@@ -207,7 +211,7 @@ def _fitted(kernel: Array, own: Array) -> Array:
 
 def tidy(folder: Path) -> None:
     """Remove what a fold that is finished needs no more, also what a killed run left there."""
-    for path in (folder / "evidence.npy", folder / "weak" / "weights.safetensors"):
+    for path in (folder / "evidence.npy", folder / FIRST / "weights.safetensors"):
         path.unlink(missing_ok=True)
-    for path in (folder / "checkpoint", folder / "weak" / "checkpoint"):
+    for path in (folder / "checkpoint", folder / FIRST / "checkpoint"):
         shutil.rmtree(path, ignore_errors=True)

@@ -36,10 +36,11 @@ from tests.tiny_run import TINY, change, final
         ({"epochs": 0}, "--epochs is 0, but must be at least 1"),
         ({"steps": 0}, "--steps is 0, but must be at least 1"),
         ({"patience": -1}, "--patience is -1, but must be at least 0"),
-        ({"weak_epochs": -1}, "--weak-epochs is -1, but must be at least 0"),
+        ({"first_epochs": -1}, "--first-epochs is -1, but must be at least 0"),
         ({"batch": 3, "accumulate": 2}, "a batch of 3 images cannot be shared .* in 2 parts"),
         ({"seed": -1}, "--seed is -1, but"),
         ({"only": 3}, "--only is 3, but the folds are 0 to 2"),
+        ({"weak_share": 1.0}, r"--weak-share is 1\.0, but must be from 0 to below 1"),
         ({"rate": 0.0}, r"--rate is 0\.0, but must lie between 0 and 1"),
         ({"accelerator": True}, "--accelerator: JAX sees processors only"),
         ({"init": "gone/fold{fold}"}, "gone/fold0: no such file to start from"),
@@ -131,11 +132,11 @@ def test_what_a_killed_run_left_of_a_finished_fold_goes(run, tiny):
     _, info = tensors.load(folder / "weights.safetensors")
     files.write_text(folder / "evidence.npy", "")
     checkpoint.save(folder / "checkpoint", 1, {"w": np.ones(1)}, info)
-    files.write_text(folder / "weak" / "weights.safetensors", "")
-    checkpoint.save(folder / "weak" / "checkpoint", 1, {"w": np.ones(1)}, info)
+    files.write_text(folder / "first" / "weights.safetensors", "")
+    checkpoint.save(folder / "first" / "checkpoint", 1, {"w": np.ones(1)}, info)
     train.main(train.Settings(run, "demo", epochs=1, steps=1))
-    assert {path.name for path in folder.iterdir()} == whole | {"weak"}
-    assert not list((folder / "weak").iterdir())
+    assert {path.name for path in folder.iterdir()} == whole | {"first"}
+    assert not list((folder / "first").iterdir())
 
 
 @pytest.mark.parametrize("which", ["params", "ema"])
@@ -163,9 +164,9 @@ def test_weights_that_are_no_numbers_are_not_kept(run, tiny, monkeypatch, which,
 
 
 def test_a_weak_training_that_breaks_says_so_and_what_helps(run, tiny, monkeypatch):
-    monkeypatch.setitem(PROFILES, "demo", replace(TINY, steps=1, weak_epochs=2))
+    monkeypatch.setitem(PROFILES, "demo", replace(TINY, steps=1, first_epochs=2, weak_share=0.5))
     monkeypatch.setattr(learning, "train_epoch", lambda state, *rest: (state, float("inf")))
-    sentence = "fold 0, weak labels too: the loss of epoch 1 is inf, .*--precision float32, or an"
+    sentence = "fold 0, X-ray alone: the loss of epoch 1 is inf, .*--precision float32, or an"
     with pytest.raises(UserError, match=sentence):
         train.main(train.Settings(run, "demo", precision="bfloat16"))
 
@@ -259,11 +260,11 @@ def test_a_training_is_watched_by_the_challenges_score(run, monkeypatch):
 
 def test_no_phase_learns_from_the_fold_that_early_stopping_looks_at(run):
     data = batches.labelled(run, 32, evidence=True, weak=True)
-    config = replace(TINY, weak_epochs=4, patience=2)
+    config = replace(TINY, first_epochs=4, patience=2)
     trainings = learning.phases(config, data)
-    assert list(trainings) == ["weak", ""]
+    assert list(trainings) == ["first", ""]
     assert {learning.left_out(2, data, phase) for phase in trainings.values()} == {(2, 0)}
-    assert trainings["weak"].patience >= trainings["weak"].epochs == 4
+    assert trainings["first"].patience >= trainings["first"].epochs == 4
 
 
 def test_early_stopping_needs_a_lesion_to_look_at(run, tiny):
@@ -331,7 +332,7 @@ def test_weak_labels_teach_first_and_the_final_training_goes_on_from_there(run, 
         begun.append((folder.name, config.unet.evidence, config.epochs, config.weak_share))
         params = jax.device_get(params)
         real(folder, data, fold, config, identity, params)
-        if folder.name == "weak":
+        if folder.name == "first":
             begun.append(tensors.load(folder / "weights.safetensors")[0])
         else:
             begun.append(params)
@@ -343,16 +344,18 @@ def test_weak_labels_teach_first_and_the_final_training_goes_on_from_there(run, 
 
     monkeypatch.setattr(learning, "train_fold", watched)
     monkeypatch.setattr(learning, "training_order", drawn)
-    monkeypatch.setitem(PROFILES, "demo", replace(TINY, epochs=1, steps=5, weak_epochs=2))
+    monkeypatch.setitem(
+        PROFILES, "demo", replace(TINY, epochs=1, steps=5, first_epochs=2, weak_share=0.5)
+    )
     train.main(train.Settings(run, "demo"))
-    phases = [(("weak", False, 2, 0.5), (f"fold{k}", True, 1, 0.0)) for k in range(3)]
+    phases = [(("first", False, 2, 0.5), (f"fold{k}", True, 1, 0.0)) for k in range(3)]
     assert begun[::2] == [one for pair in phases for one in pair]
     assert_array_equal(begun[3]["down"][0][0]["conv1"]["kernel"], begun[1]["down.0.0.conv1.kernel"])
     assert {(k, weak, share) for k, weak, share in met} >= {
         (0, 0.5, 0.5), (1, 0.5, 0.0), (2, 0.5, 0.5), (0, 0.0, 0.0)
     }  # fmt: skip
-    assert not list(run.glob("cnn/fold*/weak/*.safetensors"))
-    assert len(list(run.glob("cnn/fold*/weak/curves.csv"))) == 3
+    assert not list(run.glob("cnn/fold*/first/*.safetensors"))
+    assert len(list(run.glob("cnn/fold*/first/curves.csv"))) == 3
 
 
 def test_the_panel_shows_truth_and_mask():

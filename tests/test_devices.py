@@ -111,7 +111,9 @@ def wait_for(path: Path, *children: subprocess.Popen) -> None:
 def test_images_held_on_the_devices_teach_bit_for_bit_what_streamed_ones_do(run, tiny, monkeypatch):
     other = run.parent / "other"
     shutil.copytree(run, other)
-    monkeypatch.setitem(PROFILES, "demo", replace(TINY, epochs=2, steps=5, weak_epochs=1))
+    monkeypatch.setitem(
+        PROFILES, "demo", replace(TINY, epochs=2, steps=5, first_epochs=1, weak_share=0.5)
+    )
     train.main(train.Settings(run, "demo"))
     # As much as the images with evidence and masks take, and their share of the memory.
     room = 11 * 32 * 32 * 3 / feeding.SHARE
