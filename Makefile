@@ -80,7 +80,10 @@ help: ## show this help
 	@echo "PATIENTS=<csv> ...: further lists of which images are one patient's (ImageId,patient or Kaggle_ID,NIH_ID)."
 	@echo "TEACHERS=0: no phantoms help to teach where air lies (300 do, unless DATA is of phantoms)."
 	@echo "Without DATA, a phantom dataset is made: no download, and its truth is known."
-	@echo "RUN is runs/<name of the dataset> unless given. Each stage's options: $(PY) -m <module> --help"
+	@echo "ALSO=<run> ...: average their U-Net maps with RUN's. FOLDS, CASES, TRIALS; TRAIN and TEST of phantoms."
+	@echo "FEATURES_OPTIONS, BASELINE_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.table, baseline.train and"
+	@echo "cnn.train. Each stage's options: $(PY) -m <module> --help"
+	@echo "RUN is runs/<name of the dataset> unless given, and remembers what it was made with."
 
 env: $(ENV) $(if $(CUDA),.venv/.cuda) ## make the environment .venv from requirements.lock (CUDA=1: with GPU support)
 

@@ -1,4 +1,4 @@
-"""The gate: decides, image by image, whether the U-Net's mask is spoken at all.
+"""The gate: decides, image by image, whether a mask is spoken at all.
 
 A false mask on a healthy chest costs a whole image of Dice, so silence is the better answer unless
 pneumothorax is likely. This module knows arrays only: the classifier's log-odds, what the map looks

@@ -214,7 +214,7 @@ def main(settings: Settings) -> None:
           f"| {best['fresh']:.4f} |")  # fmt: skip
     print(
         "The best was chosen by these very labels, so its lead is partly luck. To use it: "
-        f"python -m baseline.train --run {settings.run} --settings {target}"
+        f"make baseline RUN={settings.run} BASELINE_OPTIONS='--settings {target}'"
     )
 
 

@@ -24,7 +24,15 @@ from features import cells, images, registry  # noqa: E402
 from features.prepared import prepare  # noqa: E402
 
 FOLD, MASK_LEVEL = 0, 5
-PARTS = ("decode", "lung fields", "measures", "cells", "evidence map", "U-Net", "mask")
+PARTS = (
+    "decode",
+    "lung fields, zones and lung units",
+    "measures",
+    "cells",
+    "evidence map",
+    "U-Net",
+    "mask",
+)
 
 
 def judge(path: Path, trained: single.Trained, networks: predict.Networks) -> list[float]:
