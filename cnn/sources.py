@@ -140,7 +140,8 @@ def _check_folds(run: Path, other: Path) -> None:
 
 def _check_maps(run: Path) -> None:
     """Refuse maps that were drawn when the folds were others."""
-    now, then = _folds(run), judges_of(run)
+    then = judges_of(run)
+    now = _folds(run) if then else {}
     odd = [name for name, fold in then.items() if now.get(name, fold) != fold]
     if odd:
         raise UserError(

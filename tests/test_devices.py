@@ -121,7 +121,7 @@ def test_images_held_on_the_devices_teach_bit_for_bit_what_streamed_ones_do(run,
     monkeypatch.setattr(feeding, "_streamed", lambda *rest: pytest.fail("streamed"))
     train.main(train.Settings(other, "demo"))
     for fold in range(3):
-        for name in ("weak/curves.csv", "curves.csv"):
+        for name in ("first/curves.csv", "curves.csv"):
             one, same = (folder / f"cnn/fold{fold}" / name for folder in (run, other))
             assert one.read_text() == same.read_text()
         assert final(run, fold) == final(other, fold)
