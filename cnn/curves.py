@@ -104,11 +104,10 @@ def summary(folder: Path, folds: Iterable[int], data: Labelled, config: TrainCon
     """
     counts, ends = [], []
     for fold in folds:
-        if not (
-            folder / f"fold{fold}" / "curves.csv"
-        ).exists():  # of a finished fold, deleted since
+        path = folder / f"fold{fold}" / "curves.csv"
+        if not path.exists():  # of a fold that was finished before, and deleted since
             continue
-        curves = pd.read_csv(folder / f"fold{fold}" / "curves.csv")
+        curves = pd.read_csv(path)
         positives = int((data.positive & data.known & (data.folds == fold)).sum())
         if positives:
             counts.append(positives)
