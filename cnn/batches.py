@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from cnn import planes
 from cnn.geometry import read_pair
 from features import parallel, rle
-from features.files import UserError, atomic, open_array, read_json, read_table, write_json
+from features.files import (
+    UserError,
+    atomic,
+    open_array,
+    read_json,
+    read_table,
+    stamps,
+    write_json,
+)
 
 Number = TypeVar("Number", bound=np.number)
 
@@ -161,22 +169,6 @@ def fingerprint(*columns: pd.Series) -> str:
     """Hash of some columns of a table, row by row."""
     lines = "\n".join("\t".join(map(str, row)) for row in zip(*columns, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
-
-
-def stamps(paths: pd.Series) -> pd.Series:
-    """When each file was last changed, in nanoseconds.
-
-    Raises
-    ------
-    UserError
-        If one is gone.
-    """
-    try:
-        return paths.map(lambda path: Path(path).stat().st_mtime_ns)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename}: no such file any more; put it back, or run make dataset again."
-        ) from None
 
 
 def _cached(

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from baseline import heat
 from cnn import planes, tensors, weights
-from cnn.batches import FEW, check_folder, chunks, fingerprint, padded, stamps
+from cnn.batches import FEW, check_folder, chunks, fingerprint, padded
 from cnn.compilation import keep_compiled
 from cnn.devices import all_devices, copied, demand, shared_out, split_processor
 from cnn.geometry import read_square
 from cnn.maps import is_made, part_path
 from cnn.unet import UNetConfig, apply, outline
 from features import command, parallel
-from features.files import UserError, atomic, read_table, write_csv
+from features.files import UserError, atomic, read_table, stamps, write_csv
 
 PART = 128
 BATCH = 8

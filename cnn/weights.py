@@ -26,7 +26,6 @@ ANOTHER_START = (
 
 WITHOUT_START = "restore the file, which ships with the program, or begin without it: --init none"
 
-
 # Subfolder of a fold that its first training is kept in.
 FIRST = "first"
 

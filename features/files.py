@@ -175,6 +175,22 @@ def read_table(
         ) from None
 
 
+def stamps(paths: pd.Series) -> pd.Series:
+    """When each file was last changed, in nanoseconds.
+
+    Raises
+    ------
+    UserError
+        If one is gone.
+    """
+    try:
+        return paths.map(lambda path: Path(path).stat().st_mtime_ns)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: no such file any more; put it back, or run make dataset again."
+        ) from None
+
+
 def write_csv(path: Path | str, table: pd.DataFrame) -> None:
     """Write a table as CSV with a header and no index, whole or not at all."""
     with atomic(path) as temporary:

@@ -330,11 +330,6 @@ def main(settings: FitSettings) -> None:
     """Fit to Montgomery or phantoms, write the model, score it where it has not learned."""
     if settings.phantoms and settings.phantoms < FEWEST:
         raise UserError(f"--phantoms is {settings.phantoms}; give {FEWEST} or more, or 0 for none.")
-    if settings.phantoms and settings.out and settings.out.resolve() == cascade.MODEL.resolve():
-        raise UserError(
-            f"--out: {settings.out} is the model that ships, which is fitted to Montgomery; with "
-            "--phantoms give another file."
-        )
     montgomery = read_cases(settings.data / "Montgomery")
     jsrt = read_cases(settings.data / "JSRT")
     cases = drawn_cases(settings.phantoms) if settings.phantoms else montgomery

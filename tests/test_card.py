@@ -3,9 +3,7 @@
 import dataclasses
 import re
 import shutil
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,18 +15,8 @@ from features import phantom_dicom
 from features.files import write_json
 
 
-@pytest.fixture(scope="module")
-def run(noise_run: Path) -> Path:
-    return noise_run
-
-
-@pytest.fixture(scope="module")
-def shown(noise_report: dict[str, Any]) -> dict[str, Any]:
-    return noise_report
-
-
-def test_checklists_hold_every_item_once_and_fill_what_the_run_knows(run):
-    values = card.facts(run, inputs.read_inputs(run))
+def test_checklists_hold_every_item_once_and_fill_what_the_run_knows(noise_run):
+    values = card.facts(noise_run, inputs.read_inputs(noise_run))
     claim, tripod = card.checklists(values, set())
     assert [item.number for item in claim["items"]] == [str(k) for k in range(1, 45)]
     numbers = [item.number for item in tripod["items"]]
@@ -46,13 +34,13 @@ def test_checklists_hold_every_item_once_and_fill_what_the_run_knows(run):
     assert all(not item.filled and "147 SIIM images" in item.text for item in choices)
 
 
-def test_the_facts_are_those_of_the_run(run):
-    found = inputs.read_inputs(run)
-    values = card.facts(run, found)
+def test_the_facts_are_those_of_the_run(noise_run):
+    found = inputs.read_inputs(noise_run)
+    values = card.facts(noise_run, found)
     assert (values["images"], values["known"], values["deployed"]) == (106, 100, 6)
     assert values["groups"] == 53 and values["folds"] == 2
     assert values["phantoms"] == 0
-    boosters = [classifier.load(run / "baseline" / f"fold{k}.txt") for k in (0, 1)]
+    boosters = [classifier.load(noise_run / "baseline" / f"fold{k}.txt") for k in (0, 1)]
     assert values["trees"] == sum(booster.num_trees() for booster in boosters) > 0
     assert values["age_unknown"] == 36 and values["views"] == "PA 106"
     training, test = card.partitions(found.dataset, found.truth)
@@ -61,10 +49,10 @@ def test_the_facts_are_those_of_the_run(run):
     assert training["age"] == "40 (40 to 40)"
 
 
-def test_phantoms_that_taught_the_map_are_told(run, tmp_path):
-    found = inputs.read_inputs(run)
-    assert card.facts(run, found)["teachers"] == 0
-    shutil.copytree(run / "baseline", tmp_path / "baseline")
+def test_phantoms_that_taught_the_map_are_told(noise_run, tmp_path):
+    found = inputs.read_inputs(noise_run)
+    assert card.facts(noise_run, found)["teachers"] == 0
+    shutil.copytree(noise_run / "baseline", tmp_path / "baseline")
     write_json(tmp_path / "evidence" / "settings.json", {"phantoms": 270})
     names = [*found.explanation.names, "evidence.right_apex.mean"]
     hearing = dataclasses.replace(
@@ -104,11 +92,11 @@ def test_phantoms_are_told_by_their_tag(tmp_path):
         (106, "Phantoms: all 106 images of this run are synthetic", "All images are synthetic"),
     ],
 )
-def test_a_report_of_phantoms_says_so(shown, phantoms, banner, limit):
-    facts = shown["facts"] | {"phantoms": phantoms}
+def test_a_report_of_phantoms_says_so(noise_report, phantoms, banner, limit):
+    facts = noise_report["facts"] | {"phantoms": phantoms}
     limits = card.limitations(facts, None)
     assert any(sentence.startswith(limit) for sentence in limits)
-    text = pages.render("report.html", shown | {"facts": facts, "limitations": limits})
+    text = pages.render("report.html", noise_report | {"facts": facts, "limitations": limits})
     found = Page(text)
     banners = [a for a in found.every("p") if "synthetic" in (a.get("class") or "")]
     assert len(banners) == (banner is not None)
@@ -116,7 +104,7 @@ def test_a_report_of_phantoms_says_so(shown, phantoms, banner, limit):
     assert limit in found.text
 
 
-def test_weak_labels_are_said_to_teach_and_not_to_be_scored(shown):
-    assert "teach and are never scored" not in Page(pages.render("report.html", shown)).text
-    weak = shown | {"facts": shown["facts"] | {"weak": 1100}}
+def test_weak_labels_are_said_to_teach_and_not_to_be_scored(noise_report):
+    assert "teach and are never scored" not in Page(pages.render("report.html", noise_report)).text
+    weak = noise_report | {"facts": noise_report["facts"] | {"weak": 1100}}
     assert "teach and are never scored" in Page(pages.render("report.html", weak)).text

@@ -279,13 +279,20 @@ def test_real_pneumothorax_lies_within_reach_of_the_lungs(shared_data: Path) -> 
     assert np.mean(reached) > 0.85
 
 
-def test_phantoms_to_learn_from_have_their_lungs_and_never_replace_the_model_that_ships(tmp_path):
+def test_phantoms_to_learn_from_have_their_lungs(tmp_path):
     for case in lungs_views.drawn_cases(2):
         assert case.pixels.shape == case.right.shape == case.left.shape == (512, 512)
         assert case.right.any() and case.left.any() and not (case.right & case.left).any()
         assert case.pixels.max() <= 1
     with pytest.raises(UserError, match="--phantoms is 3; give 10 or more"):
         lungs_fit.main(lungs_fit.FitSettings(tmp_path, tmp_path / "out.npz", phantoms=3))
-    around = lungs_cascade.MODEL.parent / ".." / "features" / lungs_cascade.MODEL.name
-    with pytest.raises(UserError, match="the model that ships"):
-        lungs_fit.main(lungs_fit.FitSettings(tmp_path, around, phantoms=20))
+
+
+def test_a_fitted_model_is_kept_only_where_it_is_asked_for(tmp_path):
+    shipped = lungs_cascade.MODEL.read_bytes()
+    model = lungs_cascade.load()
+    for out in (None, tmp_path / "model.npz"):
+        found = lungs_fit.kept(model, out)
+        np.testing.assert_array_equal(found.pair_basis, model.pair_basis)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+    assert lungs_cascade.MODEL.read_bytes() == shipped

@@ -42,14 +42,17 @@ def command(data: Path, run: Path, target: str = "submission") -> list[str]:
     return ["make", "--no-print-directory", target, *options, short]
 
 
+def clean() -> dict[str, str]:
+    """The environment without the flags that a make above the tests would hand down."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+
+
 def start(data: Path, run: Path, target: str = "submission") -> subprocess.Popen:
     """make in a process group of its own, so that it can be killed with all that it started."""
-    # A make above the tests must not hand its own flags down.
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
     return subprocess.Popen(
         command(data, run, target),
         cwd=ROOT,
-        env=clean,
+        env=clean(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -199,9 +202,8 @@ def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_i
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(
-        ["make", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, check=False
+        ["make", *arguments], cwd=ROOT, env=clean(), capture_output=True, text=True, check=False
     )
 
 
