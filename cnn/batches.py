@@ -70,6 +70,8 @@ class Labelled:
         same training set.
     table : DataFrame
         The images' rows of the dataset.
+    fold_count : int
+        Number of the dataset's folds; one may hold none of these images, but others to be judged.
     evidence : (n, size, size) array of uint8, optional
         The evidence map as one fold's network sees it (see `cnn.planes`).
     """
@@ -82,6 +84,7 @@ class Labelled:
     masks: NDArray[np.uint8]
     digest: str
     table: pd.DataFrame
+    fold_count: int
     evidence: NDArray[np.uint8] | None = None
 
     def seen(self, rows: NDArray[np.integer], evidence: bool = True) -> NDArray[np.uint8]:
@@ -97,11 +100,6 @@ class Labelled:
             assert self.evidence is not None
             drawn[weak] = self.evidence[rows[weak]]
         return drawn
-
-    @property
-    def fold_count(self) -> int:
-        """Number of folds, counted from 0 to the largest."""
-        return int(self.folds.max()) + 1
 
 
 def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -> Labelled:
@@ -133,6 +131,7 @@ def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -
             f"{run / 'dataset.parquet'}: no training image has a known mask, and the network "
             "cannot learn to draw without one; add annotations to the dataset."
         )
+    fold_count = int(table["fold"].to_numpy().max()) + 1
     parts = [table[drawn]]
     if weak and evidence and "weak" in table:
         parts.append(table[~drawn & table["weak"].notna()])
@@ -153,6 +152,7 @@ def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -
         masks=masks,
         digest=found + (planes.digest(run) if evidence else ""),
         table=table,
+        fold_count=fold_count,
     )
 
 

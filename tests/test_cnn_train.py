@@ -304,6 +304,16 @@ def test_one_fold_alone_may_be_trained_and_the_others_follow(run, tiny, capsys):
     assert len(list((run / "cnn").glob("fold*"))) == 3
 
 
+def test_a_fold_without_an_image_to_learn_from_has_a_network_that_judges_its_own(run, tiny):
+    table = pd.read_parquet(run / "dataset.parquet")
+    change(run, fold=table["fold"].where(~table["id"].isin(["i9", "i10"]), 3))
+    train.main(train.Settings(run, "demo", steps=1, epochs=1, evidence=False))
+    assert (run / "cnn" / "fold3" / "weights.safetensors").exists()
+    predict.main(predict.Settings(run))
+    index = pd.read_csv(run / "cnn" / "maps" / "index.csv", index_col="id")
+    assert index.loc["i9", "fold"] == 3
+
+
 def test_a_rate_of_ones_own_is_another_training(run, tiny):
     config = train.configured(train.Settings(run, "demo", rate=0.5))
     assert config == replace(TINY, learning_rate=0.5)
