@@ -73,7 +73,7 @@ def write_page(judged: Judged, path: Path, folds: int, target: Path) -> None:
         "drawn": drawn,
         "probability": probability,
         "truth": truth,
-        "area": float(rle.runs(mask)[:, 1].sum()) / (size[0] * size[1]),
+        "area": rle.area(mask) / (size[0] * size[1]),
         "outcome": None if truth is None else cases.outcome(probability, truth),
         "kind": "oof" if judged.fold >= 0 else "deployed",
         "fold": judged.fold,

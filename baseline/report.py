@@ -97,7 +97,7 @@ def areas(inputs: Inputs, masks: dict[str, str]) -> dict[str, float]:
     """Share of each image in its true mask."""
     size = inputs.dataset["rows"] * inputs.dataset["columns"]
     return {
-        name: float(rle.runs(code)[:, 1].sum()) / int(size[name])
+        name: rle.area(code) / int(size[name])
         for name, code in masks.items()
         if name in size.index
     }

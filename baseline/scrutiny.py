@@ -228,7 +228,7 @@ def triage_rates(rows: pd.DataFrame) -> dict[str, Any]:
 def areas(rows: pd.DataFrame) -> list[float]:
     """Share of each image in its true mask."""
     return [
-        float(rle.runs(mask)[:, 1].sum()) / (height * width) if isinstance(mask, str) else np.nan
+        rle.area(mask) / (height * width) if isinstance(mask, str) else np.nan
         for mask, height, width in zip(rows["mask"], rows["rows"], rows["columns"], strict=True)
     ]
 

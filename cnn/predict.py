@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -41,8 +42,8 @@ class Settings:
 
     run: Path
     """Run folder; dataset.parquet and the weights in cnn/ are read, cnn/maps/ is written."""
-    flip: bool | None = None
-    """Average each image with its mirror image; by default as the training profile says."""
+    flip: Literal["auto", "yes", "no"] = "auto"
+    """Average each image with its mirror image; auto: as the training profile says."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,8 @@ def main(settings: Settings) -> None:
     demand(accelerator=False)
     table = scored_images(settings.run)
     table["stamp"] = stamps(table["path"])
-    networks = load_networks(settings.run, table, settings.flip)
+    flip = None if settings.flip == "auto" else settings.flip == "yes"
+    networks = load_networks(settings.run, table, flip)
     keep_compiled(settings.run / "cnn")
     folder = settings.run / "cnn" / "maps"
     parts = dict(enumerate(chunks(len(table), PART)))

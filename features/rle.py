@@ -79,6 +79,11 @@ def runs(text: str) -> NDArray[np.int64]:
     return np.stack((starts, lengths), axis=1)
 
 
+def area(text: str) -> int:
+    """Number of pixels in a mask, by its code."""
+    return int(runs(text)[:, 1].sum())
+
+
 def decode(text: str, shape: tuple[int, int] = (1024, 1024)) -> NDArray[np.bool_]:
     """Decode a mask.
 

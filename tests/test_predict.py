@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from baseline import heat
 from cnn import geometry, planes, predict, tensors, train, weights
@@ -50,6 +50,16 @@ def test_maps_of_other_weights_are_made_again(run, tiny):
     train.main(train.Settings(run, "demo", seed=1, overwrite=True))
     predict.main(predict.Settings(run))
     assert not np.array_equal(np.stack(list(stream_maps(run, ["i0"]))), before)
+
+
+def test_images_are_averaged_with_their_mirror_image_as_asked(run, tiny):
+    train.main(train.Settings(run, "demo", steps=1, epochs=1))
+    seen = {}
+    for flip in ("auto", "yes", "no"):
+        predict.main(predict.Settings(run, flip))
+        seen[flip] = np.stack(list(stream_maps(run, ["i0"])))
+    assert_array_equal(seen["auto"], seen["no"])  # as the profile says
+    assert not np.array_equal(seen["yes"], seen["no"])
 
 
 def test_a_flipped_average_is_the_same_for_the_mirrored_image():

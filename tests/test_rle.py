@@ -55,6 +55,7 @@ def test_decode_undoes_encode(mask):
     text = rle.encode(mask)
     np.testing.assert_array_equal(rle.decode(text, mask.shape), mask)
     np.testing.assert_array_equal(naive_decode(text, *mask.shape), mask)
+    assert rle.area(text) == mask.sum()
 
 
 @given(MASKS, st.data())
