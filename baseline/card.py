@@ -58,7 +58,8 @@ def facts(run: Path, inputs: Inputs) -> dict[str, Any]:
         teachers = int(files.read_json(run / "evidence" / "settings.json")["phantoms"])
     score = findings.estimates(inputs.metrics["out_of_fold"])
     outcomes = findings.confusion(inputs)
-    boosters = sorted((run / "baseline").glob("fold*.txt"))
+    folds = len(inputs.calibrations) - 1
+    boosters = [run / "baseline" / f"fold{fold}.txt" for fold in range(folds)]
     names = inputs.explanation.names
     return {
         "run": run.resolve().name,
@@ -75,7 +76,7 @@ def facts(run: Path, inputs: Inputs) -> dict[str, Any]:
         "explained": len(predicted),
         "deployed": int((predicted["kind"] != "oof").sum()),
         "quarantined": quarantined(run),
-        "folds": len(inputs.calibrations) - 1,
+        "folds": folds,
         "features": len(names),
         "families": len({name.split(".")[0] for name in names}),
         "all_families": len(registry.FAMILIES),

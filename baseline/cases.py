@@ -25,28 +25,6 @@ GROUPS = {
 }
 
 
-def candidates(oof: pd.DataFrame, test: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
-    """Images that may be shown, with `truth` (1 or 0).
-
-    Truly labelled out-of-fold images, if they hold both classes; else also the test images whose
-    truth was given for scoring. Weak labels are no truth.
-
-    Parameters
-    ----------
-    oof, test : DataFrame
-        Predictions as `baseline.train` writes them.
-    truth : DataFrame or None
-        Columns id and mask (run-length code, "-1" for none) of test images.
-    """
-    known = oof[oof["label"].notna()].assign(truth=lambda rows: rows["label"])
-    if truth is None or known["truth"].nunique() == 2:
-        return known.reset_index(drop=True)
-    masks = truth.set_index("id")["mask"]
-    extra = test[test["id"].isin(masks.index) & ~test["id"].isin(known["id"])]
-    extra = extra.assign(truth=(extra["id"].map(masks) != "-1").astype(float))
-    return pd.concat((known, extra), ignore_index=True)
-
-
 def outcome(probability: float, truth: float) -> str:
     """Name of the verdict's outcome, one of `OUTCOMES`."""
     positive = probability >= THRESHOLD

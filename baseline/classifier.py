@@ -42,7 +42,7 @@ class Parameters:
     leaf_size: int = 20
     """Fewest images in a leaf."""
     feature_share: float = 0.03
-    """Share of the features that each tree may use."""
+    """Share of the features that each tree may use; it may always use as many as it has leaves."""
     row_share: float = 0.7
     """Share of the images that each tree sees."""
     l2: float = 5.0
@@ -123,19 +123,21 @@ class Verdict(ClassifierMixin, BaseEstimator):
             patients = np.arange(len(labels)).astype(object) if groups is None else groups
             self.rounds_ = self._count_rounds(X, labels, weights, patients)
         data = lgb.Dataset(X, label=labels, weight=weights, free_raw_data=True)
-        self.booster_ = lgb.train(self._parameters(), data, num_boost_round=self.rounds_)
+        self.booster_ = lgb.train(self._parameters(X), data, num_boost_round=self.rounds_)
         self.feature_names_in_ = np.array(X.columns, dtype=object)
         self.classes_ = np.array([0, 1])
         return self
 
-    def _parameters(self) -> dict[str, object]:
+    def _parameters(self, X: pd.DataFrame) -> dict[str, object]:
         """The same in LightGBM's words."""
+        # Of a few features a small share would be one, and no tree could join two.
+        least = min(1.0, self.leaves / max(X.shape[1], 1))
         return {
             "objective": "cross_entropy",
             "learning_rate": self.learning_rate,
             "num_leaves": self.leaves,
             "min_data_in_leaf": self.leaf_size,
-            "feature_fraction": self.feature_share,
+            "feature_fraction": max(self.feature_share, least),
             "bagging_fraction": self.row_share,
             "bagging_freq": 1,
             "lambda_l2": self.l2,
@@ -156,7 +158,7 @@ class Verdict(ClassifierMixin, BaseEstimator):
         fold = folds.assign((labels > 0.5).astype(int), patients, INNER_FOLDS, self.seed)
         parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(INNER_FOLDS)]
         history = lgb.cv(
-            self._parameters(),
+            self._parameters(X),
             lgb.Dataset(X, label=labels, weight=weights),
             num_boost_round=self.rounds,
             folds=parts,
@@ -206,9 +208,11 @@ def load(path: Path) -> lgb.Booster:
     UserError
         If the file is missing or is no LightGBM model.
     """
+    if not path.exists():
+        raise UserError(f"{path}: no such model; run make again.")
     try:
         return lgb.Booster(model_file=str(path))
     except lgb.basic.LightGBMError as error:
         raise UserError(
-            f"{path}: not a LightGBM model ({error}); make the baseline again."
+            f"{path}: not a LightGBM model ({error}); delete it and run make again."
         ) from None

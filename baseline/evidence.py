@@ -1,9 +1,9 @@
 """The evidence map: where the air of a pneumothorax lies, cell by cell, by judges that saw neither.
 
-No image is described by a judge (see `baseline.judges`) that saw it or its patient, and no model of
-the verdict learns from a judge that saw the fold it is scored on: the verdict of fold k gets, for
-images of fold m, a judge that saw neither k nor m, and for all others the judge of fold k. The
-U-Net of fold k sees the maps in the same way.
+No image of a fold is described by a judge (see `baseline.judges`) that saw it or its patient, and
+no model of the verdict learns from a judge that saw the fold it is scored on: the verdict of fold k
+gets, for images of fold m, a judge that saw neither k nor m, and for all others the judge of fold
+k. The U-Net of fold k sees the maps in the same way.
 """
 
 from dataclasses import asdict, dataclass
@@ -189,20 +189,22 @@ def main(settings: Settings) -> None:
     tables: list[pd.DataFrame] = []
     maps: list[pd.DataFrame] = []
     pairs: list[pd.DataFrame] = []
+    bench: list[Judge] = []
     work = partial(hear, settings=settings)
     heard = parallel.stream(
         work, sittings, "learning the evidence map", settings.jobs, unit="judges"
     )
-    for (first, *_), (judge, table, drawn) in zip(sittings, heard, strict=True):
+    for judge, table, drawn in heard:
         tables.append(table)
         (pairs if judge is None else maps).append(drawn)
-        if judge is not None:
-            files.write_text(out / f"lungs{first}.txt", judge.lungs.model_to_string())
-            files.write_text(out / f"cells{first}.txt", judge.cells.model_to_string())
+        bench += [] if judge is None else [judge]
     columns, drawn, taught = (
         pd.concat(parts, ignore_index=True) for parts in (tables, maps, pairs)
     )
     metrics = score(read_material(settings.run), columns, drawn)
+    # The mark that all is there and of one making: gone first, written last.
+    (out / "columns.parquet").unlink(missing_ok=True)
+    judges.save(out, bench)
     files.write_json(out / "metrics.json", {name: asdict(one) for name, one in metrics.items()})
     taught_by = {"phantoms": phantoms, "phantom_weight": judges.PHANTOM_WEIGHT}
     files.write_json(

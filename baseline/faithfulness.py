@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 from baseline import attributions, painting, scores, tables
 from baseline.classifier import load, raw_scores
-from baseline.inputs import Inputs, ranking, read_inputs
+from baseline.inputs import Inputs, fingerprint, read_inputs
 from baseline.scores import Estimate
 from features import command, files, images, parallel, rle
 from features.prepared import prepare
@@ -66,7 +66,7 @@ def point(evidence: pd.Series, zones: Zones, mask: Mask) -> dict[str, float]:
         Whether the cell with most painted evidence touches the mask (``cell``) and the lung with
         more evidence holds more of it (``lung``), 0 or 1; what a random pixel of the lungs would
         give for the cell (``cell_chance``); and whether it is the left lung that holds more
-        (``left``).
+        (``left``), NaN where neither holds any.
     """
     inside = (zones.labels >= 0).all(axis=0)
     stack = zones.labels[:, inside]
@@ -81,7 +81,7 @@ def point(evidence: pd.Series, zones: Zones, mask: Mask) -> dict[str, float]:
         "cell": float(touched[painted.argmax()]),
         "cell_chance": float(touched.mean()),
         "lung": float(most in ill),
-        "left": float(NAMES.index("left_whole") in ill),
+        "left": float(NAMES.index("left_whole") in ill) if ill else np.nan,
     }
 
 
@@ -103,7 +103,7 @@ def sides(game: pd.DataFrame, patients: NDArray[np.object_]) -> dict[str, Any]:
         Under "right" and "left" the lungs that were ill and how many of them were named, and under
         "balanced" the mean of both shares, with its interval; None if only one side was ill.
     """
-    hit, left = game["lung"].to_numpy(), game["left"].to_numpy()
+    hit, left = game["lung"].to_numpy(), game["left"].to_numpy()  # NaN equals no side
 
     def balanced(rows: NDArray[np.intp]) -> float:
         parts = [hit[rows][left[rows] == side] for side in (0, 1)]
@@ -275,7 +275,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     means = {"top": top.mean(axis=1), "random": random.mean(axis=1)}
     means["gain"] = means["top"] - means["random"]
     return {
-        "judged_auc": ranking(found.predicted),
+        "judged": fingerprint(found.predicted),
         "pointing": {"images": len(game)} | (pointed(game, owners) if len(game) else {}),
         "deletion": {
             "sizes": list(DELETED),

@@ -4,6 +4,7 @@ Predictions are read as `baseline.train` wrote them and computed once more from 
 that a report never explains a score that another model gave.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
-from baseline import attributions, calibrate, predictions, tables
+from baseline import attributions, calibrate, predictions, scores, tables
 from baseline.attributions import Explanation
 from baseline.calibrate import Calibration
 from baseline.classifier import load
@@ -87,6 +87,7 @@ def read_inputs(run: Path) -> Inputs:
     metrics = files.read_json(run / "baseline" / "metrics.json")
     if "out_of_fold" not in metrics:
         raise UserError(f"{run / 'baseline' / 'metrics.json'}: no scores; run `make baseline`.")
+    _check_scores(run, metrics["out_of_fold"], oof)
     predicted = pd.concat((oof, test[test["kind"] == "deployed"]), ignore_index=True)
     table = read_features(run)
     unknown = set(predicted["id"]) - (set(table.index) & set(dataset.index))
@@ -110,16 +111,28 @@ def read_inputs(run: Path) -> Inputs:
     )
     truth_path = run / "truth.parquet"
     truth = files.read_table(truth_path) if truth_path.exists() else None
-    own = tables.own(table, predicted["fold"].to_numpy())
-    training = own[(predicted["fold"] >= 0).to_numpy()]
-    right = attributions.right_shares(explanation.names, own, training)
+    folds = predicted["fold"].to_numpy()
+    own = tables.own(table, folds)
+    right = _right_shares(table, folds, explanation.names)
     return Inputs(dataset, table, own, predicted, metrics, truth, calibrations, explanation, right)
 
 
-def ranking(predicted: pd.DataFrame) -> float:
-    """Out-of-fold AUC of the raw scores: tells whether a judgement is about these predictions."""
-    known = predicted[(predicted["kind"] == "oof") & predicted["label"].notna()]
-    return float(roc_auc_score(known["label"], known["raw"]))
+def _right_shares(
+    table: pd.DataFrame, folds: NDArray[np.integer], names: tuple[str, ...]
+) -> Floats:
+    """`attributions.right_shares` of each image among those that taught the models judging it."""
+    right = np.empty((len(table), len(names)))
+    for fold in np.unique(folds):
+        seen = tables.for_model(table, table.index, int(fold))
+        teachers = seen[(folds >= 0) & (folds != fold)]
+        right[folds == fold] = attributions.right_shares(names, seen[folds == fold], teachers)
+    return right
+
+
+def fingerprint(predicted: pd.DataFrame) -> str:
+    """What tells whether a judgement is about these out-of-fold predictions."""
+    told = predicted.loc[predicted["kind"] == "oof", ["id", "fold", "raw", "probability"]]
+    return hashlib.sha256(told.to_csv(index=False, float_format="%.6f").encode()).hexdigest()[:16]
 
 
 def read_judgement(run: Path, stage: str, predicted: pd.DataFrame) -> dict[str, Any] | None:
@@ -134,8 +147,7 @@ def read_judgement(run: Path, stage: str, predicted: pd.DataFrame) -> dict[str, 
     if not path.exists():
         return None
     found: dict[str, Any] = files.read_json(path)
-    # A file without that figure is an older version's; what is not a number is near to none.
-    if not abs(found.get("judged_auc", np.nan) - ranking(predicted)) <= attributions.TOLERANCE:
+    if found.get("judged") != fingerprint(predicted):
         raise UserError(f"{path}: it judged other predictions; run `make {stage}` again.")
     return found
 
@@ -149,6 +161,18 @@ def read_calibrations(run: Path, oof: pd.DataFrame) -> dict[int, Calibration]:
         other = known[known["fold"] != fold]
         found[fold] = calibrate.fit(other["raw"].to_numpy(), other["label"].to_numpy(float))
     return found
+
+
+def _check_scores(run: Path, found: dict[str, Any], oof: pd.DataFrame) -> None:
+    """Refuse scores of other predictions."""
+    known = oof[oof["label"].notna()]
+    auc = scores.auc(known["label"].to_numpy(), known["probability"].to_numpy())
+    told = found.get("auc", {}).get("value", np.nan)
+    if found.get("images") != len(known) or not abs(told - auc) <= attributions.TOLERANCE:
+        raise UserError(
+            f"{run / 'baseline' / 'metrics.json'}: its scores are not those of oof.csv; run "
+            "`make baseline` again."
+        )
 
 
 def _check_fresh(

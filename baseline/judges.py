@@ -26,8 +26,10 @@ from scipy.special import expit
 from baseline import classifier
 from baseline.material import Floats, Material, Places, collapsed, places
 from features import files, trees
-from features.cells import Cells
+from features.cells import MEASURES, Cells
 
+# The boosters of a judge, as their files are called.
+PARTS = ("lungs", "cells")
 # How often the weak labels are shared out among the lungs anew.
 TURNS = 4
 # Many small steps: each tree sees few features and images, so the sum of many is steadier.
@@ -75,16 +77,32 @@ class Judge:
         return trees.parse(self.cells.model_to_string())
 
 
+def save(folder: Path, bench: list[Judge]) -> None:
+    """Write the judges of all folds, in place of any that were there."""
+    for what in PARTS:
+        for path in folder.glob(f"{what}*.txt"):
+            path.unlink()
+        for fold, judge in enumerate(bench):
+            files.write_text(folder / f"{what}{fold}.txt", getattr(judge, what).model_to_string())
+
+
 def load(run: Path, fold: int) -> Judge:
     """Read the judge that saw none of a fold's images.
 
     Raises
     ------
     UserError
-        If it is missing or is no LightGBM model.
+        If it is missing, is no LightGBM model, or asks for other measures than this version's.
     """
     folder = run / "evidence"
-    return Judge(*(classifier.load(folder / f"{what}{fold}.txt") for what in ("lungs", "cells")))
+    judge = Judge(*(classifier.load(folder / f"{what}{fold}.txt") for what in PARTS))
+    if judge.cells.num_feature() != len(MEASURES):
+        raise files.UserError(
+            f"{folder / f'cells{fold}.txt'}: it asks for {judge.cells.num_feature()} measures of a "
+            f"cell, and this version takes {len(MEASURES)}; make the evidence and the baseline "
+            "again."
+        )
+    return judge
 
 
 def hear(judge: Judge, view: pd.DataFrame, cells: Cells) -> tuple[Floats, Floats]:

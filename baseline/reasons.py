@@ -187,12 +187,12 @@ def sentences(case: Case, cells: Sequence[str] = FINEST) -> list[Reason]:
         found.append(_cell(case, cell, float(here.sum())))
         first = int(np.argmax(case.sign * odd * here))
         if case.sign * odd[first] * here[first] > 0:
-            found.append(_feature(case, first, f"Of it, {place(_zone_of(case, first))}: "))
+            start = f"Of it, {place(_zone_of(case, first))}: "
+            found.append(_feature(case, first, start, float(here[first])))
     against = int(np.argmin(case.sign * odd * case.shap))
     if case.sign * odd[against] * case.shap[against] < 0:
-        found.append(
-            _feature(case, against, f"Against this speaks {place(_zone_of(case, against))}: ")
-        )
+        start = f"Against this speaks {place(_zone_of(case, against))}: "
+        found.append(_feature(case, against, start, float(case.shap[against])))
     beside = float(case.shap[[_is_beside(name) for name in case.names]].sum())
     if beside:
         found.append(_beside(case, beside))
@@ -240,14 +240,17 @@ def _zone_of(case: Case, number: int) -> str:
     return registry.describe(case.names[number]).zone
 
 
-def _feature(case: Case, number: int, start: str) -> Reason:
-    name, contribution = case.names[number], float(case.shap[number])
+def _feature(case: Case, number: int, start: str, contribution: float) -> Reason:
+    name = case.names[number]
     rank = float(case.percentiles[number])
     words, note = label(name), meaning(name)
+    # A comparison of the lungs is painted on both.
+    whole = float(case.shap[number])
+    more = "" if contribution == whole else f" there, of {signed(whole)} on both lungs"
     text = (
         f"{start}{'' if words.startswith('how ') else 'the '}{words} is {level(rank)} "
         f"({standing(rank)} percentile of the training images), which by itself adds "
-        f"{signed(contribution)}{f' ({note})' if note else ''}."
+        f"{signed(contribution)}{more}{f' ({note})' if note else ''}."
     )
     return Reason(text, name, contribution, rank)
 

@@ -20,6 +20,7 @@ from baseline import (
     gallery,
     page,
     plots,
+    predictions,
     spots,
 )
 from baseline.heat import Heat
@@ -34,6 +35,16 @@ FEWEST_PARALLEL = 24
 WORST = 3
 # Who drew a mask, by the map that it was cut from.
 DRAWN_BY = {"unet": "U-Net", "evidence": "evidence map", "joint": "U-Net and evidence map"}
+# Columns of cnn/outlines.csv.
+OUTLINES = {
+    "id": str,
+    "probability": float,
+    "spoken": int,
+    "source": str,
+    "level": float,
+    "dice": float,
+    "mask": str,
+}
 # Policies of `baseline.gate` that do not ask the verdict.
 DEAF = ("empty", "unet")
 
@@ -64,13 +75,22 @@ def read_outlines(run: Path, predicted: pd.DataFrame) -> tuple[pd.DataFrame | No
     Raises
     ------
     UserError
-        If the rule that drew them is missing.
+        If the rule that drew them is missing, or either file is not as cnn.evaluate writes it.
     """
-    path = run / "cnn" / "outlines.csv"
+    path, rule = run / "cnn" / "outlines.csv", run / "gate.json"
     if not path.exists():
         return None, ""
-    policy = files.read_json(run / "gate.json")["default"]
-    table = pd.read_csv(path, dtype={"id": str, "mask": str}, keep_default_na=False)
+    policy = files.read_json(rule).get("default")
+    try:
+        table = pd.read_csv(path, dtype=OUTLINES, keep_default_na=False)
+        whole = policy is not None and set(OUTLINES) <= set(table.columns)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{path}: it or {rule} is not as this version writes it; delete both and run make "
+            "again."
+        )
     table = table.set_index("id").assign(
         by=lambda rows: rows["source"].map(DRAWN_BY),
         rule=f"the rule {policy}, which does not ask the verdict,"
@@ -78,28 +98,19 @@ def read_outlines(run: Path, predicted: pd.DataFrame) -> tuple[pd.DataFrame | No
         else "the gate",
     )
     now = predicted.set_index("id")["probability"].reindex(table.index)
-    if (now - table["probability"]).abs().max() <= attributions.TOLERANCE:
+    # An image that is no longer predicted has no probability now, and is near to none.
+    if ((now - table["probability"]).abs() <= attributions.TOLERANCE).all():
         return table, "fresh"
     return table.assign(spoken=None), "stale"
 
 
-def true_masks(inputs: Inputs) -> dict[str, str]:
-    """Run-length codes of all true masks by image id."""
-    known = inputs.dataset["mask"].dropna()
-    found = {str(name): str(code) for name, code in known.items()}
-    if inputs.truth is not None:
-        given = zip(inputs.truth["id"], inputs.truth["mask"], strict=True)
-        found = {str(name): str(code) for name, code in given} | found
-    return found
-
-
-def areas(inputs: Inputs, masks: dict[str, str]) -> dict[str, float]:
-    """Share of each image in its true mask."""
-    size = inputs.dataset["rows"] * inputs.dataset["columns"]
+def areas(dataset: pd.DataFrame) -> dict[str, float]:
+    """Share of each image in its true mask, where that is known."""
+    known = dataset[dataset["mask"].notna()]
+    size = known["rows"] * known["columns"]
     return {
-        name: rle.area(code) / int(size[name])
-        for name, code in masks.items()
-        if name in size.index
+        str(name): rle.area(code) / pixels
+        for (name, code), pixels in zip(known["mask"].items(), size, strict=True)
     }
 
 
@@ -111,8 +122,7 @@ def draw_cases(
     jobs: int,
 ) -> list[dict[str, Any]]:
     """Draw chosen cases: each becomes what templates/case.html shows of it."""
-    masks = true_masks(inputs)
-    share = areas(inputs, masks)
+    share = areas(inputs.dataset)
     row_of = {name: number for number, name in enumerate(inputs.predicted["id"])}
     numbers = make_cases(inputs, [row_of[name] for name in rows["id"]])
     orders, chosen = [], []
@@ -125,7 +135,7 @@ def draw_cases(
             unet = outlines.loc[name].to_dict()
         size = (int(study["rows"]), int(study["columns"]))
         drawn_mask = rle.EMPTY if unet is None else unet["mask"]
-        drawn = masks[name], drawn_mask, *maps.get(name, (None, None))
+        drawn = study["mask"], drawn_mask, *maps.get(name, (None, None))
         orders.append(gallery.Order(name, study["path"], size, case, *drawn))
         facts: dict[str, Any] = {str(key): value for key, value in record.items()}
         facts |= {"number": number, "area": share[name], "tags": tags(study), "unet": unet}
@@ -152,7 +162,9 @@ def figures(inputs: Inputs) -> dict[str, str]:
     labels, probabilities = known["label"].to_numpy(float), known["probability"].to_numpy()
     curves = {"out of fold": (labels, probabilities)}
     if inputs.truth is not None:
-        test = inputs.predicted.merge(inputs.truth, on="id")
+        taught = inputs.dataset["patient"][inputs.dataset["fold"] >= 0]
+        told = predictions.strangers(inputs.predicted, taught)
+        test = inputs.predicted[told].merge(inputs.truth, on="id")
         truth = (test["mask"] != rle.EMPTY).to_numpy(float)
         if 0 < truth.sum() < len(truth):
             curves["test"] = (truth, test["probability"].to_numpy())
@@ -165,8 +177,7 @@ def figures(inputs: Inputs) -> dict[str, str]:
 def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """Everything the template shows."""
     outlines, state = read_outlines(settings.run, inputs.predicted)
-    oof = inputs.predicted["kind"] == "oof"
-    candidates = cases.candidates(inputs.predicted[oof], inputs.predicted[~oof], inputs.truth)
+    candidates = findings.known(inputs).assign(truth=lambda rows: rows["label"])
     chosen = cases.choose(candidates, settings.cases)
     maps: dict[str, tuple[Heat, Reason | None]] = {}
     if inputs.has_evidence:
@@ -185,6 +196,7 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
         "confusion": findings.confusion(inputs),
         "rates": findings.rates(inputs),
         "guess": findings.place(0.5),
+        "evidence_map": inputs.has_evidence,
         "figures": figures(inputs),
         "swarm": plots.beeswarm(
             inputs.explanation, inputs.own[list(inputs.explanation.names)].to_numpy()
@@ -192,7 +204,7 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
         "places": findings.shares(evidence.rename(columns=registry.zone_in_words)),
         "families": findings.shares(families.rename(columns=family_in_words)),
         "measures": findings.top_measures(inputs),
-        "profile": card.profile(inputs, areas(inputs, true_masks(inputs))),
+        "profile": card.profile(inputs, areas(inputs.dataset)),
         "failures": {kind: cases.worst(drawn, kind, WORST) for kind in cases.ERRORS},
         "cases": drawn,
         "candidates": len(candidates),

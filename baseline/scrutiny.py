@@ -3,8 +3,9 @@
 Everything is judged out of fold on the true labels, with 95% intervals by bootstrap over patients.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from baseline import predictions, scores, tables
-from baseline.inputs import ranking
+from baseline.inputs import fingerprint
 from baseline.scores import Estimate
 from baseline.subgroups import TOO_FEW, at_half, share, subgroups, told
 from baseline.train import Training, out_of_fold, trained_with
@@ -22,6 +23,7 @@ from features import command, files, rle
 
 Floats = NDArray[np.float64]
 
+RATES = ("specificity", "sensitivity")
 LEVELS = (0.80, 0.90, 0.95)
 # Stated error rates of triage: positives ruled out, negatives ruled in.
 ALPHA = 0.10
@@ -122,40 +124,55 @@ def permuted(
     return Estimate(mean, mean - reach, mean + reach)
 
 
-def _estimate(
-    score: Callable[[Floats, Floats], float], labels: Floats, raw: Floats, rows: pd.DataFrame
-) -> Estimate:
-    patients = rows["patient"].to_numpy(object)
-    return scores.bootstrap(lambda part: score(labels[part], raw[part]), patients)
-
-
-def sensitivity(labels: Floats, raw: Floats, specificity: float) -> float:
-    """Largest sensitivity of any threshold that keeps this specificity; NaN without both classes.
-
-    An image is called positive where its score is above the threshold.
-    """
-    positive, negative = raw[labels > 0.5], np.sort(raw[labels <= 0.5])
-    if not len(positive) or not len(negative):
-        return float("nan")
+def threshold(labels: Floats, raw: Floats, specificity: float) -> float:
+    """The least threshold that keeps this specificity, if what is above it is called positive."""
+    negative = np.sort(raw[labels <= 0.5])
     # So many negatives must lie at the threshold or below it.
     needed = int(np.ceil(round(specificity * len(negative), 9)))
-    return float((positive > negative[max(needed, 1) - 1]).mean())
+    return float(negative[max(needed, 1) - 1])
+
+
+def called(
+    labels: Floats, raw: Floats, fold: NDArray[np.integer], meant: str, level: float
+) -> NDArray[np.bool_]:
+    """Which images are called positive, by the threshold that keeps a rate on the other folds.
+
+    Parameters
+    ----------
+    labels : (n,) array of 0 and 1
+    raw : (n,) array
+        Out-of-fold log-odds.
+    fold : (n,) array of int
+    meant : {"specificity", "sensitivity"}
+        The rate to keep.
+    level : float
+        What to keep it at, in [0, 1].
+    """
+    positive = np.zeros(len(raw), bool)
+    for k in np.unique(fold):
+        own, others = fold == k, fold != k
+        if meant == "specificity":
+            positive[own] = raw[own] > threshold(labels[others], raw[others], level)
+        else:  # the classes change places
+            positive[own] = -raw[own] <= threshold(1 - labels[others], -raw[others], level)
+    return positive
 
 
 def operating_points(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Sensitivity at fixed specificities, and specificity at fixed sensitivities.
+    """Sensitivity and specificity where the one or the other was meant to be kept.
 
-    The thresholds are found on the images they are judged on, as ROC curves are.
+    The thresholds are found on the other folds, so the rate that is meant is kept about.
     """
     labels, raw = rows["label"].to_numpy(float), rows["raw"].to_numpy(float)
+    fold, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
     found = []
-    for level in LEVELS:
-        lines = {
-            "sensitivity": _estimate(lambda y, s: sensitivity(y, s, level), labels, raw, rows),  # noqa: B023
-            # The other way round, the classes change places.
-            "specificity": _estimate(lambda y, s: sensitivity(1 - y, -s, level), labels, raw, rows),  # noqa: B023
+    for meant, level in product(RATES, LEVELS):
+        right = (called(labels, raw, fold, meant, level) == (labels > 0.5)).astype(float)
+        rates = {
+            name: asdict(share(right[own], patients[own]))
+            for name, own in zip(RATES, (labels <= 0.5, labels > 0.5), strict=True)
         }
-        found.append({"level": level} | {name: asdict(one) for name, one in lines.items()})
+        found.append({"meant": meant, "level": level} | rates)
     return found
 
 
@@ -246,7 +263,7 @@ def scrutinise(settings: Settings) -> dict[str, Any]:
     known["area"] = areas(known)
     raw, training = rows["raw"].to_numpy(float), trained_with(settings.run)
     return {
-        "judged_auc": ranking(predicted),
+        "judged": fingerprint(predicted),
         "shortcuts": scoreboard(table, rows, raw, settings.seed, training),
         "at_half": at_half(known),
         "subgroups": subgroups(known),
@@ -272,11 +289,11 @@ def main(settings: Settings) -> None:
     for line in found["subgroups"]:
         rates = [*map(told, line["rates"]), "–"][:2]
         print(f"| {line['kind']}: {line['name']} | {' | '.join(rates)} |")
-    print("\n| level | sensitivity at this specificity | specificity at this sensitivity |")
+    print("\n| threshold that keeps, on the other folds | sensitivity | specificity |")
     print("|---|---|---|")
     for line in found["operating_points"]:
-        both = (str(Estimate(**line[name])) for name in ("sensitivity", "specificity"))
-        print(f"| {line['level']:.0%} | {' | '.join(both)} |")
+        both = (str(Estimate(**line[name])) for name in RATES[::-1])
+        print(f"| {line['level']:.0%} {line['meant']} | {' | '.join(both)} |")
     print(f"\ntriage, stated error rate {found['triage']['alpha']:.0%} of each class:")
     for name, value in found["triage"].items():
         if name != "alpha":

@@ -1,7 +1,8 @@
-"""A trained run judges X-rays, its own or not, each by models that saw neither it nor its patient.
+"""A trained run judges X-rays, its own or not, each by models that did not see it.
 
 An image is measured anew from its file. One that taught the run's models is recognised by its id
-and judged by its own fold's model; any other by the mean of all fold models.
+and judged by its own fold's model, which did not see its patient either; any other by the mean of
+all fold models, which may have learned from other images of its patient.
 """
 
 from dataclasses import dataclass

@@ -38,14 +38,15 @@ class Spot:
         collapsed, times the lung's own.
     shap : (m,) array
         Contributions of the cell's measures, in log-odds of "here, if this lung has collapsed".
-    ranks : (m,) array in [0, 1]
-        Share of the image's other cells whose value is lower.
+    lower, higher : (m,) arrays in [0, 1]
+        Shares of the image's other cells whose value is lower and higher.
     """
 
     zone: str
     probability: float
     shap: NDArray[np.float64]
-    ranks: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    higher: NDArray[np.float64]
 
 
 def find(asked: list[Judge], cells: Cells, probability: NDArray[np.floating]) -> Spot | None:
@@ -77,8 +78,11 @@ def find(asked: list[Judge], cells: Cells, probability: NDArray[np.floating]) ->
         ],
         axis=0,
     )
-    ranks = (cells.values < values).sum(axis=0) / max(len(probability) - 1, 1)
-    return Spot(NAMES[cells.zones[hottest]], float(probability[hottest]), shap, ranks)
+    others = max(len(probability) - 1, 1)
+    lower, higher = (
+        way(cells.values, values).sum(axis=0) / others for way in (np.less, np.greater)
+    )
+    return Spot(NAMES[cells.zones[hottest]], float(probability[hottest]), shap, lower, higher)
 
 
 def sentence(spot: Spot) -> Reason:
@@ -90,7 +94,8 @@ def sentence(spot: Spot) -> Reason:
     textures = [int(k) for k in np.argsort(-spot.shap, kind="stable") if k not in PLACES]
     named = [k for k in textures[:NAMED] if spot.shap[k] > 0]
     told = [
-        f"{MEASURES[k].text} ({_standing(float(spot.ranks[k]))}, {signed(float(spot.shap[k]))})"
+        f"{MEASURES[k].text} ({_standing(spot.lower[k], spot.higher[k])}, "
+        f"{signed(float(spot.shap[k]))})"
         for k in named
     ]
     text = (
@@ -102,8 +107,10 @@ def sentence(spot: Spot) -> Reason:
     return Reason(f"{text}{most}.", name, float(spot.shap.sum()))
 
 
-def _standing(rank: float) -> str:
-    word, share = ("higher", rank) if rank >= 0.5 else ("lower", 1 - rank)
+def _standing(lower: float, higher: float) -> str:
+    word, share = ("higher", lower) if lower >= higher else ("lower", higher)
+    if not share:
+        return "as in all of the image's cells"
     return f"{word} than in {'all' if share == 1 else f'{int(100 * share)}%'} of the image's cells"
 
 
@@ -114,7 +121,7 @@ def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[Heat, Reason | Non
     ----------
     run : Path
     folds : dict of str to int
-        The images, and the fold whose judge each has; -1 for all.
+        The images, and the fold whose judge each has.
 
     Raises
     ------
@@ -123,8 +130,7 @@ def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[Heat, Reason | Non
     """
     index, values = cell_table.read(run)
     heats = heat.read(run)
-    count = 1 + max(int(path.stem[5:]) for path in (run / "evidence").glob("cells*.txt"))
-    bench = [judges.load(run, fold) for fold in range(count)]
+    bench = {fold: judges.load(run, fold) for fold in set(folds.values())}
     places = index.groupby("id", observed=True, sort=False).indices
     found: dict[str, tuple[Heat, Reason | None]] = {}
     for name, fold in folds.items():
@@ -138,6 +144,6 @@ def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[Heat, Reason | Non
             rows["zone"].to_numpy(),
             np.asarray(values[at], np.float32),
         )
-        spot = find(bench if fold < 0 else [bench[fold]], cells, one.probability)
+        spot = find([bench[fold]], cells, one.probability)
         found[name] = one, None if spot is None else sentence(spot)
     return found

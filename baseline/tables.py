@@ -109,7 +109,7 @@ def teaching(dataset: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If the truly labelled images are of one class only, or there are no two folds.
+        If the truly labelled images are of one class only.
     """
     rows = dataset[dataset["fold"] >= 0].copy()
     rows["target"] = rows["label"].fillna(rows["weak"])
@@ -180,10 +180,12 @@ def check_dataset(dataset: pd.DataFrame) -> None:
             raise UserError(
                 f"dataset.parquet: fold {fold} is empty; every fold needs images{again}"
             )
-        if others.nunique() < 2:
+        true = rows["label"][(rows["fold"] != fold) & rows["label"].notna()]
+        if others.nunique() < 2 or true.nunique() < 2:
             raise UserError(
-                f"dataset.parquet: without fold {fold} all images are of one class, and every "
-                "fold's model needs both; use other FOLDS or more images."
+                f"dataset.parquet: without fold {fold} all images are of one class, or all with a "
+                "true label; every fold's model, and its calibration, needs both; use other FOLDS "
+                "or more images."
             )
 
 

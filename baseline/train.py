@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from baseline import calibrate, scores, tables
 from baseline.classifier import Parameters, Verdict, load, raw_scores
+from baseline.predictions import strangers
 from features import command, files, rle
 from features.files import UserError
 
@@ -211,7 +212,8 @@ def predictions(run: Path, dataset: pd.DataFrame, table: pd.DataFrame) -> pd.Dat
 def evaluate(predicted: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, object]:
     """Scores of the verdict with 95% intervals: out of fold on true labels, and on the test set.
 
-    The weak labels are no truth; agreement with them is reported under its own name.
+    The weak labels are no truth; agreement with them is reported under its own name. Test images of
+    patients who taught the models are left out and counted.
     """
     known = predicted[(predicted["kind"] == "oof") & predicted["label"].notna()]
     metrics: dict[str, object] = {"out_of_fold": _scores(known, known["label"])}
@@ -223,11 +225,13 @@ def evaluate(predicted: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, o
         agreement = scores.bootstrap(lambda rows: scores.auc(hard[rows], raw[rows]), patients)
         metrics["agreement_with_weak_labels"] = {"images": len(weak), "auc": asdict(agreement)}
     if truth is not None:
-        test = predicted.merge(truth, on="id")
+        taught = predicted["patient"][predicted["kind"] == "oof"]
+        test = predicted[strangers(predicted, taught)].merge(truth, on="id")
         labels = (test["mask"] != rle.EMPTY).astype(float)
         # A test set of one class has no AUC.
         if labels.nunique() == 2:
-            metrics["test"] = _scores(test, labels)
+            left_out = int(predicted["id"].isin(truth["id"]).sum()) - len(test)
+            metrics["test"] = _scores(test, labels) | {"left_out": left_out}
     return metrics
 
 
@@ -255,21 +259,25 @@ def main(settings: Settings) -> None:
     if settings.evidence:
         table = tables.with_evidence(settings.run, table)
     models = fit_folds(table, rows, settings)
+    for path in out.glob("fold*.txt"):  # there may have been more folds
+        path.unlink()
     for fold, model in enumerate(models):
         files.write_text(out / f"fold{fold}.txt", model.booster_.model_to_string())
     predicted = predictions(settings.run, dataset, table)
     truth_path = settings.run / "truth.parquet"
     truth = files.read_table(truth_path) if truth_path.exists() else None
+    metrics = evaluate(predicted, truth)
     written = {"run": settings.run.name, "seed": settings.seed, "evidence": settings.evidence}
     files.write_json(out / "settings.json", written | asdict(hyperparameters(settings)))
     files.write_csv(out / "oof.csv", predicted[predicted["kind"] == "oof"])
     files.write_csv(out / "test.csv", predicted[predicted["split"] == "test"])
-    metrics = evaluate(predicted, truth)
     files.write_json(out / "metrics.json", metrics)
     for name, part in metrics.items():
         assert isinstance(part, dict)
         estimate = scores.Estimate(**part["auc"])
-        print(f"{name.replace('_', ' ')}: {part['images']} images, AUC {estimate}")
+        left = part.get("left_out")
+        without = f" (without {left} of patients who taught the models)" if left else ""
+        print(f"{name.replace('_', ' ')}: {part['images']} images{without}, AUC {estimate}")
         for score in ("average_precision", "brier", *CALIBRATION):
             if score in part:
                 print(f"  {score.replace('_', ' ')}: {scores.Estimate(**part[score])}")

@@ -110,8 +110,7 @@ def score(runs: Sequence[Path]) -> tuple[dict[str, gate.Rule], dict[str, object]
         Scoreboards "out_of_fold" (nested) and, where the truth of the test set is known, "test".
     """
     run = runs[0]
-    rows = read_sized(run, "oof")
-    rows = rows[rows["mask"].notna()].reset_index(drop=True)
+    rows = labelled(run)
     evidence = collect(runs, rows, "scoring maps")
     folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
     if len(np.unique(folds)) < 2:
@@ -140,8 +139,8 @@ def score(runs: Sequence[Path]) -> tuple[dict[str, gate.Rule], dict[str, object]
     }
     metrics["default"] = default_policy(earned, patients)
     economics.write(run, rows, evidence, rules, metrics)
-    if (run / "truth.parquet").exists():
-        metrics["test"] = _test_board(runs, rules)
+    if (run / "truth.parquet").exists() and (board := _test_board(runs, rules)):
+        metrics["test"] = board
     return rules, metrics
 
 
@@ -194,28 +193,27 @@ def at_others_level(dices: NDArray[np.float64], folds: NDArray[np.integer]) -> N
 
 
 def _test_board(runs: Sequence[Path], rules: dict[str, gate.Rule]) -> dict[str, object]:
-    """The scoreboard on the test set, whose truth no model and no rule has seen."""
+    """The scoreboard on the test set, whose truth and patients no model and no rule has seen."""
     run = runs[0]
     rows = read_sized(run, "test").drop(columns="mask")
-    rows = rows.merge(files.read_table(run / "truth.parquet"), on="id").reset_index(drop=True)
+    rows = rows.merge(files.read_table(run / "truth.parquet"), on="id")
+    told = predictions.strangers(rows, read_sized(run, "oof")["patient"])
+    left_out, rows = int((~told).sum()), rows[told].reset_index(drop=True)
+    if rows.empty:
+        return {}
     evidence = collect(runs, rows, "scoring the test set")
     earned = {
         policy: gate.earned(rule, evidence[gate.source(policy)]) for policy, rule in rules.items()
     }
     patients = rows["patient"].to_numpy(object)
-    return {"images": len(rows), **_board(earned, evidence["unet"].positive == 1, patients)}
+    board = _board(earned, evidence["unet"].positive == 1, patients)
+    return {"images": len(rows), "left_out": left_out, **board}
 
 
-def with_truth(run: Path) -> pd.DataFrame:
-    """Labelled images, and the test images whose truth was given, with size and mask."""
-    labelled = read_sized(run, "oof")
-    parts = [labelled[labelled["mask"].notna()]]
-    if (run / "truth.parquet").exists():
-        test = read_sized(run, "test").drop(columns="mask")
-        test = test.merge(files.read_table(run / "truth.parquet"), on="id")
-        parts.append(test[~test["id"].isin(parts[0]["id"])])
-    columns = ["id", "probability", "rows", "columns", "mask"]
-    return pd.concat([part[columns] for part in parts], ignore_index=True)
+def labelled(run: Path) -> pd.DataFrame:
+    """Out-of-fold predictions of the images with a known mask, with size and mask."""
+    rows = read_sized(run, "oof")
+    return rows[rows["mask"].notna()].reset_index(drop=True)
 
 
 def default_policy(earned: dict[str, NDArray[np.float64]], patients: NDArray[np.object_]) -> str:
@@ -281,6 +279,8 @@ def show(metrics: dict, default: str) -> None:
         if part not in metrics:
             continue
         images = metrics["images"] if part == "out_of_fold" else metrics["test"]["images"]
+        if left_out := metrics[part].get("left_out"):
+            title += f", without {left_out} of patients who taught the models"
         table = Table(title=f"Mean Dice per image: {images} {title}", title_justify="left")
         for column in ("policy", "mean Dice [95% interval]", "on positives", "on negatives"):
             table.add_column(column)
@@ -310,7 +310,7 @@ def main(settings: Settings) -> None:
     files.write_json(settings.run / "metrics.json", metrics)
     source = gate.source(default)
     level = alone[source]["at_probability"]
-    outlines.write(runs, with_truth(settings.run), rules[default], source, level)
+    outlines.write(runs, labelled(settings.run), rules[default], source, level)
     content = {
         "default": default,
         "also": metrics["also"],

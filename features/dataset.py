@@ -261,8 +261,8 @@ def summary(table: pd.DataFrame, quarantine: pd.DataFrame) -> str:
     deployed = table[(split == "test") & (table["fold"] < 0)]
     shared = deployed["patient"].isin(table.loc[table["fold"] >= 0, "patient"]).sum()
     warning = (
-        f"\n{shared} test images are of patients who are in the training set too, so scores on the "
-        "test set are flattered."
+        f"\n{shared} test images are of patients who are in the training set too; where the truth "
+        "of the test set is known, the scores leave them out."
     )
     return (
         f"{len(table)} images: {(label == 1).sum()} with and {(label == 0).sum()} without "

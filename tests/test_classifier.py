@@ -52,6 +52,13 @@ def test_training_twice_gives_the_same_model():
     assert len(texts) == 1
 
 
+def test_a_few_features_can_be_joined_whatever_their_share():
+    table, _ = make(400)
+    either = ((table[NAMES[0]] > 0) ^ (table[NAMES[1]] > 0)).to_numpy(float)
+    fitted = model(feature_share=0.03).fit(table, either)
+    assert (fitted.predict(table) == either).mean() > 0.9
+
+
 def test_mistakes(tmp_path):
     table, labels = make(50)
     with pytest.raises(UserError, match="one class"):
@@ -63,6 +70,8 @@ def test_mistakes(tmp_path):
     (tmp_path / "m.txt").write_text("no model")
     with pytest.raises(UserError, match=r"m\.txt: not a LightGBM model"):
         load(tmp_path / "m.txt")
+    with pytest.raises(UserError, match=r"n\.txt: no such model"):
+        load(tmp_path / "n.txt")
 
 
 def test_calibration_recovers_known_log_odds():
@@ -109,6 +118,41 @@ def run(tmp_path):
     )
     files.write_table(tmp_path / "dataset.parquet", dataset)
     return tmp_path
+
+
+def test_test_images_of_patients_who_taught_the_models_are_not_scored(run, capsys):
+    table = pd.read_parquet(run / "dataset.parquet")
+    tested = table.index[table["fold"] < 0]
+    table.loc[tested[:3], "patient"] = "p7"
+    table.to_parquet(run / "dataset.parquet")
+    truth = pd.DataFrame({"id": table["id"][tested], "mask": ["-1", "0 5", "0 5"] * 5})
+    truth.to_parquet(run / "truth.parquet")
+    train.main(train.Settings(run, rounds=5, evidence=False))
+    found = files.read_json(run / "baseline" / "metrics.json")["test"]
+    assert (found["images"], found["positives"], found["left_out"]) == (12, 8, 3)
+    assert (
+        "test: 12 images (without 3 of patients who taught the models)" in capsys.readouterr().out
+    )
+    table["patient"] = table["patient"].where(table["fold"] >= 0, "p7")
+    table.to_parquet(run / "dataset.parquet")
+    train.main(train.Settings(run, rounds=5, evidence=False))
+    assert "test" not in files.read_json(run / "baseline" / "metrics.json")
+
+
+def test_models_of_former_folds_go(run):
+    (run / "baseline").mkdir()
+    (run / "baseline" / "fold3.txt").write_text("of another number of folds")
+    train.main(train.Settings(run, rounds=5, evidence=False))
+    assert len(list((run / "baseline").glob("fold*.txt"))) == 3
+
+
+def test_every_calibration_needs_both_true_classes(run):
+    table = pd.read_parquet(run / "dataset.parquet")
+    table["label"] = table["label"].where((table["fold"] == 1) | (table["label"] < 1), np.nan)
+    table["weak"] = table["weak"].fillna(0.9)
+    table.to_parquet(run / "dataset.parquet")
+    with pytest.raises(UserError, match="without fold 1 all images are of one class, or all with"):
+        train.main(train.Settings(run, rounds=5, evidence=False))
 
 
 def test_out_of_fold_predictions_come_from_the_fold_that_did_not_see_them(run):

@@ -3,12 +3,14 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
+from gate_run import by_chance
 
 from baseline import gate
 from cnn import evaluate, submit
 from cnn.evaluate import DEFAULT
-from features.files import UserError, write_json
+from features.files import UserError, write_csv, write_json, write_table
 
 N = 100
 PATIENTS = np.arange(N).astype(object)
@@ -106,6 +108,37 @@ def test_positives_and_negatives_have_intervals_too(capsys):
     assert "joint (default)" in shown and "1.000 [1.000, 1.000]" in shown
     low, high = (row["positives"][end] for end in ("low", "high"))
     assert f"0.500 [{low:.3f}, {high:.3f}]" in shown
+
+
+def test_patients_who_taught_are_left_out_of_the_test_set(tmp_path, monkeypatch, capsys):
+    ids = [f"i{n}" for n in range(8)]
+    rows = pd.DataFrame({"id": ids, "patient": [*"aabbbccd"], "fold": [0] * 4 + [-1] * 4})
+    rows = rows.assign(split="test", label=np.nan, weak=np.nan, raw=0.0, probability=0.5)
+    rows["kind"] = np.where(rows["fold"] == 0, "oof", "deployed")
+    sized = pd.DataFrame({"id": ids, "rows": 8, "columns": 8, "mask": None})
+    write_table(tmp_path / "dataset.parquet", sized)
+    write_csv(tmp_path / "baseline" / "oof.csv", rows[:4])
+    write_csv(tmp_path / "baseline" / "test.csv", rows[2:])  # two weakly labelled ones too
+    write_table(
+        tmp_path / "truth.parquet", pd.DataFrame({"id": ids[2:], "mask": ["-1", "0 5"] * 3})
+    )
+    asked = []
+
+    def collect(runs, rows, what):
+        asked.extend(rows["id"])
+        found = by_chance((rows["mask"] != "-1").to_numpy(float), np.zeros(len(rows)), 0)
+        return dict.fromkeys(("unet", "evidence", "joint"), found)
+
+    monkeypatch.setattr(evaluate, "collect", collect)
+    rules = {policy: gate.Rule(policy) for policy in gate.POLICIES}
+    board = evaluate._test_board((tmp_path,), rules)
+    # Deployed i4 is of b, whose i2 and i3 taught; those were judged out of fold.
+    assert asked == ["i2", "i3", "i5", "i6", "i7"]
+    assert (board["images"], board["left_out"]) == (5, 1)
+    evaluate.show(metrics() | {"test": board}, "joint")
+    assert "5 test set, without 1 of patients who taught the models" in capsys.readouterr().out
+    write_csv(tmp_path / "baseline" / "test.csv", rows[4:5])
+    assert evaluate._test_board((tmp_path,), rules) == {}
 
 
 def test_a_part_without_images_has_no_score(capsys):

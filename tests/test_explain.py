@@ -98,7 +98,7 @@ def test_triage_is_told_where_the_run_was_scrutinised(world, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(world / "run", run)
     oof = predictions.read(run / "baseline" / "oof.csv")
-    written = {"judged_auc": inputs.ranking(oof), "triage": {"alpha": 0.2}}
+    written = {"judged": inputs.fingerprint(oof), "triage": {"alpha": 0.2}}
     files.write_json(run / "baseline" / "scrutiny.json", written)
     trained = single.read_trained(run)
     found = single.judge(world / "new.png", trained)

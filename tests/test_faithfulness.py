@@ -55,7 +55,15 @@ def test_evidence_of_overlapping_zones_adds_up(zones):
 def test_air_outside_the_lungs_is_never_hit(zones):
     mask = zones.cells < 0
     found = faithfulness.point(evidence(left_apex=1.0), zones, mask)
-    assert found == {"cell": 0, "cell_chance": 0, "lung": 0, "left": 0}
+    assert np.isnan(found.pop("left"))
+    assert found == {"cell": 0, "cell_chance": 0, "lung": 0}
+
+
+def test_air_outside_the_lungs_makes_no_side_ill():
+    game = pd.DataFrame({"lung": [1.0, 1, 0, 0], "left": [0.0, 1, np.nan, np.nan]})
+    found = faithfulness.sides(game, np.array(list("abcd"), object))
+    assert found["right"] == {"ill": 1, "named": 1} and found["left"] == {"ill": 1, "named": 1}
+    assert found["balanced"]["value"] == 1.0
 
 
 @pytest.fixture(scope="module")

@@ -190,6 +190,30 @@ def test_the_map_points_at_the_air_and_every_verdict_gets_every_image(tmp_path):
     np.testing.assert_array_equal(found.to_numpy(), expected[names].to_numpy())
 
 
+def test_judges_of_other_measures_or_folds_are_not_asked(tmp_path, monkeypatch):
+    write_run(tmp_path)
+    folder = tmp_path / "evidence"
+    files.write_text(folder / "cells3.txt", "of another number of folds")
+    evidence.main(evidence.Settings(tmp_path, jobs=1))
+    names = {path.name for path in folder.glob("*.txt")}
+    assert names == {f"{what}{fold}.txt" for what in judges.PARTS for fold in range(3)}
+    with monkeypatch.context() as patch:
+        patch.setattr(judges, "MEASURES", (*MEASURES, MEASURES[0]))
+        with pytest.raises(
+            files.UserError, match=r"cells1\.txt: it asks for \d+ measures of a cell"
+        ):
+            judges.load(tmp_path, 1)
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    # New judges beside old columns would say other things than the verdict learned from.
+    monkeypatch.setattr(judges, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evidence.main(evidence.Settings(tmp_path, jobs=1))
+    assert not (folder / "columns.parquet").exists()
+
+
 def test_no_judge_has_seen_what_it_describes(tmp_path):
     """Fold 1's masks contradict the others': who describes it must not have learned from it.
 

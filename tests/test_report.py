@@ -15,12 +15,23 @@ import pandas as pd
 import pytest
 from noise_run import FEATURES, NASTY, SHOWN
 from reading import Page, polygons
-from sklearn.metrics import roc_auc_score
 
-from baseline import card, cases, faithfulness, findings, gallery, gate, inputs, report, scores
+from baseline import (
+    card,
+    cases,
+    faithfulness,
+    findings,
+    gallery,
+    gate,
+    inputs,
+    predictions,
+    report,
+    scores,
+    train,
+)
 from baseline import page as pages
 from baseline.attributions import Explanation
-from features import registry, rle
+from features import files, registry, rle
 from features.files import UserError
 
 
@@ -59,11 +70,11 @@ def rate(name: str, right: int, images: int, value: dict | None = None) -> dict:
     return {"name": name, "right": right, "images": images} | ({"rate": value} if value else {})
 
 
-def judged(verdict: float, low: float) -> dict:
+def judged(verdict: float, low: float, of: str = "") -> dict:
     """Scrutiny in which tubes reach an AUC of 0.6, with an interval from `low`."""
     half = {"value": 0.5, "low": 0.4, "high": 0.6}
     return {
-        "judged_auc": verdict,
+        "judged": of,
         "shortcuts": [
             {"name": "the verdict", "auc": {"value": verdict, "low": 0.7, "high": 1.0}},
             {"name": "age alone", "auc": half},
@@ -77,7 +88,9 @@ def judged(verdict: float, low: float) -> dict:
             | {"rates": [rate("sensitivity", 14, 25, half), rate("specificity", 29, 30, half)]},
         ],
         "at_half": [],
-        "operating_points": [{"level": 0.8, "sensitivity": half, "specificity": half}],
+        "operating_points": [
+            {"meant": "specificity", "level": 0.8, "sensitivity": half, "specificity": half}
+        ],
         "triage": {"alpha": 0.1}
         | dict.fromkeys(
             ("positives_ruled_out", "negatives_ruled_in", "ruled_out", "referred", "ruled_in"), half
@@ -119,10 +132,10 @@ def test_the_main_measure_of_a_shortcut_is_told_with_its_direction():
 def test_hard_questions_are_answered_where_they_were_asked(run, page, tmp_path):
     assert "make scrutiny report" in page.text
     run = shutil.copytree(run, tmp_path / "run")
-    oof = pd.read_csv(run / "baseline" / "oof.csv").dropna(subset=["label"])
-    auc = roc_auc_score(oof["label"], oof["raw"])
+    oof = predictions.read(run / "baseline" / "oof.csv")
+    asked = judged(0.9, 0.52, inputs.fingerprint(oof))
     path = run / "baseline" / "scrutiny.json"
-    path.write_text(json.dumps(judged(auc, 0.52)))
+    path.write_text(json.dumps(asked))
     report.main(report.Settings(run=run, cases=1, jobs=1))
     found = Page((run / "report" / "index.html").read_text(encoding="utf-8"))
     assert "make scrutiny report" not in found.text
@@ -133,10 +146,13 @@ def test_hard_questions_are_answered_where_they_were_asked(run, page, tmp_path):
     assert "1 of 2 (too few to judge)" in found.text
     # Triage leads with what it would miss.
     assert re.search(r"What would ruling out miss\?\s+50% of pneumothoraces", found.text)
-    path.write_text(json.dumps({k: v for k, v in judged(auc, 0.52).items() if k != "at_half"}))
+    assert "threshold chosen today" in found.text and "80% specificity" in found.text
+    path.write_text(json.dumps({k: v for k, v in asked.items() if k != "at_half"}))
     with pytest.raises(UserError, match="not as this version writes it; run `make scrutiny`"):
         report.main(report.Settings(run=run, cases=1, jobs=1))
-    path.write_text(json.dumps(judged(auc - 0.01, 0.52)))
+    # Of the same order, and so of the same AUC, but not the same.
+    other = oof.assign(probability=oof["probability"] / 2)
+    path.write_text(json.dumps(asked | {"judged": inputs.fingerprint(other)}))
     with pytest.raises(UserError, match="judged other predictions"):
         report.main(report.Settings(run=run, cases=1, jobs=1))
 
@@ -201,7 +217,7 @@ def test_failures_say_whom_they_strike(run):
     wrong = np.arange(len(truth)) % 2 == 1
     judged = found.predicted.assign(probability=np.abs(truth - wrong))
     found = dataclasses.replace(found, predicted=judged)
-    sizes = report.areas(found, report.true_masks(found))
+    sizes = report.areas(found.dataset)
     profile = {line["name"]: line for line in card.profile(found, sizes)}
     labelled = truth[:100]
     assert profile["false negative"]["images"] == (labelled[1::2] == 1).sum()
@@ -212,7 +228,17 @@ def test_failures_say_whom_they_strike(run):
     assert profile["false positive"]["sex"] == f"{NASTY} {(labelled[1::2] == 0).sum()}"
 
 
-def outlined(run: Path, shift: float, policy: str = "joint") -> tuple[pd.DataFrame | None, str]:
+def test_outlines_of_images_that_are_no_longer_judged_are_stale(run):
+    oof = predictions.read(run / "baseline" / "oof.csv")
+    table, state = outlined(run, 0.0)
+    assert state == "fresh" and len(table) == len(oof)
+    table, state = outlined(run, 0.0, renamed="gone")
+    assert state == "stale"
+
+
+def outlined(
+    run: Path, shift: float, policy: str = "joint", renamed: str = ""
+) -> tuple[pd.DataFrame | None, str]:
     """Read back a U-Net's outlines, a square on every image, asked with other probabilities."""
     oof = pd.read_csv(run / "baseline" / "oof.csv", dtype={"id": str})
     square = np.zeros((64, 64), bool)
@@ -225,6 +251,7 @@ def outlined(run: Path, shift: float, policy: str = "joint") -> tuple[pd.DataFra
         dice=0.25,
         mask=rle.encode(square),
     )
+    table.loc[3, "id"] = renamed or table.loc[3, "id"]
     (run / "cnn").mkdir(exist_ok=True)
     table.to_csv(run / "cnn" / "outlines.csv", index=False)
     (run / "gate.json").write_text(json.dumps({"default": policy}))
@@ -325,6 +352,47 @@ def test_a_missing_run_or_stage_is_one_sentence(tmp_path):
         report.main(report.Settings(run=tmp_path))
     with pytest.raises(UserError, match="at least one case"):
         report.main(report.Settings(run=tmp_path, cases=0))
+
+
+@pytest.mark.parametrize("odd", ["no source", "nothing", "no default", "no number"])
+def test_outlines_of_another_version_are_refused(run, tmp_path, odd):
+    run = shutil.copytree(run, tmp_path / "run")
+    (run / "cnn").mkdir(exist_ok=True)
+    path = run / "cnn" / "outlines.csv"
+    row = {"id": "a", "probability": 0.5, "spoken": 1, "source": "joint", "level": 0.5}
+    table = pd.DataFrame([row | {"dice": 0.5, "mask": "-1"}])
+    table = table.drop(columns="source") if odd == "no source" else table
+    table = table.assign(level="half") if odd == "no number" else table
+    path.write_text("" if odd == "nothing" else table.to_csv(index=False))
+    (run / "gate.json").write_text("{}" if odd == "no default" else '{"default": "joint"}')
+    with pytest.raises(
+        UserError, match=r"outlines\.csv: it or .*gate\.json is not as this version"
+    ):
+        report.read_outlines(run, predictions.read(run / "baseline" / "oof.csv"))
+
+
+def test_scores_of_other_predictions_are_refused(run, tmp_path):
+    run = shutil.copytree(run, tmp_path / "run")
+    path = run / "baseline" / "metrics.json"
+    found = files.read_json(path)
+    found["out_of_fold"]["auc"]["value"] += 0.001
+    files.write_json(path, found)
+    with pytest.raises(UserError, match=r"metrics\.json: its scores are not those of oof\.csv"):
+        inputs.read_inputs(run)
+
+
+def test_a_run_without_test_images_is_explained_and_examined(run, tmp_path):
+    run = shutil.copytree(run, tmp_path / "run")
+    dataset = pd.read_parquet(run / "dataset.parquet")
+    dataset[dataset["split"] == "train"].to_parquet(run / "dataset.parquet")
+    (run / "truth.parquet").unlink()
+    train.main(train.Settings(run=run, rounds=5, evidence=False))
+    faithfulness.main(faithfulness.Settings(run=run, jobs=1))
+    report.main(report.Settings(run=run, cases=1, jobs=1))
+    assert (
+        "make faithfulness report"
+        not in Page((run / "report" / "index.html").read_text(encoding="utf-8")).text
+    )
 
 
 def test_predictions_of_other_models_are_refused(run, tmp_path):

@@ -43,17 +43,6 @@ def test_cases_do_not_hang_on_the_order_of_the_table_and_none_comes_twice():
     assert len(cases.choose(table, 100)) == 60
 
 
-def test_only_images_with_known_truth_are_candidates():
-    oof = pd.DataFrame({"id": ["a", "b"], "label": [1.0, np.nan], "probability": [0.9, 0.9]})
-    test = pd.DataFrame({"id": ["c", "d"], "label": [np.nan] * 2, "probability": [0.1, 0.2]})
-    truth = pd.DataFrame({"id": ["c", "d"], "mask": ["-1", "0 5"]})
-    assert list(cases.candidates(oof, test, None)["id"]) == ["a"]
-    found = cases.candidates(oof, test, truth)
-    assert dict(zip(found["id"], found["truth"], strict=True)) == {"a": 1, "c": 0, "d": 1}
-    both = pd.concat((oof, pd.DataFrame({"id": ["e"], "label": [0.0], "probability": [0.1]})))
-    assert list(cases.candidates(both, test, truth)["id"]) == ["a", "e"]
-
-
 # --- painting --------------------------------------------------------------------------------
 def area(path: str) -> float:
     """Area within SVG polygons, by the shoelace formula."""

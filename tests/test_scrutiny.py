@@ -10,6 +10,7 @@ from scipy.special import expit
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from baseline import scores, scrutiny, subgroups
+from baseline.scores import Estimate
 
 
 @pytest.fixture
@@ -36,14 +37,38 @@ def rows():
     )
 
 
-def test_sensitivity_at_a_specificity_by_hand():
+def test_the_least_threshold_that_keeps_a_specificity_by_hand():
     labels = np.array([0.0] * 10 + [1.0] * 4)
     raw = np.array([*range(10), 9.5, 8.5, 7.5, 0.5])
-    # 90% of the negatives lie at 8 or below; 9.5 and 8.5 lie above.
-    assert scrutiny.sensitivity(labels, raw, 0.9) == 0.5
-    assert scrutiny.sensitivity(labels, raw, 0.8) == 0.75
-    assert scrutiny.sensitivity(labels, raw, 1.0) == 0.25
-    assert np.isnan(scrutiny.sensitivity(labels[:10], raw[:10], 0.9))
+    # 90% of the negatives lie at 8 or below.
+    assert scrutiny.threshold(labels, raw, 0.9) == 8
+    assert scrutiny.threshold(labels, raw, 0.8) == 7
+    assert scrutiny.threshold(labels, raw, 1.0) == 9
+
+
+def test_a_threshold_is_judged_on_the_fold_that_it_was_not_found_on():
+    labels = np.array([0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0])
+    raw = np.array([0.0, 1.0, 2.0, 3.0, 2.0, 3.0, 4.0, 2.5])
+    fold = np.repeat([0, 1], 4)
+    # Fold 0 is judged by 3, the highest negative of fold 1, and fold 1 by 1.
+    found = scrutiny.called(labels, raw, fold, "specificity", 1.0)
+    assert list(found) == [False] * 4 + [True] * 4
+    # And by the lowest positives, 2.5 and 2, which are themselves called.
+    found = scrutiny.called(labels, raw, fold, "sensitivity", 1.0)
+    assert list(found) == [False, False, False, True] + [True] * 4
+    lines = scrutiny.operating_points(
+        pd.DataFrame({"label": labels, "raw": raw, "fold": fold, "patient": [*"abcdefgh"]})
+    )
+    kept = {(line["meant"], line["level"]): line for line in lines}
+    assert kept["specificity", 0.95]["specificity"]["value"] == 0.5
+    assert kept["specificity", 0.95]["sensitivity"]["value"] == 0.5
+    assert kept["sensitivity", 0.95]["sensitivity"]["value"] == 0.75
+
+
+def test_operating_points_keep_about_what_was_meant(rows):
+    for line in scrutiny.operating_points(rows):
+        reach = 3 * np.sqrt(line["level"] * (1 - line["level"]) / 400)
+        assert abs(line[line["meant"]]["value"] - line["level"]) < reach
 
 
 def test_triage_keeps_its_stated_error_rates(rows):
@@ -210,7 +235,9 @@ def test_the_tables_are_printed_as_they_are_written(rows, tmp_path, monkeypatch,
         "subgroups": [
             {"kind": "lesion", "name": "small", "positives": 9, "negatives": 9, "rates": few[:1]}
         ],
-        "operating_points": [{"level": 0.8, "sensitivity": half, "specificity": half}],
+        "operating_points": [
+            {"meant": "specificity", "level": 0.8, "sensitivity": half, "specificity": half}
+        ],
         "triage": {"alpha": 0.1, "ruled_out": half},
     }
     monkeypatch.setattr(scrutiny, "scrutinise", lambda settings: written)
@@ -222,3 +249,4 @@ def test_the_tables_are_printed_as_they_are_written(rows, tmp_path, monkeypatch,
     # A size of lesions has a sensitivity alone.
     assert f"| lesion: small | {subgroups.told(few[0])} | – |" in printed
     assert "| lesion: small | 9 | 9 | too few to judge |" in printed
+    assert f"| 80% specificity | {Estimate(**half)} | {Estimate(**half)} |" in printed

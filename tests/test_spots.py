@@ -45,7 +45,7 @@ def test_the_spot_is_explained_by_the_mean_over_its_judges(judges, cells):
     spot = spots.find(judges, cells, probability)
     assert spot.zone == "right_apex_rim"
     assert int(spot.shap.argmax()) == LINE
-    assert spot.ranks[LINE] == 1.0
+    assert spot.lower[LINE] == 1.0 and spot.higher[LINE] == 0.0
     raw = [judge.cells.predict(cells.values[7:8], raw_score=True)[0] for judge in judges]
     base = [attributions.values_of(j.cells, frame(j, cells))[0] for j in judges]
     np.testing.assert_allclose(spot.shap.sum(), np.mean(raw) - np.mean(base), atol=1e-6)
@@ -69,6 +69,18 @@ def test_the_sentence_can_be_rebuilt_from_the_numbers(judges, cells):
     where = f"{spot.shap[spots.PLACES].sum():+.2f}".replace("-", "−")
     told = f"If this lung has collapsed, where the spot lies adds {where} to the log-odds of air"
     assert told in text
+
+
+def test_a_value_that_all_cells_share_is_neither_higher_nor_lower(judges, cells):
+    probability = np.full(50, 0.1)
+    probability[7] = 0.6
+    cells.values[:, LINE] = 4.0
+    text = spots.sentence(spots.find(judges, cells, probability)).text
+    assert f"{MEASURES[LINE].text} (as in all of the image's cells," in text
+    cells.values[:10, LINE] = 5.0
+    cells.values[7, LINE] = 4.0
+    text = spots.sentence(spots.find(judges, cells, probability)).text
+    assert f"{MEASURES[LINE].text} (lower than in 18% of the image's cells," in text
 
 
 def test_nothing_is_said_for_a_cold_spot(judges, cells):
