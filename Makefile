@@ -142,7 +142,9 @@ $(PHANTOMS)/stage_2_train.csv: features/phantom.py | $(ENV)
 ifneq ($(ON_PHANTOMS),)
 DATA_FILES := $(PHANTOMS)/stage_2_train.csv
 else
-DATA_FILES := $(wildcard $(DATA)/*.csv)
+# Also a file, of whatever name, that was put in place of another since.
+changed := $(if $(shell find -L $(DATA) -type f -newer $(RUN)/dataset.parquet 2>/dev/null | head -n 1),FORCE)
+DATA_FILES := $(wildcard $(DATA)/*.csv) $(changed)
 endif
 
 DATASET := $(addprefix $(RUN)/,dataset.parquet quarantine.csv sample.csv)

@@ -1,6 +1,6 @@
 """Small cells of the lungs, each described by named measures of its texture and its surroundings.
 
-A cell is a square of 8 working pixels (16 of a 1024-pixel X-ray, about 2.5 mm). Where the feature
+A cell is a square of 8 working pixels (16 of a 1024-pixel X-ray, some 5 mm). Where the feature
 table says what a zone of the lung looks like, cells say it place by place: pixel maps are averaged
 over the cell, its neighbours and a wider square, and set against the mirrored place in the other
 lung and against all that lies between the cell and the lung's edges. For air in the pleural space
@@ -31,8 +31,8 @@ FLOOR = 1e-4
 
 MAPS = {
     "grey": "grey level",
-    "relief_fine": "brightness above that on a circle of 6 pixels",
-    "relief_coarse": "brightness above that on a circle of 12 pixels",
+    "relief_fine": "brightness above that within some 6 pixels",
+    "relief_coarse": "brightness above that within some 12 pixels",
     "detail_finest": "strength of the finest detail",
     "detail_fine": "strength of fine detail",
     "detail_medium": "strength of medium detail",
@@ -103,7 +103,7 @@ class Cells:
     sides : (n,) array of int8
         Index into `SIDES`.
     zones : (n,) array of int8
-        Index into `zones.NAMES` of the finest zone that the cell's middle lies in.
+        Index into `zones.NAMES` of the finest zone that most of the cell's lung lies in.
     values : (n, m) array of float32
         One column a measure of `MEASURES`.
     """

@@ -59,8 +59,11 @@ def _need_images(ids: pd.Series, known: set[str], path: Path) -> None:
         )
 
 
-def _patients(settings: Settings, known: set[str]) -> dict[str, str]:
-    """The patient, or group of images that may be one's, of each image in a list."""
+def _patients(settings: Settings, studies: list[Study], known: set[str]) -> dict[str, str]:
+    """The patient, or group of images that may be one's, of each study.
+
+    A study that neither a list nor its own tag speaks of is a patient of its own.
+    """
     own = settings.data / "patients.csv"
     lists = {path: patients.read(path) for path in settings.patients}
     for path, keys in lists.items():
@@ -71,7 +74,9 @@ def _patients(settings: Settings, known: set[str]) -> dict[str, str]:
     if own.is_file():
         lists = {own: patients.read(own)} | lists
         _need_images(pd.Series(list(lists[own])), known, own)
-    return patients.groups(sorted(known), list(lists.values()))
+    tags = {study.id: study.patient for study in studies if study.patient}
+    ids = sorted(study.id for study in studies)
+    return patients.groups(ids, [*lists.values(), tags, dict(zip(ids, ids, strict=True))])
 
 
 def _weak_labels(path: Path, known: set[str]) -> dict[str, float]:
@@ -131,10 +136,10 @@ def _table(
     rows = [
         {
             "id": study.id,
-            "path": str(study.path.resolve()),
+            "path": str(study.path.absolute()),  # a link's target may bear another name
             "split": split.get(study.id, "unlabelled"),
             "mask": masks.get(study.id),
-            "patient": owners.get(study.id) or study.patient or study.id,
+            "patient": owners[study.id],
             "age": study.age,
             "sex": study.sex,
             "view": study.view,
@@ -193,7 +198,7 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
         )
     sizes = {study.id: (study.rows, study.columns) for study in studies}
     masks = layouts.read_annotations(layout.train_csv, sizes)
-    owners = _patients(settings, set(paths))
+    owners = _patients(settings, studies, set(paths))
     split = dict.fromkeys(annotated, "train") | dict.fromkeys(test, "test")
     table = _table(studies, split, masks, owners)
     weak = _weak_labels(settings.data / "weak_labels.csv", set(paths))

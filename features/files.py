@@ -5,11 +5,13 @@ so that a killed run leaves no half file for `make` to trust.
 """
 
 import errno
+import glob
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from numpy.typing import DTypeLike
 REFUSALS = tuple(
     os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 )
+# Seconds after which a temporary file that nobody has touched is a killed writer's.
+ABANDONED = 24 * 3600
 
 
 class UserError(Exception):
@@ -63,11 +67,14 @@ def atomic(path: Path | str) -> Iterator[Path]:
     ------
     UserError
         If the disk is full or the file cannot be written for another reason of the system's.
+    OSError
+        What the body meets in other files.
     """
     path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         handle, name = tempfile.mkstemp(f"{path.suffix}", f".{path.stem}-", path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -83,7 +90,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
         raise
     except Exception as error:
         words = refusal(error)
-        if words is None and isinstance(error, OSError):
+        if words is None and isinstance(error, OSError) and _is_about(error, path, temporary):
             words = error.strerror or str(error)
         if words is None:
             raise
@@ -91,6 +98,21 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _is_about(error: OSError, path: Path, temporary: Path | None) -> bool:
+    """Whether an error is of writing `path`, and not of another file that was read meanwhile."""
+    if error.filename is None:
+        return True
+    return Path(os.fsdecode(error.filename)) in (temporary, path, *path.parents)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left behind, long enough ago that none writes still."""
+    for old in path.parent.glob(f".{glob.escape(path.stem)}-*{glob.escape(path.suffix)}"):
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > ABANDONED:
+                old.unlink()
 
 
 def open_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> "np.memmap[Any, Any]":

@@ -32,6 +32,8 @@ from features.study import Study
 OLDEST = 122.0
 SMALLEST_SIDE = 64
 LARGEST_ASPECT = 4
+# Percent of a deep image's pixels that do not count: dead pixels; burnt-in letters and markers.
+DARKEST, BRIGHTEST = 0.1, 0.5
 # Values of ViewPosition for a chest seen from its side: the standard's two, and what is met.
 LATERAL = {"LL", "RL", "LAT", "LATERAL"}
 
@@ -58,7 +60,8 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     study : Study
     pixels : (h, w) array of float32 in [0, 1]
         Air dark, bone bright (MONOCHROME1 is inverted); 0 and 1 are the ends of the stored range
-        for 8-bit images, and the image's own extremes for deeper ones, whose range is arbitrary.
+        for 8-bit images; for deeper ones, whose range is arbitrary, the levels that the darkest
+        thousandth and the brightest two hundredth of the image lie beyond. Padding is 0.
 
     Raises
     ------
@@ -149,7 +152,27 @@ def _open_dicom(path: Path) -> FileDataset:
             f"{path}: a lateral view, tag ViewPosition (0018,5101) is {view}; only frontal chest "
             "X-rays (PA, AP) can be judged."
         )
+    _check_orientation(dataset, path)
     return dataset
+
+
+def _check_orientation(dataset: FileDataset, path: Path) -> None:
+    """Refuse what is stored otherwise than seen from the front, head up: lungs would be mixed up.
+
+    The tag says whereto the rows and the columns run in the patient; many files leave it empty.
+    """
+    right, down = (*_values(dataset, "PatientOrientation"), "", "")[:2]
+    if right.upper().startswith(("A", "P")):
+        raise UnreadableImage(
+            f"{path}: a lateral view, tag PatientOrientation (0020,0020) is {right}\\{down}; only "
+            "frontal chest X-rays (PA, AP) can be judged."
+        )
+    if right.upper().startswith("R") or down.upper().startswith("H"):
+        raise UnreadableImage(
+            f"{path}: tag PatientOrientation (0020,0020) is {right}\\{down}; an X-ray's rows run "
+            "to the patient's left and its columns to the feet, L\\F, so turn the pixels and any "
+            "mask, and change the tag."
+        )
 
 
 def _check_size(path: Path, rows: int, columns: int) -> None:
@@ -186,10 +209,11 @@ def _dicom_pixels(dataset: FileDataset, path: Path) -> NDArray[np.float32]:
         raise UnreadableImage(f"{path}: its pixels cannot be decoded ({reason}).") from None
     bits = int(dataset.get("BitsStored") or 16)
     linear = modality is stored or np.array_equal(modality, stored)
-    if photometric == "MONOCHROME1" and modality.dtype == np.uint8:
-        return _to_unit(255 - modality, bits)  # exact, where 1 - x would round
-    pixels = _to_unit(modality, bits if linear else 16)
-    return 1 - pixels if photometric == "MONOCHROME1" else pixels
+    padding = _padding(dataset, stored)
+    pixels = _to_unit(modality, bits if linear else 16, photometric == "MONOCHROME1", padding)
+    if padding is not None:
+        pixels[padding] = 0
+    return pixels
 
 
 def _decoder(dataset: FileDataset) -> str:
@@ -207,16 +231,37 @@ def _guessed_syntax(dataset: FileDataset) -> pydicom.uid.UID:
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
-def _to_unit(stored: NDArray[np.generic], bits: int) -> NDArray[np.float32]:
-    """Scale stored values to [0, 1]: 8-bit by their range, deeper ones by their extremes."""
+def _to_unit(
+    stored: NDArray[np.generic],
+    bits: int,
+    inverted: bool = False,
+    padding: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """Scale stored values to [0, 1], air dark: 8-bit by their range, others nearly by their own."""
     values = stored.astype(np.float32)
     if bits == 8 and stored.dtype == np.uint8:
-        values /= 255
-        return values
-    if bits == 8:
-        return np.clip(values / 255, 0, 1).astype(np.float32)
-    low, high = float(values.min()), float(values.max())
-    return ((values - low) / max(high - low, 1e-6)).astype(np.float32)
+        # Exact, where 1 - x would round.
+        return (255 - values if inverted else values) / np.float32(255)
+    seen = values if padding is None or padding.all() else values[~padding]
+    if bits == 8 and seen.min() >= 0:
+        low, high = 0.0, 255.0
+    else:
+        darkest, brightest = (BRIGHTEST, DARKEST) if inverted else (DARKEST, BRIGHTEST)
+        low, high = np.percentile(seen, (darkest, 100 - brightest))
+    if high - low < 1e-6:
+        low, high = float(seen.min()), float(seen.max())
+    unit = np.clip((values - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    return 1 - unit if inverted else unit
+
+
+def _padding(dataset: FileDataset, stored: NDArray[np.generic]) -> NDArray[np.bool_] | None:
+    """Pixels that are none of the picture, but fill it up to a rectangle; None without the tag."""
+    first, last = (_text(dataset, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    if not first:
+        return None
+    ends = sorted((float(first), float(last or first)))
+    values = stored.astype(np.float32)
+    return (values >= ends[0]) & (values <= ends[1])
 
 
 def _study(dataset: FileDataset, path: Path) -> Study:
@@ -245,6 +290,11 @@ def age_in_years(text: str) -> float | None:
     return years if years <= OLDEST else None
 
 
+def _values(dataset: FileDataset, keyword: str) -> list[str]:
+    """The values of a tag that may hold several, as texts."""
+    return re.findall(r"[^\s\[\],'\\]+", _text(dataset, keyword))
+
+
 def _text(dataset: FileDataset, keyword: str) -> str:
     """A tag's value as text; empty where missing or unreadable."""
     try:
@@ -263,9 +313,12 @@ def _one_of(dataset: FileDataset, keyword: str, allowed: set[str]) -> str | None
 
 def _spacing(dataset: FileDataset) -> float | None:
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        numbers = re.findall(r"\d+\.?\d*(?:[eE]-?\d+)?", _text(dataset, keyword))
-        if len(numbers) == 2 and float(numbers[0]) > 0:
-            return float(numbers[0])
+        try:
+            down, across = map(float, _values(dataset, keyword))
+        except ValueError:  # not two, or no numbers
+            continue
+        if 0 < down == across < np.inf:
+            return down
     return None
 
 

@@ -183,9 +183,9 @@ def segment_with(model: LungModel, pixels: Array) -> LungFields:
 
 
 def _segment(model: LungModel, pixels: Array) -> LungFields:
-    small = area_resize(pixels, SIDE)
+    small = area_resize(pixels, (SIDE, SIDE))
     box = body_box(small)
-    image = in_levels(small if box == WHOLE else area_resize(cropped(pixels, box), SIDE))
+    image = in_levels(small if box == WHOLE else area_resize(cropped(pixels, box), (SIDE, SIDE)))
     if np.ptp(pixels) <= 1e-6 * np.abs(pixels).max():  # blank but for rounding errors
         image = np.zeros_like(image)
     lungs, quality = find_lungs(image, model)

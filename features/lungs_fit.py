@@ -326,10 +326,22 @@ def kept(model: LungModel, out: Path | None) -> LungModel:
         return cascade.load(path)
 
 
-def main(settings: FitSettings) -> None:
-    """Fit to Montgomery or phantoms, write the model, score it where it has not learned."""
+def _check(settings: FitSettings) -> None:
+    """Refuse numbers that nothing can be fitted by."""
     if settings.phantoms and settings.phantoms < FEWEST:
         raise UserError(f"--phantoms is {settings.phantoms}; give {FEWEST} or more, or 0 for none.")
+    if settings.folds < 0 or settings.folds == 1:
+        raise UserError(f"--folds is {settings.folds}; give 2 or more, or 0 for no score by folds.")
+    for name in ("views", "steps", "pair_codes", "lung_codes", "rounds"):
+        if (value := getattr(settings, name)) < 1:
+            raise UserError(f"--{name.replace('_', '-')} is {value}, but must be at least 1.")
+    if not settings.ridge > 0:
+        raise UserError(f"--ridge is {settings.ridge}, but must be above 0.")
+
+
+def main(settings: FitSettings) -> None:
+    """Fit to Montgomery or phantoms, write the model, score it where it has not learned."""
+    _check(settings)
     montgomery = read_cases(settings.data / "Montgomery")
     jsrt = read_cases(settings.data / "JSRT")
     cases = drawn_cases(settings.phantoms) if settings.phantoms else montgomery

@@ -87,9 +87,9 @@ def _area_weights(n: int, side: int) -> Array:
     return (np.clip(overlap, 0, None) * side / n).astype(np.float32)
 
 
-def area_resize(pixels: Array, side: int) -> Array:
-    """Resample to (side, side) by the exact mean over each output pixel's area."""
-    rows, columns = (_area_weights(n, side) for n in pixels.shape)
+def area_resize(pixels: Array, shape: tuple[int, int]) -> Array:
+    """Resample to fewer pixels by the exact mean over each new pixel's area."""
+    rows, columns = map(_area_weights, pixels.shape, shape)
     return rows @ pixels @ columns.T
 
 

@@ -112,7 +112,7 @@ def true_pose(right: Array, left: Array) -> Pose:
 def random_view(pixels: Array, right: Array, left: Array, rng: Generator) -> View:
     """One random view of an X-ray (h, w) given the signed distances of its lungs."""
     h, w = pixels.shape
-    top, bottom, first, last = body_box(area_resize(pixels, SIDE)) * np.array([h, h, w, w])
+    top, bottom, first, last = body_box(area_resize(pixels, (SIDE, SIDE))) * np.array([h, h, w, w])
     ys, xs = np.nonzero((right > 0) | (left > 0))
     lungs = np.array([np.ptp(xs) + 1, np.ptp(ys) + 1]) / 2
     half = lungs / rng.uniform([0.55, 0.42], [1.08, 1.02])

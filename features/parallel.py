@@ -34,7 +34,8 @@ def stream(
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for every item, in order, computed by worker processes.
 
-    Only a few results wait in memory at a time, so memory does not grow with the number of items.
+    What is not taken at once waits in memory: results must be taken as fast as they come. On a
+    cluster only a few wait.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def _on_cores(function: Callable[..., Result], items: Sequence[Any], jobs: int) 
     jobs = cores() if jobs == -1 else jobs
     if jobs == 1 or len(items) < 2:
         return map(function, items)
-    # One thread in each worker: the cores are already taken by the other workers.
+    # The workers share the cores' threads among them.
     workers = Parallel(n_jobs=jobs, return_as="generator", max_nbytes=None)
     rest = (delayed(function)(item) for item in items[1:])
     # The first here, so that code compiled at first use is compiled once and not by each.

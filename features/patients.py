@@ -59,7 +59,7 @@ def groups(ids: Sequence[str], lists: Sequence[Mapping[str, str]]) -> dict[str, 
     -------
     dict of str to str
         The group of each image that is in a list, called by its smallest key in the first list
-        that knows any of its images.
+        that knows any of its images, with a number where another group is called so already.
     """
     pairs = pd.DataFrame(
         [
@@ -79,4 +79,6 @@ def groups(ids: Sequence[str], lists: Sequence[Mapping[str, str]]) -> dict[str, 
     _, group = connected_components(linked, directed=False)
     pairs["group"] = group[image]
     first = pairs.sort_values(["list", "key"]).drop_duplicates("group").set_index("group")["key"]
-    return dict(pairs.drop_duplicates("id").set_index("id")["group"].map(first))
+    repeated = first.groupby(first).cumcount()
+    names_of = first.where(repeated == 0, first + " (" + (repeated + 1).astype(str) + ")")
+    return dict(pairs.drop_duplicates("id").set_index("id")["group"].map(names_of))

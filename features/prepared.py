@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skimage.transform import resize
 
 from features import filters, lungs, regions, zones
-from features.lungs_frames import halve
+from features.lungs_frames import area_resize, halve
 
 # Working size of the longest side: half of SIIM's 1024; a pleural line is still 1 to 2 pixels wide.
 SIDE = 512
@@ -110,13 +110,18 @@ class Prepared:
 
 
 def working_size(pixels: Image) -> Image:
-    """Scale an image so that its longest side has 512 pixels, averaging areas."""
+    """Scale an image so that its longest side has 512 pixels, by exact means over areas.
+
+    A smaller image is interpolated.
+    """
     rows, columns = pixels.shape
     factor = max(rows, columns) / SIDE
     if factor == 2 and rows % 2 == 0 and columns % 2 == 0:
         return halve(pixels)
     shape = working_shape((rows, columns))
-    return resize(pixels, shape, order=1, anti_aliasing=factor > 1).astype(np.float32)
+    if factor > 1:
+        return area_resize(pixels, shape)
+    return resize(pixels, shape, order=1).astype(np.float32)
 
 
 def working_shape(shape: tuple[int, int]) -> tuple[int, int]:

@@ -90,8 +90,13 @@ def check(names: tuple[str, ...]) -> None:
     Raises
     ------
     UserError
-        If `names` is empty or holds an unknown family.
+        If `names` is empty, holds an unknown family, or asymmetry alone.
     """
+    if names and not set(names) - {"asymmetry"}:
+        raise UserError(
+            "families = asymmetry: it compares what other families measure in both lungs; name "
+            f"some of them too: {', '.join(ZONED)}."
+        )
     unknown = [name for name in names if name not in FAMILIES]
     if unknown or not names:
         raise UserError(
@@ -170,6 +175,18 @@ def zone_in_words(zone: str) -> str:
 
 
 @cache
+def _every_name() -> frozenset[str]:
+    image = (
+        f"{name}.image.{measure.name}"
+        for name, family in ZONED.items()
+        for measure in getattr(family, "IMAGE_MEASURES", ())
+    )
+    zoned = (names(family) for family in ZONED for names in (zone_names, pair_names))
+    learned = (family.names() for family in LEARNED.values())
+    return frozenset(chain(image, *zoned, *learned))
+
+
+@cache
 def describe(name: str) -> Feature:
     """Explain a feature by its name.
 
@@ -178,6 +195,8 @@ def describe(name: str) -> Feature:
     KeyError
         If no family makes such a feature.
     """
+    if name not in _every_name():
+        raise KeyError(name)
     family, zone, measure = name.split(".")
     if family == "asymmetry":
         base, _, key = measure.partition("_")

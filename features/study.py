@@ -17,7 +17,8 @@ class Study:
     rows, columns : int
         Size in pixels.
     spacing_mm : float or None
-        Distance between pixel centres, in mm; None where the file does not say.
+        Distance between pixel centres in mm, as the file says; None where it does not. SIIM-ACR's
+        is of the larger original, so nothing is measured by it.
     view : str or None
         "PA" or "AP"; None where unknown.
     age : float or None

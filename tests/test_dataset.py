@@ -2,6 +2,7 @@
 
 import shutil
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from conftest import write_png
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import dataset, folds, layouts, patients, rle
+from features import dataset, folds, images, layouts, patients, rle
 from features.dataset import Settings
 from features.files import UserError
+from tests.test_images import write_dicom
 
 
 def build(folder, tmp_path, k=2):
@@ -113,8 +115,35 @@ def test_groups_are_what_following_every_shared_key_reaches(lists):
     assert set(found) == set().union(*lists)
     for name in found:
         first = next(keys for keys in lists if reach(name) & set(keys))
-        assert found[name] == min(first[other] for other in reach(name) & set(first))
-        assert all(found[other] == found[name] for other in reach(name))
+        key = min(first[other] for other in reach(name) & set(first))
+        assert found[name].split(" (")[0] == key
+        assert {other for other in found if found[other] == found[name]} == reach(name)
+
+
+def test_a_list_that_knows_some_images_does_not_part_what_their_tags_join(png_dataset, tmp_path):
+    """Of two images of one tag the list knows one, by a name of its own."""
+    for name, tag in {"i0": "A", "i1": "A", "i2": "B", "i3": "B"}.items():
+        (png_dataset / "stage_2_images" / f"{name}.png").unlink()
+        pixels = np.random.default_rng(0).integers(0, 255, (64, 64))
+        write_dicom(png_dataset / "stage_2_images" / f"{name}.dcm", pixels, PatientID=tag)
+    (png_dataset / "patients.csv").write_text("ImageId,patient\ni0,P0\ni2,B\ni4,i5\n")
+    settings = Settings(png_dataset, tmp_path / "run", folds=2, jobs=1)
+    rows = dataset.build(settings)[0].set_index("id")
+    owners = dict(rows["patient"].loc["i0":"i5"])
+    # "B" of the list and "B" of a tag go by one image; "i5" of the list is not the image i5.
+    assert owners == {"i0": "P0", "i1": "P0", "i2": "B", "i3": "B", "i4": "i5", "i5": "i5 (2)"}
+    assert rows.loc["i0", "fold"] == rows.loc["i1", "fold"]
+
+
+def test_linked_images_keep_the_names_of_the_links(png_dataset, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    for number, path in enumerate(sorted((png_dataset / "stage_2_images").glob("*.png"))):
+        path.rename(store / str(number))
+        path.symlink_to(store / str(number))
+    rows = dataset.build(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))[0]
+    assert all(Path(path).suffix == ".png" for path in rows["path"])
+    assert images.read(rows["path"][0])[0].rows == rows["rows"][0]
 
 
 @pytest.mark.parametrize(
@@ -243,8 +272,8 @@ def test_each_seed_splits_anew():
     met = [split[a] == split[b] for split in splits for a, b in combinations(largest, 2)]
     assert 0.1 < np.mean(met) < 0.3
     for split in splits:
-        for images in (split, split[strata == 1]):
-            assert np.ptp(np.bincount(images, minlength=5)) <= 0.15 * len(images) / 5
+        for part in (split, split[strata == 1]):
+            assert np.ptp(np.bincount(part, minlength=5)) <= 0.15 * len(part) / 5
 
 
 def test_no_fold_is_empty():

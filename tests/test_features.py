@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from scipy import ndimage, stats
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
@@ -399,10 +400,13 @@ def test_bad_images_give_finite_rows(kind):
     assert row["shape.image.quality"] < 0.5
 
 
-def test_odd_real_images_give_finite_rows_and_a_leg_is_not_trusted(shared_data):
+def test_odd_real_images_give_finite_rows_and_a_leg_is_not_trusted(shared_data, tmp_path):
     folder = shared_data / "radiographs"
     chest = table.row(str(folder / "RG1_J2KI.dcm"))
-    leg = table.row(str(folder / "RG3_RLE.dcm"))
+    legs = pydicom.dcmread(folder / "RG3_RLE.dcm")
+    legs.PatientOrientation = ""  # or it would be refused
+    legs.save_as(tmp_path / "leg.dcm")
+    leg = table.row(str(tmp_path / "leg.dcm"))
     assert np.isfinite([*chest.values(), *leg.values()]).all()
     assert chest["shape.image.quality"] > 0.8 > 0.5 > leg["shape.image.quality"]
 
@@ -415,9 +419,27 @@ def test_working_size_averages_areas():
     assert working_size(np.zeros((900, 600), np.float32)).shape == (512, 341)
 
 
+def test_an_image_of_more_pixels_is_the_same_image():
+    rng = np.random.default_rng(0)
+    pixels = rng.random((1024, 900), np.float32)
+    for times in (2, 3):
+        larger = np.kron(pixels, np.ones((times, times), np.float32))
+        np.testing.assert_allclose(working_size(larger), working_size(pixels), atol=1e-6)
+
+
 def test_unknown_family():
     with pytest.raises(UserError, match="families = wavelet"):
         registry.check(("glcm", "wavelet"))
+    with pytest.raises(UserError, match="families = asymmetry: it compares what other families"):
+        registry.check(("asymmetry",))
+
+
+@pytest.mark.parametrize(
+    "name", ["glcm.nonsense.contrast_d1", "shape.left_apex.area", "glcm.image.contrast_d1"]
+)
+def test_a_measure_that_is_taken_nowhere_is_not_described(name):
+    with pytest.raises(KeyError):
+        registry.describe(name)
 
 
 def test_a_table_of_another_version_is_refused(tmp_path):

@@ -31,6 +31,26 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_a_killed_writer_left_goes_when_nobody_can_write_it_still(tmp_path):
+    old, fresh, other = (tmp_path / f".{name}" for name in ("a[1]-x.txt", "a[1]-y.txt", "b-x.txt"))
+    for path in (old, fresh, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    files.write_text(tmp_path / "a[1].txt", "whole")
+    assert not old.exists() and fresh.exists() and other.exists()
+
+
+def test_a_missing_file_that_was_read_meanwhile_is_not_called_a_full_disk(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"), files.atomic(tmp_path / "a.txt"):
+        (tmp_path / "nowhere").read_text()
+    with (
+        pytest.raises(UserError, match="could not be written"),
+        files.atomic(tmp_path / "b") as one,
+    ):
+        raise PermissionError(13, "Permission denied", str(one))
+
+
 def test_json_round_trip_and_mistakes(tmp_path):
     files.write_json(tmp_path / "a" / "b.json", {"x": [1, 2.5, None]})
     assert files.read_json(tmp_path / "a" / "b.json") == {"x": [1, 2.5, None]}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -74,10 +75,90 @@ def test_monochrome1_is_inverted(tmp_path, ramp):
     np.testing.assert_allclose(images.read(inverse)[1], plain, atol=1e-6)
 
 
-def test_deep_pixels_are_scaled_by_their_extremes(tmp_path, ramp):
+def scaled(levels: np.ndarray) -> np.ndarray:
+    """What is to be read of a deep image: nearly its extremes are the ends."""
+    low, high = np.percentile(levels, (images.DARKEST, 100 - images.BRIGHTEST))
+    return np.clip((levels - low) / (high - low), 0, 1)
+
+
+def test_deep_pixels_are_scaled_by_nearly_their_extremes(tmp_path, ramp):
     path = write_dicom(tmp_path / "a.dcm", ramp * 10 + 300, bits=12)
     pixels = images.read(path)[1]
-    np.testing.assert_allclose(pixels, ramp / ramp.max(), atol=1e-6)
+    np.testing.assert_allclose(pixels, scaled(ramp), atol=1e-6)
+    assert pixels.min() == 0 and pixels.max() == 1
+    inverse = write_dicom(
+        tmp_path / "b.dcm", 4000 - ramp, bits=12, PhotometricInterpretation="MONOCHROME1"
+    )
+    np.testing.assert_allclose(images.read(inverse)[1], pixels, atol=1e-6)
+
+
+def test_a_marker_and_padding_do_not_darken_a_deep_image(tmp_path, ramp):
+    plain = images.read(write_dicom(tmp_path / "a.dcm", ramp * 10, bits=16))[1]
+    levels = ramp * 10
+    levels[:4, :4] = 65535  # 0.3% of the image
+    marked = images.read(write_dicom(tmp_path / "b.dcm", levels, bits=16))[1]
+    np.testing.assert_allclose(marked[4:], plain[4:], atol=0.03)
+    assert (marked[:4, :4] == 1).all()
+    levels = np.pad(ramp * 10, 30, constant_values=65535)
+    padded = images.read(write_dicom(tmp_path / "c.dcm", levels, bits=16, PixelPaddingValue=65535))[
+        1
+    ]
+    np.testing.assert_allclose(padded[30:-30, 30:-30], plain, atol=1e-6)
+    assert (padded[:30] == 0).all()
+    inverse = write_dicom(
+        tmp_path / "d.dcm",
+        np.pad(3000 - ramp * 10, 30, constant_values=40000),
+        bits=16,
+        PixelPaddingValue=39000,
+        PixelPaddingRangeLimit=41000,
+        PhotometricInterpretation="MONOCHROME1",
+    )
+    np.testing.assert_allclose(images.read(inverse)[1], padded, atol=1e-6)
+
+
+def test_signed_pixels_of_8_bits_are_not_cut(tmp_path, ramp):
+    path = tmp_path / "a.dcm"
+    dataset = _dataset(path, ramp, 8, ExplicitVRLittleEndian, {"PixelRepresentation": 1})
+    dataset.PixelData = (ramp - 120).astype(np.int8).tobytes()
+    dataset.save_as(path, enforce_file_format=True)
+    np.testing.assert_allclose(images.read(path)[1], scaled(ramp), atol=1e-6)
+
+
+@pytest.mark.parametrize("tag", [["R", "F"], ["L", "H"], ["RH", "F"], ["L", "HR"]])
+def test_an_image_that_is_mirrored_or_upside_down_is_refused(tmp_path, ramp, tag):
+    path = write_dicom(tmp_path / "a.dcm", ramp, PatientOrientation=tag)
+    with pytest.raises(
+        images.UnreadableImage, match=r"PatientOrientation .* L\\F, so turn"
+    ) as told:
+        images.read(path)
+    assert "\\".join(tag) in str(told.value)
+
+
+@pytest.mark.parametrize("tag", [["P", "F"], ["A", "F"]])
+def test_an_image_whose_rows_run_front_to_back_is_lateral(tmp_path, ramp, tag):
+    with pytest.raises(images.UnreadableImage, match=r"a lateral view, tag PatientOrientation"):
+        images.read(write_dicom(tmp_path / "a.dcm", ramp, PatientOrientation=tag))
+
+
+@pytest.mark.parametrize("tag", [["L", "F"], ["LF", "FR"], "", ["L", ""]])
+def test_an_image_that_stands_upright_or_does_not_say_is_read(tmp_path, ramp, tag):
+    assert images.read(write_dicom(tmp_path / "a.dcm", ramp, PatientOrientation=tag))[0].rows == 64
+
+
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [
+        (["0.143", ".143"], 0.143),
+        (["1.43e-1", "1.43E-1"], 0.143),
+        (["0.143", "0.2"], None),
+        (["-0.1", "-0.1"], None),
+        (["0", "0"], None),
+        ("0.143", None),
+    ],
+)
+def test_distance_of_pixels(tmp_path, ramp, tag, found):
+    study = images.read(write_dicom(tmp_path / "a.dcm", ramp, PixelSpacing=tag))[0]
+    assert study.spacing_mm == found
 
 
 def test_jpeg_baseline_is_close_to_what_went_in(tmp_path, ramp):
@@ -91,7 +172,7 @@ def test_png(tmp_path, ramp, kind):
     values = ramp.astype(np.uint8) if kind == "uint8" else (ramp * 200).astype(np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
     _, pixels = images.read(tmp_path / "a.png")
-    expected = ramp / 255 if kind == "uint8" else ramp / ramp.max()
+    expected = ramp / 255 if kind == "uint8" else scaled(ramp)
     np.testing.assert_allclose(pixels, expected, atol=1e-6)
 
 
@@ -214,20 +295,29 @@ def test_colour_png(tmp_path):
         images.read(tmp_path / "red.png")
 
 
-def test_odd_real_files(shared_data):
+def test_odd_real_files(shared_data, tmp_path):
     folder = shared_data / "radiographs"
     for name in (
         "966_fixed.dcm",
         "CR-MONO1-10-chest",
         "RG1_J2KI.dcm",
-        "RG3_RLE.dcm",
-        "RG3_JPLL.dcm",
+        "CR-ModalitySequenceLUT.dcm",
     ):
         study, pixels = images.read(folder / name)
         assert pixels.shape == (study.rows, study.columns)
         assert 0 <= pixels.min() < pixels.max() <= 1
+    with pytest.raises(images.UnreadableImage, match=r"PatientOrientation .* is R\\F;"):
+        images.read(folder / "RG3_RLE.dcm")
+    for name in ("RG3_RLE.dcm", "RG3_JPLL.dcm", "RG3_J2KI.dcm"):
+        dataset = pydicom.dcmread(folder / name)
+        dataset.PatientOrientation = ""
+        dataset.save_as(tmp_path / name)
+        assert images.read(tmp_path / name)[1].shape == (1760, 1760)
+    dataset = pydicom.dcmread(folder / "RG3_JPLY.dcm")
+    dataset.PatientOrientation = ""
+    dataset.save_as(tmp_path / "JPLY.dcm")
     with pytest.raises(images.UnreadableImage, match="cannot be decoded"):
-        images.read(folder / "RG3_JPLY.dcm")
+        images.read(tmp_path / "JPLY.dcm")
 
 
 def test_siim_tags(shared_data):
@@ -240,8 +330,6 @@ def test_siim_tags(shared_data):
 
 def test_a_wrong_photometric_tag_inverts_a_siim_image(shared_data):
     # A SIIM image whose tag alone says MONOCHROME1: read as told, so its open air comes out bright.
-    import pydicom
-
     path = shared_data / "radiographs" / "Fake_MONOHR1.dcm"
     stored = pydicom.dcmread(path).pixel_array
     # Decoders of JPEG may round differently, by one grey level.

@@ -136,10 +136,10 @@ def test_the_shipped_model_is_small() -> None:
 def test_area_resize_takes_exact_means() -> None:
     image = np.arange(36, dtype=np.float32).reshape(6, 6)
     by_hand = image.reshape(2, 3, 2, 3).mean(axis=(1, 3))
-    assert np.allclose(lungs_frames.area_resize(image, 2), by_hand)
+    assert np.allclose(lungs_frames.area_resize(image, (2, 2)), by_hand)
     # three pixels to two: the middle one is shared half and half
     column = np.array([[1.0], [4.0], [10.0]], np.float32) @ np.ones((1, 3), np.float32)
-    assert np.allclose(lungs_frames.area_resize(column, 2)[:, 0], [2.0, 8.0])
+    assert np.allclose(lungs_frames.area_resize(column, (2, 2))[:, 0], [2.0, 8.0])
 
 
 def test_body_box_cuts_blank_borders_only() -> None:
@@ -286,6 +286,22 @@ def test_phantoms_to_learn_from_have_their_lungs(tmp_path):
         assert case.pixels.max() <= 1
     with pytest.raises(UserError, match="--phantoms is 3; give 10 or more"):
         lungs_fit.main(lungs_fit.FitSettings(tmp_path, tmp_path / "out.npz", phantoms=3))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sentence"),
+    [
+        ({"views": 0}, "--views is 0, but must be at least 1"),
+        ({"folds": 1}, "--folds is 1; give 2 or more, or 0"),
+        ({"folds": -2}, "--folds is -2; give 2 or more, or 0"),
+        ({"rounds": 0}, "--rounds is 0, but must be at least 1"),
+        ({"pair_codes": 0}, "--pair-codes is 0, but must be at least 1"),
+        ({"ridge": float("nan")}, "--ridge is nan, but must be above 0"),
+    ],
+)
+def test_numbers_that_nothing_can_be_fitted_by_are_refused(tmp_path, numbers, sentence):
+    with pytest.raises(UserError, match=sentence):
+        lungs_fit.main(lungs_fit.FitSettings(tmp_path, **numbers))
 
 
 def test_a_fitted_model_is_kept_only_where_it_is_asked_for(tmp_path):
