@@ -1,11 +1,11 @@
 """The U-Net against the same network in PyTorch: a training step, inference, memory, share of peak.
 
-``python tests/benchmarks/unet_speed.py [--profile demo|lite|full]``. PyTorch is no dependency of
-the project: install it beside it for this. The two take turns, so that whatever else the machine
-does weighs on both; times are medians. PyTorch runs with channels_last, its fastest layout on a
-processor; on a GPU both compute in bfloat16 and PyTorch under `torch.compile`. Both update weights
-and optimiser in place, as in a training. The peak is what a product of large matrices reaches on
-the same devices in the same run.
+``python tests/benchmarks/unet_speed.py [--profile demo|lite|full] [--batch N]``. PyTorch is no
+dependency of the project: install it beside it for this. The two take turns, so that whatever else
+the machine does weighs on both; times are medians. PyTorch runs with channels_last, its fastest
+layout on a processor; on a GPU both compute in bfloat16 and PyTorch under `torch.compile`. Both
+update weights and optimiser in place, as in a training. The peak is what a product of large
+matrices reaches on the same devices in the same run.
 """
 
 import argparse
@@ -34,7 +34,7 @@ except ImportError:
 from cnn import devices, profiles, unet
 from cnn.losses import mean_shares, segmentation_loss
 
-BATCH, ROUNDS = 8, 15
+ROUNDS = 15
 # Steps in one compiled call, to see what a loop over single ones costs.
 SCANNED, IN_SCAN = 4, "steps inside lax.scan"
 
@@ -109,7 +109,7 @@ def torch_loss(logits: torch.Tensor, masks: torch.Tensor, positive: torch.Tensor
     p = torch.sigmoid(logits)
     common, total = (p * masks).sum((1, 2)), p.sum((1, 2)) + masks.sum((1, 2))
     dice = (2 * common + 1) / (total + 1)
-    overlap = (1 - dice)[positive].sum() / positive.sum().clamp(min=1)
+    overlap = ((1 - dice) * positive).sum() / positive.sum().clamp(min=1)
     return F.binary_cross_entropy_with_logits(logits, masks) + overlap
 
 
@@ -122,6 +122,9 @@ def ours(
     dtype = jnp.bfloat16 if devices.accelerated() else jnp.float32
     shares = mean_shares(jnp.ones(len(images), bool))
 
+    def infer(params, x):
+        return unet.apply(params, x, config.unet, dtype)
+
     def step(params, state, x, y):
         def loss(params):
             logits = unet.apply(params, x, config.unet, dtype)
@@ -130,17 +133,21 @@ def ours(
         update, state = optimiser.update(jax.grad(loss)(params), state, params)
         return optax.apply_updates(params, update), state
 
-    mesh = devices.all_devices(BATCH)
+    mesh = devices.all_devices(len(images))
     params, state = devices.copied((params, optimiser.init(params)), mesh)
     x, y, shares = devices.shared_out((images, masks, shares), mesh)
-    train = jax.jit(step, donate_argnums=(0, 1)).lower(params, state, x, y).compile()
-    predict = jax.jit(lambda p, x: unet.apply(p, x, config.unet, dtype)).lower(params, x).compile()
+    lowered = {
+        "training step": jax.jit(step, donate_argnums=(0, 1)).lower(params, state, x, y),
+        "inference": jax.jit(infer).lower(params, x),
+    }
+    train, predict = (program.compile() for program in lowered.values())
     work = {}
-    for name, program in (("training step", train), ("inference", predict)):
-        cost, memory = program.cost_analysis(), program.memory_analysis()
+    for (name, program), compiled in zip(lowered.items(), (train, predict), strict=True):
+        # Counted before compiling: what a GPU's libraries do inside is hidden afterwards.
+        work[name] = program.cost_analysis()["flops"] / 1e9
+        memory = compiled.memory_analysis()
         peak = memory.temp_size_in_bytes + memory.argument_size_in_bytes
         peak += memory.output_size_in_bytes
-        work[name] = mesh.size * cost["flops"] / 1e9
         print(
             f"{name}: {work[name]:.1f} GFLOP, {mesh.size * peak / 2**20:.0f} MiB by XLA's account"
         )
@@ -223,14 +230,18 @@ def peak() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--profile", default="lite", choices=sorted(profiles.PROFILES))
+    parser.add_argument("--batch", type=int, default=8, help="images a batch")
     options = parser.parse_args()
     devices.split_processor()
     config = profiles.PROFILES[options.profile]
     generator = np.random.default_rng(0)
     side = config.unet.size
-    images = generator.random((BATCH, side, side, config.unet.planes), np.float32)
-    masks = (generator.random((BATCH, side, side)) > 0.97).astype(np.float32)
-    print(f"{unet.parameter_count(config.unet):,} parameters, {BATCH} images of {side}x{side}")
+    shape = (options.batch, side, side)
+    images = generator.random((*shape, config.unet.planes), np.float32)
+    masks = (generator.random(shape) > 0.97).astype(np.float32)
+    print(
+        f"{unet.parameter_count(config.unet):,} parameters, {options.batch} images of {side}x{side}"
+    )
     on = f"{jax.device_count()} devices ({jax.default_backend()})"
     print(f"JAX {jax.__version__} on {on}, PyTorch {torch.__version__}")
     (first, work), second = ours(config, images, masks), peers(config, images, masks)
@@ -243,16 +254,16 @@ def main() -> None:
         ratios = [a[0] / b[0] for a, b in times]
         low, high = np.quantile(ratios, (0.1, 0.9))
         print(
-            f"{name}: JAX {wall[0]:.0f} ms, PyTorch {wall[1]:.0f} ms, ratio "
+            f"{name}: JAX {wall[0]:.3g} ms, PyTorch {wall[1]:.3g} ms, ratio "
             f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f}; processor "
-            f"{processor[0]:.0f} and {processor[1]:.0f} ms); JAX at "
+            f"{processor[0]:.3g} and {processor[1]:.3g} ms); JAX at "
             f"{work[name] / (1e-3 * wall[0]) / top:.0%} of the peak"
         )
     loop, inside = (
         statistics.median(measure(work)[0] for _ in range(ROUNDS))
         for work in (first["training step"], whole)
     )
-    print(f"{IN_SCAN}: {inside / SCANNED:.0f} ms a step, by a loop {loop:.0f} ms")
+    print(f"{IN_SCAN}: {inside / SCANNED:.3g} ms a step, by a loop {loop:.3g} ms")
 
 
 if __name__ == "__main__":
