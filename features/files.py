@@ -5,13 +5,13 @@ so that a killed run leaves no half file for `make` to trust.
 """
 
 import errno
-import glob
 import json
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +109,21 @@ def _is_about(error: OSError, path: Path, temporary: Path | None) -> bool:
 
 def _sweep(path: Path) -> None:
     """Remove what killed writers of `path` left behind, long enough ago that none writes still."""
-    for old in path.parent.glob(f".{glob.escape(path.stem)}-*{glob.escape(path.suffix)}"):
-        with suppress(OSError):
-            if time.time() - old.stat().st_mtime > ABANDONED:
+    for old in _abandoned(path.parent):
+        if old.name.startswith(f".{path.stem}-") and old.suffix == path.suffix:
+            with suppress(OSError):
                 old.unlink()
+
+
+@cache
+def _abandoned(folder: Path) -> tuple[Path, ...]:
+    """Hidden files that nobody has touched for long; looked for once, since folders may be full."""
+    found = []
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name.startswith(".") and time.time() - path.stat().st_mtime > ABANDONED:
+                found.append(path)
+    return tuple(found)
 
 
 def open_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> "np.memmap[Any, Any]":
