@@ -244,11 +244,12 @@ def _feature(case: Case, number: int, start: str, contribution: float) -> Reason
     name = case.names[number]
     rank = float(case.percentiles[number])
     words, note = label(name), meaning(name)
+    comma = "," if ", " in words else ""
     # A comparison of the lungs is painted on both.
     whole = float(case.shap[number])
     more = "" if contribution == whole else f" there, of {signed(whole)} on both lungs"
     text = (
-        f"{start}{'' if words.startswith('how ') else 'the '}{words} is {level(rank)} "
+        f"{start}{'' if words.startswith('how ') else 'the '}{words}{comma} is {level(rank)} "
         f"({standing(rank)} percentile of the training images), which by itself adds "
         f"{signed(contribution)}{more}{f' ({note})' if note else ''}."
     )
