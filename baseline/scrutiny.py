@@ -107,18 +107,21 @@ def permuted(
 ) -> Estimate:
     """Mean AUC of verdicts taught permuted labels, with Student's 95% interval over permutations.
 
-    One such model may lean either way by chance, since features go together; no bootstrap over
-    patients would show that.
+    They are scored by the labels they were taught, out of fold as ever: if anything of an image's
+    own label reached the model that judges it, these could be told. True and weak labels are
+    permuted each among themselves. One such model may lean either way by chance, since features go
+    together; no bootstrap over patients would show that.
     """
-    fold, target = rows["fold"].to_numpy(), rows["target"].to_numpy()
+    fold, target = rows["fold"].to_numpy(), rows["target"].to_numpy(float)
     known = rows["label"].notna().to_numpy()
-    labels = rows["label"].to_numpy(float)[known]
     rng = np.random.default_rng(seed)
     values = []
     for number in command.progress(range(PERMUTATIONS), "training on permuted labels"):
-        shuffled = rows.assign(target=rng.permutation(target))
-        raw = out_of_fold(table, shuffled, fold, seed + 100 * number, training)
-        values.append(scores.auc(labels, raw[known]))
+        dealt = target.copy()
+        for kind in (known, ~known):
+            dealt[kind] = rng.permutation(target[kind])
+        raw = out_of_fold(table, rows.assign(target=dealt), fold, seed + 100 * number, training)
+        values.append(scores.auc(dealt[known], raw[known]))
     mean, error = float(np.mean(values)), float(stats.sem(values))
     reach = error * float(stats.t.ppf(0.975, PERMUTATIONS - 1))
     return Estimate(mean, mean - reach, mean + reach)

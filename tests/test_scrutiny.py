@@ -226,6 +226,19 @@ def test_a_shortcut_shows_and_noise_does_not(rows, monkeypatch, few_resamples):
     assert "burnt-in text alone" not in found
 
 
+def test_permuted_labels_that_leak_are_told(rows, monkeypatch):
+    """A model that is told an image's label tells it, though the label means nothing."""
+    rows = rows.assign(target=rows["label"].astype(float))
+    rows.loc[rows.index[::3], "label"] = np.nan
+    table = pd.DataFrame({"x": np.zeros(len(rows))}, index=rows.index)
+    monkeypatch.setattr(scrutiny, "out_of_fold", lambda table, rows, *others: rows["target"].array)
+    assert scrutiny.permuted(table, rows, seed=0).value == 1
+    monkeypatch.setattr(
+        scrutiny, "out_of_fold", lambda table, rows, *others: rows["raw"].to_numpy()
+    )
+    assert abs(scrutiny.permuted(table, rows, seed=0).value - 0.5) < 0.05
+
+
 def test_the_tables_are_printed_as_they_are_written(rows, tmp_path, monkeypatch, capsys):
     half = {"value": 0.5, "low": 0.4, "high": 0.6}
     few = subgroups.at_half(rows.assign(patient="p")[:30])
