@@ -207,14 +207,21 @@ def make(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_a_replaced_image_is_noticed(data, undisturbed):
-    run, _, _ = undisturbed
+def test_a_replaced_image_is_noticed(data, undisturbed, tmp_path):
+    first, _, _ = undisturbed
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copytree(first / ".settings", run / ".settings")
+    for name in ("dataset.parquet", "quarantine.csv", "sample.csv"):
+        shutil.copy2(first / name, run)
+    made = "-m features.dataset"
+    assert made not in make("dataset", f"RUN={run}").stdout
     image = next(data.rglob("*.dcm"))
     before = image.stat()
-    os.utime(image, (before.st_atime, (run / "dataset.parquet").stat().st_mtime + 5))
-    assert "-m features.dataset" in make("-n", "dataset", f"RUN={run}").stdout
+    os.utime(image, (before.st_atime, (run / "dataset.parquet").stat().st_mtime + 1))
+    assert made in make("dataset", f"RUN={run}").stdout
+    assert made not in make("dataset", f"RUN={run}").stdout
     os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert "-m features.dataset" not in make("-n", "dataset", f"RUN={run}").stdout
 
 
 def test_what_is_left_out_is_as_the_run_was_made(undisturbed):

@@ -53,7 +53,7 @@ def test_maps_of_other_weights_are_made_again(run, tiny):
 
 
 def test_images_are_averaged_with_their_mirror_image_as_asked(run, tiny):
-    train.main(train.Settings(run, "demo", steps=1, epochs=1))
+    train.main(train.Settings(run, "demo"))
     seen = {}
     for flip in ("auto", "yes", "no"):
         predict.main(predict.Settings(run, flip))

@@ -53,7 +53,8 @@ def judged(run: Path, name: str, ids, folds, probability) -> None:
     """Verdicts as baseline.train writes them."""
     (run / "baseline").mkdir(exist_ok=True)
     table = pd.DataFrame({"id": ids, "patient": ids, "fold": folds, "probability": probability})
-    table.assign(label="", raw=0.0, kind=name).to_csv(run / "baseline" / f"{name}.csv", index=False)
+    told = table.assign(split="test" if name == "test" else "train", label="", weak="", raw=0.0)
+    told.assign(kind=name).to_csv(run / "baseline" / f"{name}.csv", index=False)
 
 
 @pytest.fixture(autouse=True)
