@@ -80,7 +80,8 @@ def read_outlines(run: Path, predicted: pd.DataFrame) -> tuple[pd.DataFrame | No
     path, rule = run / "cnn" / "outlines.csv", run / "gate.json"
     if not path.exists():
         return None, ""
-    policy = files.read_json(rule).get("default")
+    content = files.read_json(rule)
+    policy = content.get("default") if isinstance(content, dict) else None
     try:
         table = pd.read_csv(path, dtype=OUTLINES, keep_default_na=False)
         whole = policy is not None and set(OUTLINES) <= set(table.columns)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.pixels import apply_modality_lut, pixel_array
 from pydicom.uid import (
     ExplicitVRBigEndian,
@@ -257,11 +258,12 @@ def _to_unit(
 def _padding(dataset: FileDataset, stored: NDArray[np.generic]) -> NDArray[np.bool_] | None:
     """Pixels that are none of the picture, but fill it up to a rectangle; None without the tag."""
     first, last = (_text(dataset, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
-    if not first:
+    try:
+        low, high = sorted((float(first), float(last or first)))
+    except ValueError:  # missing, or no number
         return None
-    ends = sorted((float(first), float(last or first)))
     values = stored.astype(np.float32)
-    return (values >= ends[0]) & (values <= ends[1])
+    return (values >= low) & (values <= high)
 
 
 def _study(dataset: FileDataset, path: Path) -> Study:
@@ -291,19 +293,20 @@ def age_in_years(text: str) -> float | None:
 
 
 def _values(dataset: FileDataset, keyword: str) -> list[str]:
-    """The values of a tag that may hold several, as texts."""
-    return re.findall(r"[^\s\[\],'\\]+", _text(dataset, keyword))
-
-
-def _text(dataset: FileDataset, keyword: str) -> str:
-    """A tag's value as text; empty where missing or unreadable."""
+    """A tag's values as texts; none where it is missing, empty or unreadable."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = dataset.get(keyword)
     except (ValueError, TypeError, NotImplementedError):
-        return ""
-    return "" if value is None else str(value).strip()
+        return []
+    texts = [str(one).strip() for one in (value if isinstance(value, MultiValue) else [value])]
+    return texts if value is not None and any(texts) else []
+
+
+def _text(dataset: FileDataset, keyword: str) -> str:
+    """The value of a tag that holds one, as text; empty where missing or unreadable."""
+    return "\\".join(_values(dataset, keyword))
 
 
 def _one_of(dataset: FileDataset, keyword: str, allowed: set[str]) -> str | None:
