@@ -81,8 +81,8 @@ help: ## show this help
 	@echo "TEACHERS=0: no phantoms help to teach where air lies (300 do, unless DATA is of phantoms)."
 	@echo "Without DATA, a phantom dataset is made: no download, and its truth is known."
 	@echo "ALSO=<run> ...: average their U-Net maps with RUN's. FOLDS, CASES, TRIALS; TRAIN and TEST of phantoms."
-	@echo "FEATURES_OPTIONS, BASELINE_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.table, baseline.train and"
-	@echo "cnn.train. Each stage's options: $(PY) -m <module> --help"
+	@echo "FEATURES_OPTIONS, BASELINE_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.families.table, baseline.classifier.train and"
+	@echo "cnn.training.train. Each stage's options: $(PY) -m <module> --help"
 	@echo "RUN is runs/<name of the dataset> unless given, and remembers what it was made with."
 
 env: $(ENV) $(if $(CUDA),.venv/.cuda) ## make the environment .venv from requirements.lock (CUDA=1: with GPU support)
@@ -136,8 +136,8 @@ $(SETTINGS)/report: FORCE
 	$(call settings,CASES=$(CASES))
 
 # Phantoms of a former version are refused with a sentence.
-$(PHANTOMS)/stage_2_train.csv: features/phantom.py | $(ENV)
-	$(PY) -m features.phantom --out $(PHANTOMS) --train $(TRAIN) --test $(TEST) --seed $(SEED)
+$(PHANTOMS)/stage_2_train.csv: features/phantom/write.py | $(ENV)
+	$(PY) -m features.phantom.write --out $(PHANTOMS) --train $(TRAIN) --test $(TEST) --seed $(SEED)
 	@touch $@
 ifneq ($(ON_PHANTOMS),)
 DATA_FILES := $(PHANTOMS)/stage_2_train.csv
@@ -151,7 +151,7 @@ DATASET := $(addprefix $(RUN)/,dataset.parquet quarantine.csv sample.csv)
 dataset: $(DATASET) ## read the dataset: labels, patients, folds; unreadable images set aside
 DATASET_CODE := $(addprefix features/,dataset.py patients.py layouts.py images.py study.py folds.py rle.py)
 $(DATASET) &: $(DATA_FILES) $(PATIENTS) $(SETTINGS)/dataset $(DATASET_CODE) | $(ENV)
-	$(PY) -m features.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
+	$(PY) -m features.reading.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
 
 FEATURE_CODE := $(addprefix features/,images.py measures.py lungs.py lungs_cascade.py lungs_frames.py \
 	lungs_sampling.py lungs_model.npz trees.py regions.py zones.py zonal.py filters.py prepared.py registry.py \
@@ -159,54 +159,54 @@ FEATURE_CODE := $(addprefix features/,images.py measures.py lungs.py lungs_casca
 	shape.py confounders.py acquisition.py)
 features: $(RUN)/features.parquet ## measure the features of every image
 $(RUN)/features.parquet: $(DATASET) $(FEATURE_CODE) $(SETTINGS)/features | $(ENV)
-	$(PY) -m features.table --run $(RUN) $(FEATURES_OPTIONS)
+	$(PY) -m features.families.table --run $(RUN) $(FEATURES_OPTIONS)
 
 CELL_CODE := $(addprefix features/,cells.py cell_table.py)
 CELLS := $(addprefix $(RUN)/cells/,index.parquet values.f16)
 cells: $(CELLS) ## measure the cells of every image, from which the evidence map is learned
 $(CELLS) &: $(DATASET) $(FEATURE_CODE) $(CELL_CODE) | $(ENV)
-	$(PY) -m features.cell_table --run $(RUN)
+	$(PY) -m features.cells.table --run $(RUN)
 
 # Their seed is their own, so that they are no images of any other folder of phantoms.
 TAUGHT := teachers-$(TEACHERS)
-data/$(TAUGHT)/stage_2_train.csv: features/phantom.py | $(ENV)
-	$(PY) -m features.phantom --out data/$(TAUGHT) --train $(TEACHERS) --test 1 --seed 1895 \
+data/$(TAUGHT)/stage_2_train.csv: features/phantom/write.py | $(ENV)
+	$(PY) -m features.phantom.write --out data/$(TAUGHT) --train $(TEACHERS) --test 1 --seed 1895 \
 	  --positives 0.9 --difficulty 0.4 --drained 0.5
 	@touch $@
 TAUGHT_CELLS := $(addprefix runs/$(TAUGHT)/cells/,index.parquet values.f16)
 $(TAUGHT_CELLS) &: data/$(TAUGHT)/stage_2_train.csv $(DATASET_CODE) $(FEATURE_CODE) $(CELL_CODE) | $(ENV)
-	$(PY) -m features.dataset --data data/$(TAUGHT) --run runs/$(TAUGHT) --folds 2
-	$(PY) -m features.cell_table --run runs/$(TAUGHT)
+	$(PY) -m features.reading.dataset --data data/$(TAUGHT) --run runs/$(TAUGHT) --folds 2
+	$(PY) -m features.cells.table --run runs/$(TAUGHT)
 
 EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet pairs.parquet settings.json \
 	$(foreach fold,$(FOLD_NUMBERS),lungs$(fold).txt cells$(fold).txt))
 evidence: $(EVIDENCE) ## learn the evidence map: which lung has collapsed, and where the air lies
 $(EVIDENCE) &: $(RUN)/features.parquet $(CELLS) $(if $(filter 0,$(TEACHERS)),,$(TAUGHT_CELLS)) \
-		$(SETTINGS)/evidence features/evidence.py \
+		$(SETTINGS)/evidence features/families/map_summary.py \
 		$(addprefix baseline/,evidence.py judges.py material.py tables.py classifier.py scores.py) | $(ENV)
-	$(PY) -m baseline.evidence --run $(RUN) --seed $(SEED)$(if $(filter 0,$(TEACHERS)),, --phantoms runs/$(TAUGHT))
+	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(filter 0,$(TEACHERS)),, --phantoms runs/$(TAUGHT))
 
 BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibration.json settings.json \
 	$(FOLD_NUMBERS:%=fold%.txt))
 baseline: $(BASELINE) ## train the verdict: out-of-fold probabilities, calibration, AUC
 $(BASELINE) &: $(RUN)/features.parquet $(EVIDENCE) $(SETTINGS)/baseline \
 		$(addprefix baseline/,train.py predictions.py tables.py classifier.py calibrate.py scores.py) | $(ENV)
-	$(PY) -m baseline.train --run $(RUN) --seed $(SEED) $(BASELINE_OPTIONS)
+	$(PY) -m baseline.classifier.train --run $(RUN) --seed $(SEED) $(BASELINE_OPTIONS)
 
 tune: $(RUN)/features.parquet | $(ENV) ## search for better training settings (TRIALS=40); goes on where it stopped
-	$(PY) -m baseline.tune --run $(RUN) --trials $(TRIALS)
+	$(PY) -m baseline.classifier.tune --run $(RUN) --trials $(TRIALS)
 
 ablation: $(RUN)/ablation.csv ## weigh the feature families: each alone, and all but each
 $(RUN)/ablation.csv: $(RUN)/features.parquet $(addprefix baseline/,ablation.py train.py tables.py classifier.py) | $(ENV)
-	$(PY) -m baseline.ablation --run $(RUN)
+	$(PY) -m baseline.classifier.ablation --run $(RUN)
 
 scrutiny: $(RUN)/baseline/scrutiny.json ## what a reviewer asks: shortcuts, subgroups, operating points, triage
 $(RUN)/baseline/scrutiny.json: $(BASELINE) $(addprefix baseline/,scrutiny.py subgroups.py) | $(ENV)
-	$(PY) -m baseline.scrutiny --run $(RUN) --seed $(SEED)
+	$(PY) -m baseline.evaluation.shortcuts --run $(RUN) --seed $(SEED)
 
 faithfulness: $(RUN)/baseline/faithfulness.json ## whether the reasons point at the air, matter and hold still
 $(RUN)/baseline/faithfulness.json: $(BASELINE) $(addprefix baseline/,faithfulness.py attributions.py tree_shap.py) | $(ENV)
-	$(PY) -m baseline.faithfulness --run $(RUN) --seed $(SEED)
+	$(PY) -m baseline.evaluation.faithfulness --run $(RUN) --seed $(SEED)
 
 GATE := $(addprefix $(RUN)/,gate.json metrics.json cnn/outlines.csv cnn/economics.json)
 report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
@@ -216,10 +216,10 @@ JUDGED += $(wildcard $(RUN)/baseline/scrutiny.json $(RUN)/baseline/faithfulness.
 # The U-Net's outlines are shown if they are there; no report by itself waits for a U-Net to be trained.
 JUDGED += $(if $(filter submission gate,$(MAKECMDGOALS)),$(GATE))
 JUDGED += $(shell [ $(RUN)/cnn/outlines.csv -nt $(RUN)/report/index.html ] && echo FORCE)
-$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) $(wildcard baseline/templates/*) \
+$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) $(wildcard baseline/report/templates/*) \
 		$(addprefix baseline/,attributions.py tree_shap.py reasons.py painting.py cases.py gallery.py inputs.py plots.py \
 		heat.py spots.py findings.py subgroups.py economics.py curves.py card.py page.py report.py) | $(ENV)
-	$(PY) -m baseline.report --run $(RUN) --cases $(CASES)
+	$(PY) -m baseline.report.write --run $(RUN) --cases $(CASES)
 
 CNN := $(RUN)/cnn/maps/index.csv
 cnn: $(CNN) ## train the U-Net, fold by fold, and draw probability maps
@@ -229,32 +229,32 @@ LOST_WEIGHTS := $(if $(wildcard $(RUN)/cnn/settings.json),$(if $(filter-out \
 # Weights of other data or settings are trained anew; those of a killed run are gone on with. Folds
 # that are finished keep their weights, so only the settings, written last, can be newer than the data.
 $(RUN)/cnn/settings.json: $(DATASET) $(EVIDENCE) $(SETTINGS)/cnn $(LOST_WEIGHTS) \
-		$(if $(filter lite,$(PROFILE)),cnn/start.safetensors) | $(ENV)
-	$(PY) -m cnn.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
+		$(if $(filter lite,$(PROFILE)),cnn/weights/pretrained.safetensors) | $(ENV)
+	$(PY) -m cnn.training.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
 $(CNN): $(RUN)/cnn/settings.json | $(ENV)
-	$(PY) -m cnn.predict --run $(RUN)
+	$(PY) -m cnn.prediction.predict --run $(RUN)
 
 # The network that ships as a start for others: it sees phantoms alone, other ones than any that are
 # drawn elsewhere, and is kept with the code.
 START_DATA := data/start
 start: | $(ENV) ## make the network anew that lite begins from, which learns from phantoms (15 minutes)
-	$(PY) -m features.phantom --out $(START_DATA) --train 2400 --test 1 --seed 2019 --difficulty 0.4 --drained 0.5
-	$(PY) -m features.dataset --data $(START_DATA) --run runs/start --folds 10
-	$(PY) -m cnn.train --run runs/start --only 0 --init none --no-evidence --first-epochs 0 --epochs 48 --rate 1.5e-3 \
+	$(PY) -m features.phantom.write --out $(START_DATA) --train 2400 --test 1 --seed 2019 --difficulty 0.4 --drained 0.5
+	$(PY) -m features.reading.dataset --data $(START_DATA) --run runs/start --folds 10
+	$(PY) -m cnn.training.train --run runs/start --only 0 --init none --no-evidence --first-epochs 0 --epochs 48 --rate 1.5e-3 \
 	  --overwrite
-	$(PY) -m cnn.start --run runs/start
+	$(PY) -m cnn.weights.pretrained --run runs/start
 
 gate: $(GATE) ## choose the gate's rule out of fold and score every policy
-	@$(PY) -m cnn.submit summary --run $(RUN)
+	@$(PY) -m cnn.submission.write summary --run $(RUN)
 $(GATE) &: $(BASELINE) $(CNN) $(SETTINGS)/gate $(wildcard $(ALSO:%=%/cnn/maps/index.csv)) \
 		$(addprefix baseline/,gate.py gate_choice.py heat.py topzone.py attributions.py tree_shap.py inputs.py) \
 		$(addprefix cnn/,evaluate.py economics.py outlines.py sources.py maps.py masks.py) | $(ENV)
-	$(PY) -m cnn.evaluate --run $(RUN)$(if $(ALSO), --also $(ALSO))
+	$(PY) -m cnn.gate.evaluate --run $(RUN)$(if $(ALSO), --also $(ALSO))
 
 submission: $(RUN)/submission.csv report ## all of it: submission.csv, checked, and the report
-	@$(PY) -m cnn.submit summary --run $(RUN)
+	@$(PY) -m cnn.submission.write summary --run $(RUN)
 $(RUN)/submission.csv: $(GATE) $(DATASET) $(addprefix cnn/,submit.py doctor.py) | $(ENV)
-	$(PY) -m cnn.submit write --run $(RUN)
+	$(PY) -m cnn.submission.write write --run $(RUN)
 
 demo: ## the whole pipeline on phantoms: scoreboard, report and submission in minutes
 	@$(MAKE) --no-print-directory submission DATA=$(PHANTOMS) RUN=runs/$(notdir $(PHANTOMS)) PROFILE=demo FOLDS=3

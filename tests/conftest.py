@@ -21,7 +21,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     COMPILED = tempfile.TemporaryDirectory(prefix="compiled-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-# As many devices in the tests' own process as in those that they start, see cnn.devices.
+# As many devices in the tests' own process as in those that they start, see cnn.devices.mesh.
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -63,7 +63,7 @@ def png_dataset(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def noise_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained run on noise (see noise_run.py); tests that change it work on a copy."""
-    from noise_run import make_run
+    from tests.helpers.noise_run import make_run
 
     return make_run(tmp_path_factory.mktemp("noise"))
 
@@ -71,17 +71,17 @@ def noise_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def noise_report(noise_run: Path) -> dict[str, Any]:
     """What the report of that run shows."""
-    from noise_run import SHOWN
+    from baseline.explanation import trained_run
+    from baseline.report import write
+    from tests.helpers.noise_run import SHOWN
 
-    from baseline import inputs, report
-
-    return report.context(report.Settings(noise_run, SHOWN, 1), inputs.read_inputs(noise_run))
+    return write.context(write.Settings(noise_run, SHOWN, 1), trained_run.read_inputs(noise_run))
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run folder that is ready for the network (see tiny_run.py)."""
-    from tests.tiny_run import make_run
+    from tests.helpers.tiny_run import make_run
 
     return make_run(tmp_path)
 
@@ -89,6 +89,6 @@ def run(tmp_path: Path) -> Path:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The settings of the smallest network that trains in a moment, in the place of the demo's."""
-    from tests.tiny_run import shrink
+    from tests.helpers.tiny_run import shrink
 
     return shrink(monkeypatch)

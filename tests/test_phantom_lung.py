@@ -8,12 +8,12 @@ import pytest
 from pydicom.sr.codedict import codes
 from scipy import ndimage
 
-from features.phantom_abdomen import gas
-from features.phantom_dicom import dicom
-from features.phantom_findings import dry, fluid, sample_findings, surface
-from features.phantom_image import Subject, _attenuate, phantom
-from features.phantom_lung import DENSEST, Lung, aerated, lungs, pleural_air, pleural_line, vessels
-from features.phantom_patient import (
+from features.phantom.abdomen import gas
+from features.phantom.dicom import dicom
+from features.phantom.findings import dry, fluid, sample_findings, surface
+from features.phantom.image import Subject, _attenuate, phantom
+from features.phantom.lung import DENSEST, Lung, aerated, lungs, pleural_air, pleural_line, vessels
+from features.phantom.patient import (
     Collapse,
     Exposure,
     Kind,
@@ -22,7 +22,7 @@ from features.phantom_patient import (
     sample_exposure,
     sample_patient,
 )
-from features.phantom_strokes import SIDE, grid, sample
+from features.phantom.strokes import SIDE, grid, sample
 
 # Where the air of a kind is widest, and how far it spreads.
 FORMS: dict[Kind, tuple[float, float]] = {

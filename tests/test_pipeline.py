@@ -16,20 +16,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from baseline import predictions, single
+from baseline.explanation import one_study
+from baseline.learning import predictions
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = (
-    "features.dataset",
-    "features.table",
-    "features.cell_table",
-    "baseline.evidence",
-    "baseline.train",
-    "baseline.report",
-    "cnn.train",
-    "cnn.predict",
-    "cnn.evaluate",
-    "cnn.submit write",
+    "features.reading.dataset",
+    "features.families.table",
+    "features.cells.table",
+    "baseline.evidence_map.train",
+    "baseline.classifier.train",
+    "baseline.report.write",
+    "cnn.training.train",
+    "cnn.prediction.predict",
+    "cnn.gate.evaluate",
+    "cnn.submission.write write",
 )
 # Seconds into a stage after which it is killed at the latest: a first run on a busy machine, or one
 # that had to compile, takes longer than the run that is killed.
@@ -107,7 +108,9 @@ def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms") / "set"
     sizes = ["--train", "24", "--test", "6", "--positives", "0.5", "--size", "256"]
     subprocess.run(
-        [sys.executable, "-m", "features.phantom", "--out", folder, *sizes], cwd=ROOT, check=True
+        [sys.executable, "-m", "features.phantom.write", "--out", folder, *sizes],
+        cwd=ROOT,
+        check=True,
     )
     broken = folder / "stage_2_images" / f"{test_ids(folder)[3]}.dcm"
     broken.write_bytes(broken.read_bytes()[:5000])
@@ -158,12 +161,12 @@ def test_no_image_was_judged_by_a_model_that_saw_its_patient(undisturbed):
 def test_an_image_explained_by_itself_gets_the_prediction_of_the_run(undisturbed):
     """From its file alone, evidence map included: the same log-odds, by the same models."""
     run, _, _ = undisturbed
-    trained = single.read_trained(run)
+    trained = one_study.read_trained(run)
     assert trained.sitting
     for name, kind in (("oof", "oof"), ("test", "deployed")):
         predicted = predictions.read(run / "baseline" / f"{name}.csv").iloc[0]
         assert predicted["kind"] == kind
-        found = single.judge(Path(trained.dataset.loc[predicted["id"], "path"]), trained)
+        found = one_study.judge(Path(trained.dataset.loc[predicted["id"], "path"]), trained)
         assert found.fold == predicted["fold"]
         scale = trained.calibrations[found.fold]
         calibrated = scale.slope * predicted["raw"] + scale.intercept
@@ -185,16 +188,22 @@ def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_i
     assert made()[0] == set()
     assert times_of_change(run) == before
     (run / "gate.json").unlink()
-    assert made("gate")[0] == {"cnn.evaluate"}
+    assert made("gate")[0] == {"cnn.gate.evaluate"}
     (run / "baseline" / "fold1.txt").unlink()
-    assert made("baseline")[0] == {"baseline.train"}
+    assert made("baseline")[0] == {"baseline.classifier.train"}
     # Weights are trained again only where they are missing, and come out the same.
     weights = run / "cnn" / "fold1" / "weights.safetensors"
     before_loss = digest(weights)
     weights.unlink()
     stages, output = made()
     assert stages == {
-        *("cnn.train", "cnn.predict", "cnn.evaluate", "baseline.report", "cnn.submit write")
+        *(
+            "cnn.training.train",
+            "cnn.prediction.predict",
+            "cnn.gate.evaluate",
+            "baseline.report.write",
+            "cnn.submission.write write",
+        )
     }
     assert "U-Net, fold 1" in output and "U-Net, fold 0" not in output
     assert digest(weights) == before_loss
@@ -214,7 +223,7 @@ def test_a_replaced_image_is_noticed(data, undisturbed, tmp_path):
     shutil.copytree(first / ".settings", run / ".settings")
     for name in ("dataset.parquet", "quarantine.csv", "sample.csv"):
         shutil.copy2(first / name, run)
-    made = "-m features.dataset"
+    made = "-m features.reading.dataset"
     assert made not in make("dataset", f"RUN={run}").stdout
     image = next(data.rglob("*.dcm"))
     before = image.stat()
@@ -270,14 +279,23 @@ def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbe
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["features.dataset", "--data", "nowhere", "--run", "r"], "nowhere: no such folder"),
-        (["features.table", "--run", "nowhere"], "dataset.parquet: no such file"),
-        (["baseline.train", "--run", "nowhere"], "dataset.parquet: no such file"),
-        (["cnn.train", "--run", "nowhere"], "dataset.parquet: no such file"),
-        (["cnn.evaluate", "--run", "nowhere"], "oof.csv: no such file"),
-        (["cnn.submit", "write", "--run", "nowhere"], "no such file"),
-        (["features.dataset", "--data", ".", "--run", "r", "--seed", "-1"], "--seed is -1, but"),
-        (["features.table", "--run", ".", "--jobs", "0"], "--jobs is 0; give the number of"),
+        (
+            ["features.reading.dataset", "--data", "nowhere", "--run", "r"],
+            "nowhere: no such folder",
+        ),
+        (["features.families.table", "--run", "nowhere"], "dataset.parquet: no such file"),
+        (["baseline.classifier.train", "--run", "nowhere"], "dataset.parquet: no such file"),
+        (["cnn.training.train", "--run", "nowhere"], "dataset.parquet: no such file"),
+        (["cnn.gate.evaluate", "--run", "nowhere"], "oof.csv: no such file"),
+        (["cnn.submission.write", "write", "--run", "nowhere"], "no such file"),
+        (
+            ["features.reading.dataset", "--data", ".", "--run", "r", "--seed", "-1"],
+            "--seed is -1, but",
+        ),
+        (
+            ["features.families.table", "--run", ".", "--jobs", "0"],
+            "--jobs is 0; give the number of",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
@@ -295,7 +313,15 @@ def test_mistakes_on_the_command_line_end_in_one_sentence(
 
 
 def test_a_mistake_ends_the_process_with_its_sentence_alone(tmp_path):
-    arguments = [sys.executable, "-m", "features.dataset", "--data", "nowhere", "--run", "r"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "features.reading.dataset",
+        "--data",
+        "nowhere",
+        "--run",
+        "r",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 2

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from reading import Page
 
-from baseline import faithfulness, inputs, predictions, report, train
-from features import files
-from features.files import UserError
+from baseline.classifier import train
+from baseline.evaluation import faithfulness
+from baseline.explanation import trained_run
+from baseline.learning import predictions
+from baseline.report import write
+from features.run import files
+from features.run.files import UserError
+from tests.helpers.page_reader import Page
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +23,11 @@ def run(noise_run: Path) -> Path:
 
 def test_a_missing_run_or_stage_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="no such run folder"):
-        report.main(report.Settings(run=tmp_path / "nowhere"))
+        write.main(write.Settings(run=tmp_path / "nowhere"))
     with pytest.raises(UserError, match=r"dataset\.parquet: no such file"):
-        report.main(report.Settings(run=tmp_path))
+        write.main(write.Settings(run=tmp_path))
     with pytest.raises(UserError, match="at least one case"):
-        report.main(report.Settings(run=tmp_path, cases=0))
+        write.main(write.Settings(run=tmp_path, cases=0))
 
 
 @pytest.mark.parametrize("odd", ["no source", "nothing", "no default", "no number", "no gate"])
@@ -41,7 +45,7 @@ def test_outlines_of_another_version_are_refused(run, tmp_path, odd):
     with pytest.raises(
         UserError, match=r"outlines\.csv: it or .*gate\.json is not as this version"
     ):
-        report.read_outlines(run, predictions.read(run / "baseline" / "oof.csv"))
+        write.read_outlines(run, predictions.read(run / "baseline" / "oof.csv"))
 
 
 def test_scores_of_other_predictions_are_refused(run, tmp_path):
@@ -51,7 +55,7 @@ def test_scores_of_other_predictions_are_refused(run, tmp_path):
     found["out_of_fold"]["auc"]["value"] += 0.001
     files.write_json(path, found)
     with pytest.raises(UserError, match=r"metrics\.json: its scores are not those of oof\.csv"):
-        inputs.read_inputs(run)
+        trained_run.read_inputs(run)
 
 
 def test_a_run_without_test_images_is_explained_and_examined(run, tmp_path):
@@ -61,7 +65,7 @@ def test_a_run_without_test_images_is_explained_and_examined(run, tmp_path):
     (run / "truth.parquet").unlink()
     train.main(train.Settings(run=run, rounds=5, evidence=False))
     faithfulness.main(faithfulness.Settings(run=run, jobs=1))
-    report.main(report.Settings(run=run, cases=1, jobs=1))
+    write.main(write.Settings(run=run, cases=1, jobs=1))
     assert (
         "make faithfulness report"
         not in Page((run / "report" / "index.html").read_text(encoding="utf-8")).text
@@ -76,14 +80,14 @@ def test_predictions_of_other_models_are_refused(run, tmp_path):
     table.loc[3, "raw"] += 5
     table.to_csv(path, index=False)
     with pytest.raises(UserError, match=r"prediction of i003<b> is not\s+that of the saved models"):
-        inputs.read_inputs(run)
+        trained_run.read_inputs(run)
     table.drop(columns="kind").to_csv(path, index=False)
     with pytest.raises(UserError, match="column 'kind' is missing"):
-        inputs.read_inputs(run)
+        trained_run.read_inputs(run)
     path.write_text(whole)
     (run / "baseline" / "fold1.txt").unlink()
     with pytest.raises(UserError, match=r"fold1\.txt"):
-        inputs.read_inputs(run)
+        trained_run.read_inputs(run)
     path.unlink()
     with pytest.raises(UserError, match=r"oof\.csv: no such file"):
-        inputs.read_inputs(run)
+        trained_run.read_inputs(run)

@@ -11,7 +11,7 @@ import numpy as np
 from arguments import given
 from scipy.special import expit
 
-from baseline import calibrate, scores
+from baseline.learning import calibrate, scores
 
 
 def main(samples: int = 1000) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from features import images, registry
-from features.prepared import Prepared, prepare
+from features.families import registry
+from features.lungs.prepared import Prepared, prepare
+from features.reading import images
 
 FAMILIES = ("firstorder", "glcm", "glrlm")
 ONE_CORE = dict.fromkeys(

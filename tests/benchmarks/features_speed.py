@@ -26,9 +26,12 @@ import numpy as np
 from scipy import ndimage, stats
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 
-from features import glcm, gradients, images, lbp, lungs, registry, table, zones
-from features.prepared import MARGIN, SIDE, Prepared, grow, prepare, working_size
-from features.study import Study
+from features.families import glcm, gradients, lbp, registry, table
+from features.lungs import fields as lungs
+from features.lungs import zones
+from features.lungs.prepared import MARGIN, SIDE, Prepared, grow, prepare, working_size
+from features.reading import images
+from features.reading.study import Study
 
 ANGLES = (0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
 PROPERTIES = ("contrast", "correlation", "ASM", "entropy", "homogeneity")

@@ -15,9 +15,10 @@ import numpy as np
 from arguments import given
 from numpy.typing import NDArray
 
-from baseline import gate, gate_choice, scores
-from baseline.gate import MIDDLE, TOP, Evidence
-from cnn import evaluate
+from baseline.gate import choose, rules
+from baseline.gate.rules import MIDDLE, TOP, Evidence
+from baseline.learning import scores
+from cnn.gate import evaluate
 
 ADDED = ("top scores", "entropy", "agreement")
 ROWS = ((), *((name,) for name in ADDED), ADDED)
@@ -43,8 +44,8 @@ def fused_score(evidence: Evidence, folds: NDArray[np.integer]) -> NDArray[np.fl
     """The fused score of each image under the rule chosen on the other folds."""
     result = np.empty(len(folds))
     for fold in np.unique(folds):
-        rule = gate_choice.choose("fused", evidence.take(folds != fold))
-        result[folds == fold] = gate.score(rule, evidence.take(folds == fold))
+        rule = choose.choose("fused", evidence.take(folds != fold))
+        result[folds == fold] = rules.score(rule, evidence.take(folds == fold))
     return result
 
 
@@ -56,19 +57,19 @@ def main(run: Path) -> None:
     folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
     unet = evidence["unet"]
     pays = ((unet.dice[:, MIDDLE] > 0) & (unet.positive == 1)).astype(float)
-    print(f"| smallest area | added signals | {' | '.join(gate.FUSED)} | AUC | AUC, mask earns |")
-    print("|---" * (len(gate.FUSED) + 4) + "|")
-    areas = gate_choice.AREAS
-    for gate_choice.AREAS in ((0.0,), areas):
+    print(f"| smallest area | added signals | {' | '.join(rules.FUSED)} | AUC | AUC, mask earns |")
+    print("|---" * (len(rules.FUSED) + 4) + "|")
+    areas = choose.AREAS
+    for choose.AREAS in ((0.0,), areas):
         for added in ROWS:
             known = {name: left(one, added) for name, one in evidence.items()}
             dice = [
-                scores.mean(gate_choice.nested(policy, known[gate.source(policy)], folds), patients)
-                for policy in gate.FUSED
+                scores.mean(choose.nested(policy, known[rules.source(policy)], folds), patients)
+                for policy in rules.FUSED
             ]
             score = fused_score(known["unet"], folds)
             aucs = [scores.auc(labels, score) for labels in (unet.positive, pays)]
-            floor = "chosen" if len(gate_choice.AREAS) > 1 else "none"
+            floor = "chosen" if len(choose.AREAS) > 1 else "none"
             cells = [
                 floor,
                 ", ".join(added) or "none",

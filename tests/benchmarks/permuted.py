@@ -18,8 +18,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from baseline import evidence, predictions, scores, train
-from features import cell_table, files
+from baseline.classifier import train
+from baseline.evidence_map import train as evidence
+from baseline.learning import predictions, scores
+from features.cells import table
+from features.run import files
 
 MOVED = ["label", "weak", "mask"]
 
@@ -41,7 +44,7 @@ def auc(run: Path, work: Path, phantoms: Path | None, seed: int) -> float:
     shutil.copy(run / "features.parquet", work)
     dataset = permuted(files.read_table(run / "dataset.parquet"), seed)
     files.write_table(work / "dataset.parquet", dataset)
-    cell_table.main(cell_table.Settings(work))
+    table.main(table.Settings(work))
     evidence.main(evidence.Settings(work, phantoms, seed=seed))
     train.main(train.Settings(run=work, seed=seed))
     known = predictions.read(work / "baseline" / "oof.csv").dropna(subset=["label"])

@@ -20,11 +20,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import fft, ndimage, stats
 
-from baseline import scores, tables
-from baseline.classifier import Verdict
-from baseline.train import Training, fit_one
-from features import files, folds, images
-from features.table import read as read_features
+from baseline.classifier.train import Training, fit_one
+from baseline.learning import scores, training_table
+from baseline.learning.estimator import Verdict
+from features.families.table import read as read_features
+from features.reading import folds, images
+from features.run import files
 
 MODELS = 3  # boosters whose log-odds are averaged
 NEAR = 0.35  # a Kolmogorov distance below it counts as near
@@ -54,7 +55,7 @@ def transfer(
     phantoms: pd.DataFrame, table: pd.DataFrame, real: pd.DataFrame, other: pd.DataFrame
 ) -> scores.Estimate:
     """AUC on the true real labels of a verdict taught by phantoms alone."""
-    taught = tables.teaching(phantoms[phantoms["label"].notna()].assign(fold=0))
+    taught = training_table.teaching(phantoms[phantoms["label"].notna()].assign(fold=0))
     judged = real[real["label"].notna()]
     models = [fit_one(table.loc[taught["id"]], taught, Training(), k) for k in range(MODELS)]
     raw = np.mean([model.decision_function(other.loc[judged["id"]]) for model in models], axis=0)
@@ -64,7 +65,7 @@ def transfer(
 
 def among_phantoms(phantoms: pd.DataFrame, table: pd.DataFrame) -> scores.Estimate:
     """AUC of the verdict among phantoms themselves, out of fold: how hard they are."""
-    taught = tables.teaching(phantoms[phantoms["label"].notna()])
+    taught = training_table.teaching(phantoms[phantoms["label"].notna()])
     raw = np.empty(len(taught))
     fold = taught["fold"].to_numpy()
     for k in np.unique(fold):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features import phantom as module
+from features.phantom import write
 
 GOAL = 150  # ms
 
@@ -33,14 +33,14 @@ def peak() -> float:
 def main(count: int = 60) -> None:
     """Draw, write and print."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = module.Settings(out=Path(folder), train=count + 1, test=1)
-        orders = module._orders(settings)[: count + 1]
+        settings = write.Settings(out=Path(folder), train=count + 1, test=1)
+        orders = write._orders(settings)[: count + 1]
         (Path(folder) / "stage_2_images").mkdir()
-        module._write_image(settings, Path(folder), orders[0])
+        write._write_image(settings, Path(folder), orders[0])
         taken, memory = [], []
         for order in orders[1:]:
             began = time.process_time()
-            module._write_image(settings, Path(folder), order)
+            write._write_image(settings, Path(folder), order)
             taken.append(1e3 * (time.process_time() - began))
             memory.append(peak())
     print(

@@ -20,10 +20,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline import predictions, scores
-from cnn import sources
-from features import files, layouts, rle
-from features.files import UserError
+from baseline.learning import predictions, scores
+from cnn.gate import sources
+from features.reading import layouts, rle
+from features.run import files
+from features.run.files import UserError
 
 LEVELS = np.arange(0.02, 1, 0.02)
 STEP = 2  # every so many-th pixel of the originals is compared, in both directions

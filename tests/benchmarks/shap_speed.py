@@ -27,9 +27,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import shap
 
-from baseline import tables, tree_shap
-from baseline.classifier import load
-from features.table import read
+from baseline.explanation import tree_shap
+from baseline.learning import training_table
+from baseline.learning.estimator import load
+from features.families.table import read
 
 
 def by_explainer(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, np.ndarray]:
@@ -46,7 +47,7 @@ def by_lightgbm(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, np.nd
 
 
 def by_ours(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, np.ndarray]:
-    """As `baseline.attributions` computes them."""
+    """As `baseline.explanation.attributions` computes them."""
     return tree_shap.shap_values(booster, table.to_numpy())
 
 
@@ -59,8 +60,8 @@ WAYS: dict[str, Callable[[lgb.Booster, pd.DataFrame], tuple[float, np.ndarray]]]
 
 def main(run: Path, repeats: int = 1) -> None:
     """Print one row a way and number of images."""
-    table = tables.with_evidence(run, read(run))
-    table = tables.for_model(table, table.index, 0)
+    table = training_table.with_evidence(run, read(run))
+    table = training_table.for_model(table, table.index, 0)
     boosters = [load(path) for path in sorted((run / "baseline").glob("fold*.txt"))]
     table = table[boosters[0].feature_name()]
     by_ours(boosters[0], table[: tree_shap.FEWEST_IMAGES])  # compiled before the clock starts

@@ -16,10 +16,11 @@ import pandas as pd
 from arguments import given
 from numpy.typing import NDArray
 
-from baseline import gate, gate_choice, predictions, scores
-from cnn import evaluate
-from cnn.sources import SOURCES
-from features import files
+from baseline.gate import choose, rules
+from baseline.learning import predictions, scores
+from cnn.gate import evaluate
+from cnn.gate.sources import SOURCES
+from features.run import files
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +30,7 @@ def verdicts(run: Path) -> pd.DataFrame:
     return predictions.read(run / "baseline" / "oof.csv").sort_values("id", ignore_index=True)
 
 
-def masks(run: Path, ids: pd.Series) -> tuple[dict[str, gate.Evidence], NDArray[np.integer]]:
+def masks(run: Path, ids: pd.Series) -> tuple[dict[str, rules.Evidence], NDArray[np.integer]]:
     """Evidence of the images with a known mask in the order of the ids, and their folds."""
     rows = evaluate.read_sized(run, "oof").sort_values("id")
     rows = rows[rows["mask"].notna()].reset_index(drop=True)
@@ -88,14 +89,14 @@ def of_masks(runs: list[Path], rows: pd.DataFrame) -> list[str]:
             for dice, (_, folds) in zip(dices, found, strict=True)
         ]
         lines.append(by_mean(f"{told}, at the others' level", others, patients[positive]))
-        tops = [evidence[source].top[:, gate.TOP] for evidence, _ in found]
+        tops = [evidence[source].top[:, rules.TOP] for evidence, _ in found]
         labels = positive.astype(float)
         lines.append(by_auc(f"{told}, AUC of the top score", labels, tops, patients))
-    for policy in gate.POLICIES:
-        source = gate.source(policy)
-        earned = [gate_choice.nested(policy, evidence[source], folds) for evidence, folds in found]
+    for policy in rules.POLICIES:
+        source = rules.source(policy)
+        earned = [choose.nested(policy, evidence[source], folds) for evidence, folds in found]
         lines.append(by_mean(f"`{policy}`", earned, patients))
-    inside = [gate_choice.nested_default(evidence, folds) for evidence, folds in found]
+    inside = [choose.nested_default(evidence, folds) for evidence, folds in found]
     return [*lines, by_mean("the policy chosen inside", inside, patients)]
 
 

@@ -17,11 +17,17 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from arguments import given  # noqa: E402
 
-from baseline import heat, judges, single, tables  # noqa: E402
-from baseline.material import by_lung  # noqa: E402
-from cnn import geometry, masks, planes, predict  # noqa: E402
-from features import cells, images, registry  # noqa: E402
-from features.prepared import prepare  # noqa: E402
+from baseline.evidence_map import maps, models
+from baseline.evidence_map.training_data import by_lung  # noqa: E402
+from baseline.explanation import one_study
+from baseline.learning import training_table  # noqa: E402
+from cnn.data import geometry, planes
+from cnn.gate import masks
+from cnn.prediction import predict  # noqa: E402
+from features.cells import measure
+from features.families import registry
+from features.lungs.prepared import prepare  # noqa: E402
+from features.reading import images  # noqa: E402
 
 FOLD, MASK_LEVEL = 0, 5
 PARTS = (
@@ -35,7 +41,7 @@ PARTS = (
 )
 
 
-def judge(path: Path, trained: single.Trained, networks: predict.Networks) -> list[float]:
+def judge(path: Path, trained: one_study.Trained, networks: predict.Networks) -> list[float]:
     """Milliseconds of each of `PARTS`."""
     stamps = [time.perf_counter()]
 
@@ -46,14 +52,14 @@ def judge(path: Path, trained: single.Trained, networks: predict.Networks) -> li
     done()
     image = prepare(pixels)
     done()
-    found = registry.measure(image, study, single.families(trained.measured))
-    table = tables.one_row(study.id, found, trained.measured)
+    found = registry.measure(image, study, one_study.families(trained.measured))
+    table = training_table.one_row(study.id, found, trained.measured)
     done()
-    known = cells.measure(image)
+    known = measure.measure(image)
     done()
-    lungs, air = judges.hear(trained.sitting[FOLD], by_lung(table), known)
+    lungs, air = models.hear(trained.sitting[FOLD], by_lung(table), known)
     halves = (each.astype(np.float32) for each in (air, lungs[known.sides]))
-    warm = {study.id: heat.Heat(known.rows, known.columns, *halves)}
+    warm = {study.id: maps.Heat(known.rows, known.columns, *halves)}
     rows = pd.DataFrame({"id": [study.id], "rows": [study.rows], "columns": [study.columns]})
     plane = next(planes.draw(warm, rows, networks.config.size))
     done()
@@ -69,7 +75,7 @@ def judge(path: Path, trained: single.Trained, networks: predict.Networks) -> li
 
 def main(run: Path, paths: list[Path]) -> None:
     """Print a table of the parts, their sum, and what the U-Net by itself needs."""
-    trained = single.read_trained(run)
+    trained = one_study.read_trained(run)
     networks = predict.load_networks(run, predict.scored_images(run))
     times = np.array([judge(path, trained, networks) for path in paths])[1:]
     print("| part | ms |\n|---|---|")

@@ -20,15 +20,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from unet_speed import TorchUNet, torch, torch_loss
 
-from baseline import scores
-from cnn import batches, planes, profiles, steps
-from cnn.augment import augment
-from cnn.batches import Counts, Labelled, chunks, padded, training_order
-from cnn.devices import all_devices, copied, shared_out, split_processor
-from cnn.predict import probabilities
-from cnn.profiles import TrainConfig
-from cnn.weights import first_params
-from features import command
+from baseline.learning import scores
+from cnn.data import batches, planes
+from cnn.data.batches import Counts, Labelled, chunks, padded, training_order
+from cnn.devices.mesh import all_devices, copied, shared_out, split_processor
+from cnn.network import config as profiles
+from cnn.network.augment import augment
+from cnn.network.config import TrainConfig
+from cnn.prediction.predict import probabilities
+from cnn.training import steps
+from cnn.weights.provenance import first_params
+from features.run import command
 
 LEVELS = np.arange(0.05, 1, 0.05)
 HALF = int(np.abs(LEVELS - 0.5).argmin())
@@ -37,7 +39,7 @@ Maps = NDArray[np.float32]
 
 
 def order_of(data: Labelled, fold: int, epoch: int, config: TrainConfig) -> NDArray[np.int32]:
-    """The batches of an epoch, as `cnn.learning` draws them."""
+    """The batches of an epoch, as `cnn.training.train_fold` draws them."""
     counts = Counts(config.steps, config.batch, config.positive_shares[0], 0.0)
     return training_order(data, (fold,), counts, (0, fold, epoch))
 

@@ -31,8 +31,10 @@ except ImportError:
         "`.venv/bin/python -m pip install torch`, whichever made .venv."
     )
 
-from cnn import devices, profiles, unet
-from cnn.losses import mean_shares, segmentation_loss
+from cnn.devices import mesh as devices
+from cnn.network import config as profiles
+from cnn.network import unet
+from cnn.network.losses import mean_shares, segmentation_loss
 
 ROUNDS = 15
 # Steps in one compiled call, to see what a loop over single ones costs.
@@ -53,7 +55,7 @@ class Block(nn.Module):
 
 
 class TorchUNet(nn.Module):
-    """`cnn.unet.UNet` layer by layer."""
+    """`cnn.network.unet.UNet` layer by layer."""
 
     def __init__(self, config: unet.UNetConfig) -> None:
         super().__init__()
@@ -105,7 +107,7 @@ class TorchUNet(nn.Module):
 
 
 def torch_loss(logits: torch.Tensor, masks: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-    """`cnn.losses.segmentation_loss` with its default weights."""
+    """`cnn.network.losses.segmentation_loss` with its default weights."""
     p = torch.sigmoid(logits)
     common, total = (p * masks).sum((1, 2)), p.sum((1, 2)) + masks.sum((1, 2))
     dice = (2 * common + 1) / (total + 1)

@@ -1,0 +1,1 @@
+"""Training of the classifier, search for settings, weight of the families."""

@@ -1,0 +1,222 @@
+"""A search for better training settings, by Optuna: resumable, and never applied by itself.
+
+A setting's score is its out-of-fold AUC on the true labels, averaged over several splits by
+patient. The best of many scores is flattered by having been chosen, so the best settings and the
+defaults are scored once more on splits that the search did not use. These hold the same images, so
+that figure is fairer but not free of flattery either: only other images could tell.
+
+Akiba et al., "Optuna: a next-generation hyperparameter optimization framework", KDD 2019.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from baseline.classifier.train import Training, out_of_fold
+from baseline.learning import scores, training_table
+from features.reading.dataset import strata
+from features.reading.folds import assign
+from features.run import command, files
+from features.run.files import UserError
+
+# Lowest and highest value of each setting, and whether it is searched on a logarithmic scale.
+SPACE: dict[str, tuple[float, float, bool]] = {
+    "rounds": (300, 3000, True),
+    "learning_rate": (0.01, 0.1, True),
+    "leaves": (3, 12, False),
+    "leaf_size": (5, 60, True),
+    "feature_share": (0.01, 0.3, True),
+    "row_share": (0.4, 1.0, False),
+    "l2": (0.1, 50.0, True),
+    "weak_weight": (0.05, 1.0, True),
+}
+DEFAULTS = {name: getattr(Training, name) for name in SPACE}
+# Splits that are not used in the search are numbered from here.
+FRESH = 1000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Search for training settings of RUN's verdict; write RUN/tune/best.json."""
+
+    run: Path
+    """Run folder with features.parquet."""
+    trials: int = 40
+    """Settings to try in all, those of former calls counted."""
+    minutes: float | None = None
+    """Start no further trial after so many minutes."""
+    splits: int = 3
+    """Splits into folds that each setting is scored on."""
+    folds: int = 5
+    """Number of patient-disjoint folds of each split."""
+    seed: int = 0
+    """Seed of the search and of the boosters."""
+
+
+class Objective:
+    """Mean out-of-fold AUC of settings on the true labels, over several splits by patient.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        dataset, table = training_table.read(settings.run)
+        self.settings = settings
+        self.rows = training_table.teaching(dataset)
+        self.table = table.loc[self.rows["id"]]
+
+    def digest(self) -> str:
+        """Hash of what decides a score: data, splits and seed; trials of others do not mix."""
+        chosen = asdict(self.settings)
+        text = {name: chosen[name] for name in ("splits", "folds", "seed")} | {"space": SPACE}
+        digest = hashlib.sha256(repr(text).encode())
+        known = self.rows[["id", "patient", "label", "weak"]]
+        for part in (known.astype(str), self.table):
+            digest.update(pd.util.hash_pandas_object(part).to_numpy().tobytes())
+        patients = self.rows["patient"].to_numpy(object)
+        # How seeds split may change with the program.
+        digest.update(assign(strata(self.rows), patients, self.settings.folds, 0).tobytes())
+        return digest.hexdigest()[:16]
+
+    def __call__(self, training: Training, first: int = 0) -> float:
+        """Score settings on the splits with seeds from `first` on."""
+        label = self.rows["label"].to_numpy(float)
+        patients = self.rows["patient"].to_numpy(object)
+        known = ~np.isnan(label)
+        found = []
+        for split in range(first, first + self.settings.splits):
+            fold = assign(strata(self.rows), patients, self.settings.folds, split)
+            seed = self.settings.seed + 100 * split
+            raw = out_of_fold(self.table, self.rows, fold, seed, training)
+            found.append(scores.auc(label[known], raw[known]))
+        return float(np.mean(found))
+
+
+def open_study(path: Path, digest: str, seed: int) -> Any:
+    """The search so far, kept in a journal file; a new one begins with the default settings.
+
+    Raises
+    ------
+    UserError
+        If Optuna is not installed, or the journal belongs to other data or settings.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise UserError(
+            "Optuna is not installed, which `make tune` needs; run `make env`, or install the "
+            "project with its extra: pip install '.[tune]'."
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    study = optuna.create_study(
+        storage=optuna.storages.JournalStorage(backend),
+        study_name="verdict",
+        direction="maximize",
+        load_if_exists=True,
+    )
+    if study.user_attrs.setdefault("digest", digest) != digest:
+        raise UserError(
+            f"{path}: a search on other data or splits; delete the file to begin a new one."
+        )
+    study.set_user_attr("digest", digest)
+    if defaults_of(study) is None:  # not tried yet, or killed while they were
+        study.enqueue_trial(DEFAULTS)
+    # A search that goes on must not draw the same random settings again.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
+    return study
+
+
+def done(study: Any) -> list[Any]:
+    """Trials that have a score; one that a killed search left unfinished has none."""
+    return [trial for trial in study.trials if trial.value is not None]
+
+
+def defaults_of(study: Any) -> Any | None:
+    """The trial of the default settings, if it has a score."""
+    return next((trial for trial in done(study) if trial.params == DEFAULTS), None)
+
+
+def suggest(trial: Any) -> Training:
+    """Settings of a trial."""
+    chosen: dict[str, Any] = {}
+    for name, (low, high, log) in SPACE.items():
+        if isinstance(getattr(Training, name), int):
+            chosen[name] = trial.suggest_int(name, int(low), int(high), log=log)
+        else:
+            chosen[name] = trial.suggest_float(name, low, high, log=log)
+    return Training(**chosen)
+
+
+def _until(count: int, minutes: float | None) -> Iterator[int]:
+    """Numbers up to `count`, as long as there is time."""
+    start = time.monotonic()
+    for number in range(count):
+        if minutes is not None and time.monotonic() - start > 60 * minutes:
+            return
+        yield number
+
+
+def search(settings: Settings) -> dict[str, Any]:
+    """Search on, and score the best settings and the defaults on fresh splits.
+
+    Returns
+    -------
+    dict
+        trials, and for "default" and "best" the settings, the score in the search, and `fresh`.
+    """
+    objective = Objective(settings)
+    study = open_study(settings.run / "tune" / "study.journal", objective.digest(), settings.seed)
+    left = max(settings.trials - len(done(study)), 0)
+    turns = _until(left, settings.minutes)
+    for _ in command.progress(turns, "tuning", total=left, unit="settings"):
+        study.optimize(lambda trial: objective(suggest(trial)), n_trials=1)
+    default = defaults_of(study)
+    if default is None:
+        raise UserError(
+            "trials, minutes: not even the default settings were tried; give the search more of "
+            "both."
+        )
+    best = max(done(study), key=lambda trial: trial.value)
+    found: dict[str, Any] = {"trials": len(done(study))}
+    for name, trial in (("default", default), ("best", best)):
+        fresh = objective(Training(**trial.params), FRESH)
+        found[name] = {"settings": trial.params, "search": trial.value, "fresh": fresh}
+    return found
+
+
+def main(settings: Settings) -> None:
+    """Print the best settings beside the defaults; write tune/best.json and tune/tune.json."""
+    if settings.trials < 1 or settings.splits < 1:
+        raise UserError(
+            f"trials = {settings.trials}, splits = {settings.splits}: both are at least 1."
+        )
+    found = search(settings)
+    default, best = found["default"], found["best"]
+    target = settings.run / "tune" / "best.json"
+    files.write_json(target, best["settings"])
+    files.write_json(settings.run / "tune" / "tune.json", found)
+    print(f"| of {found['trials']} settings tried | default | best |\n|---|---|---|")
+    for name in SPACE:
+        print(f"| {name} | {default['settings'][name]:.4g} | {best['settings'][name]:.4g} |")
+    print(f"| AUC on the search's splits, flattered | {default['search']:.4f} "
+          f"| {best['search']:.4f} |")  # fmt: skip
+    print(f"| AUC on fresh splits of the same images | {default['fresh']:.4f} "
+          f"| {best['fresh']:.4f} |")  # fmt: skip
+    print(
+        "The best was chosen by these very labels, so its lead is partly luck. To use it: "
+        f"make baseline RUN={settings.run} BASELINE_OPTIONS='--settings {target}'"
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,1 @@
+"""Shortcut checks, subgroups, and faithfulness of the reasons."""

@@ -1,0 +1,1 @@
+"""Where air lies, learned from cells and from lungs."""

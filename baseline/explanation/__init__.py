@@ -1,0 +1,1 @@
+"""SHAP values, their place in the lung, and sentences."""

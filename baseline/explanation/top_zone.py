@@ -1,0 +1,99 @@
+"""The zone that the verdict's reasons point at, as pixels: what a mask is compared with.
+
+It is the zone with the most SHAP evidence for pneumothorax (`attributions.evidence`), of the model
+that saw neither the image nor its patient. Its place on the X-ray is that of its cells, which were
+measured once (`features.cells.measure`), so no image is read again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from baseline.explanation import attributions
+from baseline.explanation.trained_run import read_inputs
+from features.cells.measure import SIZE
+from features.lungs.prepared import working_shape
+from features.lungs.zones import NAMES, PARENTS
+from features.run import files
+
+
+@dataclass(frozen=True)
+class TopZone:
+    """The cells of one image's top zone.
+
+    Parameters
+    ----------
+    rows, columns : (n,) arrays of int
+        Places on the grid of cells; none where the zone is too small for a cell.
+    """
+
+    rows: NDArray[np.integer]
+    columns: NDArray[np.integer]
+
+
+# An X-ray whose lungs are too small for a cell.
+NONE = TopZone(*np.zeros((2, 0), np.intp))
+
+
+def top(evidence: pd.DataFrame) -> pd.Series:
+    """The zone with the most evidence for pneumothorax.
+
+    Parameters
+    ----------
+    evidence : (n, places) DataFrame
+        Log-odds by place, indexed by image id, from `attributions.evidence`.
+
+    Returns
+    -------
+    (n,) Series of int
+        Index into `zones.NAMES`; the image as a whole is no zone.
+    """
+    return pd.Series(evidence[list(NAMES)].to_numpy().argmax(axis=1), evidence.index)
+
+
+def read(run: Path) -> dict[str, TopZone]:
+    """Top zones of all predicted images of a run by id.
+
+    Raises
+    ------
+    UserError
+        If the verdict or the cells are missing, or the predictions are not those of the models.
+    """
+    found = read_inputs(run)
+    zones = top(attributions.evidence(found.explanation, found.right))
+    cells = files.read_table(run / "cells" / "index.parquet")
+    ids = pd.Categorical(cells["id"].astype(str))
+    # -1, the last row of PARENTS, stands for images without a verdict, which are left out.
+    wanted = zones.reindex(ids.categories).fillna(-1).astype(int).to_numpy()[ids.codes]
+    inside = (wanted >= 0) & PARENTS[wanted, cells["zone"].to_numpy()]
+    kept = cells[inside].groupby(ids[inside], sort=False, observed=True)
+    return {
+        str(name): TopZone(one["row"].to_numpy(), one["column"].to_numpy()) for name, one in kept
+    }
+
+
+def paint(zone: TopZone, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """A top zone at the X-ray's own size.
+
+    Parameters
+    ----------
+    zone : TopZone
+    shape : (int, int)
+        Rows and columns of the X-ray.
+
+    Returns
+    -------
+    (rows, columns) array of bool
+    """
+    working = working_shape(shape)
+    # A remainder at the edge makes no cell, but has a place on the grid.
+    grid = np.zeros([-(-side // SIZE) for side in working], bool)
+    grid[zone.rows, zone.columns] = True
+    down, across = (
+        ((np.arange(size) + 0.5) * small / size / SIZE).astype(np.intp)
+        for size, small in zip(shape, working, strict=True)
+    )
+    return grid[np.ix_(down, across)]

@@ -1,0 +1,1 @@
+"""When a mask is kept: the rules and how one is chosen."""

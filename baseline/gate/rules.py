@@ -1,0 +1,236 @@
+"""The gate: decides, image by image, whether a mask is spoken at all.
+
+A false mask on a healthy chest costs a whole image of Dice, so silence is the better answer unless
+pneumothorax is likely. This module knows arrays only: the classifier's log-odds, what the map looks
+like, how much of it lies above each level, and the Dice that each level's mask would earn.
+
+Policies
+--------
+empty
+    Never speak: scores the share of healthy images.
+unet
+    Speak the U-Net's mask where enough of its map is above a top level (the challenge winners'
+    triplet of top level, smallest area and mask level).
+gated
+    The same, and the classifier's log-odds must reach a cutoff.
+fused
+    The same, but what must reach the cutoff is a logistic model's score of the classifier's
+    log-odds and of the map (`signals`): top scores, area, entropy, and how far the map fills the
+    zone that the verdict's reasons point at.
+handcrafted
+    The same without any network: the mask is cut from the evidence map (`baseline.evidence_map.train`).
+joint
+    The same on the mean of the U-Net's and the evidence map.
+expected
+    The joint mask, spoken where it pays by the metric's own arithmetic: p > 1 / (1 + d), p being
+    the fused probability of pneumothorax and d the Dice that this mask may expect if it is there;
+    of the triplet it has all, of cutoffs none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.run.files import UserError
+
+Floats = NDArray[np.float64]
+
+# Levels at which a probability map is cut, in 1/255 as the maps are stored.
+LEVELS = np.array([13, 26, 51, 77, 102, 128, 153, 179, 204, 230])
+MIDDLE = 5
+# Shares of the image whose brightest pixels reach the top scores.
+RANKS = (0.0001, 0.001, 0.01)
+TOP = RANKS.index(0.001)
+# Smallest areas, as shares of the image (0.002 is the winners' 2,048 pixels of 1024x1024).
+AREAS = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
+POLICIES = ("empty", "unet", "gated", "fused", "handcrafted", "joint", "expected")
+# The map that a policy cuts its masks from, where it is not the U-Net's.
+SOURCES = {"handcrafted": "evidence", "joint": "joint", "expected": "joint"}
+FUSED = ("fused", "handcrafted", "joint", "expected")
+# What the fused score listens to.
+SIGNALS = ("log_odds", *(f"top_{rank:g}" for rank in RANKS), "area", "entropy", "agreement")
+# No mask is expected to earn less than this if there is a pneumothorax.
+LEAST_DICE = 0.01
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the gate may look at, and what each choice would earn.
+
+    Parameters
+    ----------
+    log_odds : (n,) array
+        Calibrated log-odds of the classifier.
+    top : (n, r) array in [0, 1]
+        Top scores: what the map reaches on each of `RANKS`; at `TOP`, its 99.9th percentile.
+    area : (n, t) array in [0, 1]
+        Share of the image where the map reaches each of `LEVELS`.
+    entropy : (n,) array in [0, 1]
+        Mean entropy of the map's pixels in bits: how much of it is in doubt.
+    agreement : (n,) array in [0, 1]
+        Mean of the map over the zone with the most SHAP evidence for pneumothorax: the share of it
+        that the mask may be expected to fill.
+    dice : (n, t) array in [0, 1] or NaN
+        Dice of the mask cut at each level against the truth; NaN where the truth is unknown.
+    positive : (n,) array
+        1 with pneumothorax, 0 without, NaN unknown.
+    """
+
+    log_odds: Floats
+    top: Floats
+    area: Floats
+    entropy: Floats
+    agreement: Floats
+    dice: Floats
+    positive: Floats
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Evidence":
+        """The evidence of some of the images."""
+        return Evidence(**{name: values[rows] for name, values in vars(self).items()})
+
+
+def join(parts: Sequence[Evidence]) -> Evidence:
+    """The evidence of all images of all parts, of which there is one at least."""
+    names = Evidence.__dataclass_fields__
+    return Evidence(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A decision rule that can be written down.
+
+    Parameters
+    ----------
+    policy : str
+        One of `POLICIES`.
+    mask_level : int
+        Index into `LEVELS` at which the spoken mask is cut.
+    top_level : int
+        Index into `LEVELS` above which the area is counted.
+    least_area : float
+        Smallest such area, as a share of the image.
+    cutoff : float or None
+        Smallest score (log-odds) that speaks; None for no condition.
+    weights : tuple of float
+        Intercept and weights of the fused score; empty for other policies.
+    dice_weights : tuple of float
+        Intercept and weights of the Dice to expect; empty for other policies.
+    """
+
+    policy: str
+    mask_level: int = MIDDLE
+    top_level: int = MIDDLE
+    least_area: float = 0.0
+    cutoff: float | None = None
+    weights: tuple[float, ...] = ()
+    dice_weights: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object, levels also as probabilities."""
+        return asdict(self) | {
+            "mask_probability": float(LEVELS[self.mask_level] / 255),
+            "top_probability": float(LEVELS[self.top_level] / 255),
+        }
+
+
+def from_json(content: Any) -> Rule:
+    """Read a rule written by `Rule.to_json`.
+
+    Raises
+    ------
+    UserError
+        If it is not such a rule, or one of another version.
+    """
+    try:
+        fields = {name: content[name] for name in Rule.__dataclass_fields__}
+        arrays = {name: tuple(map(float, fields[name])) for name in ("weights", "dice_weights")}
+        rule = Rule(**{**fields, **arrays})
+        wrong = _fault(rule)
+    except (KeyError, TypeError, ValueError):
+        wrong = "not a gate's rule"
+    if wrong:
+        raise UserError(f"gate.json: {wrong}; delete it and run make again.")
+    return rule
+
+
+def _fault(rule: Rule) -> str:
+    """What is wrong with a rule's values, "" if nothing is."""
+    if rule.policy not in POLICIES:
+        return f"policy {rule.policy!r} is none of {', '.join(POLICIES)}"
+    for name in ("mask_level", "top_level"):
+        level = getattr(rule, name)
+        if type(level) is not int or not 0 <= level < len(LEVELS):
+            return f"{name} = {level!r} is no number of a level, 0 to {len(LEVELS) - 1}"
+    if not 0 <= rule.least_area <= 1:
+        return f"least_area = {rule.least_area} is no share of an image, 0 to 1"
+    cutoff = 0.0 if rule.cutoff is None else rule.cutoff
+    if not np.isfinite([cutoff, *rule.weights, *rule.dice_weights]).all():
+        return f"the rule of {rule.policy} holds a number that is not finite"
+    counts = len(rule.weights), len(rule.dice_weights)
+    one = 1 + len(SIGNALS)
+    if counts != (one * (rule.policy in FUSED), one * (rule.policy == "expected")):
+        return f"the weights of {rule.policy} are those of another version"
+    return ""
+
+
+def source(policy: str) -> str:
+    """The map that a policy cuts its masks from: "unet", "evidence" or "joint"."""
+    return SOURCES.get(policy, "unet")
+
+
+def signals(evidence: Evidence) -> Floats:
+    """What the fused score is made of, shape (n, 7), all as log-odds, in the order of `SIGNALS`."""
+    return np.column_stack(
+        (
+            evidence.log_odds,
+            _log_odds(evidence.top, 1e-3),
+            _log_odds(evidence.area[:, MIDDLE], 1e-5),
+            _log_odds(evidence.entropy, 1e-5),
+            _log_odds(evidence.agreement, 1e-3),
+        )
+    )
+
+
+def _log_odds(shares: Floats, least: float) -> Floats:
+    clipped = np.clip(shares, least, 1 - least)
+    return np.log(clipped / (1 - clipped))
+
+
+def score(rule: Rule, evidence: Evidence) -> Floats:
+    """The score that a rule compares with its cutoff, shape (n,)."""
+    if rule.policy not in FUSED:
+        return evidence.log_odds
+    values = signals(evidence)
+    fused = _weighed(rule.weights, values)
+    if rule.policy != "expected":
+        return fused
+    dice = _weighed(rule.dice_weights, values)
+    # p > 1 / (1 + d) says the same as log-odds(p) + log(d) > 0.
+    return fused + np.log(np.clip(dice, LEAST_DICE, 1))
+
+
+def _weighed(weights: tuple[float, ...], values: Floats) -> Floats:
+    """Intercept and weighted sum; no matrix product, whose last bit hangs on how many rows it has.
+
+    A cutoff is the score of an image, which must speak alone as it does among others.
+    """
+    return weights[0] + (values * np.array(weights[1:])).sum(axis=1)
+
+
+def speaks(rule: Rule, evidence: Evidence) -> NDArray[np.bool_]:
+    """Whether the mask of each image is spoken, shape (n,); an empty mask never is."""
+    if rule.policy == "empty":
+        return np.zeros(len(evidence.log_odds), bool)
+    enough = evidence.area[:, rule.top_level] >= rule.least_area
+    if rule.cutoff is not None:
+        enough &= score(rule, evidence) >= rule.cutoff
+    return enough & (evidence.area[:, rule.mask_level] > 0)
+
+
+def earned(rule: Rule, evidence: Evidence) -> Floats:
+    """Dice that a rule earns on each image, shape (n,): of the mask if spoken, else of silence."""
+    silence = (evidence.positive == 0).astype(float)
+    return np.where(speaks(rule, evidence), evidence.dice[:, rule.mask_level], silence)

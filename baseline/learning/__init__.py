@@ -1,0 +1,1 @@
+"""What every model shares: estimator, training rows, calibration, scores."""

@@ -1,0 +1,191 @@
+"""Calibration: log-odds of the model to honest probabilities (Platt 1999), fitted out of fold.
+
+And how honest they are: the slope and intercept that they would still need, and how far they lie
+from the observed shares.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from baseline.learning import scores
+from baseline.learning.scores import Estimate
+
+Floats = NDArray[np.float64]
+
+# Images in a bin of the calibration error, and the most bins.
+BIN, MOST_BINS = 25, 15
+# Probabilities nearer to 0 or 1 have no finite log-odds worth speaking of.
+NEAREST = 1e-6
+STEPS = 25
+# Where the probabilities (nearly) separate a sample, no finite slope is the best.
+STEEPEST = 10.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Probability = 1 / (1 + exp(-(slope * raw + intercept)))."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, raw: Floats) -> Floats:
+        return expit(self.slope * np.asarray(raw) + self.intercept)
+
+    def to_json(self) -> dict[str, float]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+def fit(raw: Floats, labels: Floats) -> Calibration:
+    """Fit slope and intercept by maximum likelihood on Platt's softened targets.
+
+    Parameters
+    ----------
+    raw : (n,) array
+        Out-of-fold log-odds.
+    labels : (n,) array of 0 and 1
+        True labels.
+    """
+    positives = labels.sum()
+    negatives = len(labels) - positives
+    # Platt's targets keep the probabilities off 0 and 1 where a small sample is separable.
+    high, low = (positives + 1) / (positives + 2), 1 / (negatives + 2)
+    target = np.where(labels > 0.5, high, low)
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        z = theta[0] * raw + theta[1]
+        error = expit(z) - target
+        return float(np.sum(np.logaddexp(0, z) - target * z)), np.array([error @ raw, error.sum()])
+
+    # A verdict that ranks worse than chance on a small sample is made flat, never turned round.
+    best = minimize(loss, np.array([1.0, 0.0]), jac=True, bounds=[(0, None), (None, None)])
+    return Calibration(float(best.x[0]), float(best.x[1]))
+
+
+def cross_fit(raw: Floats, labels: Floats, folds: NDArray[np.integer]) -> Floats:
+    """Calibrated probabilities, each by a calibration that did not see the image's fold.
+
+    Parameters
+    ----------
+    raw : (n,) array
+        Out-of-fold log-odds.
+    labels : (n,) array
+        1, 0, or NaN where the truth is unknown; such images are calibrated but teach nothing.
+    folds : (n,) array of int
+
+    Returns
+    -------
+    (n,) array in [0, 1]
+    """
+    known = ~np.isnan(labels)
+    result = np.empty(len(raw))
+    for fold in np.unique(folds):
+        teaches = known & (folds != fold)
+        result[folds == fold] = fit(raw[teaches], labels[teaches])(raw[folds == fold])
+    return result
+
+
+def quality(
+    labels: Floats, probabilities: Floats, patients: NDArray[np.object_]
+) -> dict[str, Estimate]:
+    """How well probabilities are calibrated, with 95% intervals by bootstrap over patients.
+
+    Parameters
+    ----------
+    labels : (n,) array of 0 and 1
+    probabilities : (n,) array in [0, 1]
+    patients : (n,) array of str
+
+    Returns
+    -------
+    dict of str to Estimate
+        ``calibration_error``, see there; ``calibration_slope`` of the log-odds, 1 at best, below 1
+        where the probabilities are too extreme, told up to 10; ``calibration_intercept``, what the
+        log-odds lack on average, 0 at best (Cox 1958; Van Calster et al., BMC Medicine 17, 2019).
+        What cannot be told of equal probabilities is left out.
+    """
+    known = logit(np.clip(probabilities, NEAREST, 1 - NEAREST))
+
+    def slope(rows: NDArray[np.intp]) -> float:
+        design = np.stack((known[rows], np.ones(len(rows))), axis=1)
+        return float(min(_logistic(design, np.zeros(len(rows)), labels[rows])[0], STEEPEST))
+
+    def intercept(rows: NDArray[np.intp]) -> float:
+        return float(_logistic(np.ones((len(rows), 1)), known[rows], labels[rows])[0])
+
+    found = {
+        "calibration_error": calibration_error(labels, probabilities, patients),
+        "calibration_slope": scores.bootstrap(slope, patients),
+        "calibration_intercept": scores.bootstrap(intercept, patients),
+    }
+    told = (
+        name for name, one in found.items() if np.isfinite((one.value, one.low, one.high)).all()
+    )
+    return {name: found[name] for name in told}
+
+
+def calibration_error(
+    labels: Floats, probabilities: Floats, patients: NDArray[np.object_]
+) -> Estimate:
+    """Expected calibration error in the L2 norm: root of the mean squared gap, freed of its bias.
+
+    The gap is that between mean probability and observed share in bins of equal counts. Observed
+    shares of a few images lie off by chance, so the norm of the gaps is above 0 for a perfectly
+    calibrated model too (Kumar et al., "Verified uncertainty calibration", NeurIPS 2019). How large
+    that chance is, a bootstrap over patients tells: how far the gaps of resamples lie from the
+    sample's. Its mean square is taken off. The norm of resamples themselves has that chance twice,
+    and an interval of its percentiles may miss its own estimate; so the interval is the norm of the
+    sample's gaps give or take what 95% of resamples keep to. By the triangle inequality it holds
+    the true norm at least as often, and always the estimate. Gaps within a bin that cancel out are
+    not seen.
+
+    Parameters
+    ----------
+    labels : (n,) array of 0 and 1
+    probabilities : (n,) array in [0, 1]
+    patients : (n,) array of str
+    """
+    order = np.argsort(probabilities, kind="stable")
+    count = int(np.clip(len(order) // BIN, 1, MOST_BINS))
+    bins = np.empty(len(order), np.intp)
+    for number, part in enumerate(np.array_split(order, count)):
+        bins[part] = number
+    gap = probabilities - labels
+
+    def gaps(rows: NDArray[np.intp]) -> Floats:
+        sums = np.bincount(bins[rows], gap[rows], count)
+        return sums / np.maximum(np.bincount(bins[rows], minlength=count), 1)
+
+    sample = gaps(order)
+    chance = np.array([_norm(gaps(rows) - sample) for rows in scores.resamples(patients)])
+    norm, reach = _norm(sample), float(np.percentile(chance, 95))
+    value = np.sqrt(max(norm**2 - float(np.mean(chance**2)), 0.0))
+    return Estimate(float(value), max(norm - reach, 0.0), norm + reach)
+
+
+def _norm(gaps: Floats) -> float:
+    return float(np.sqrt(np.mean(gaps**2)))
+
+
+def _logistic(design: Floats, offset: Floats, labels: Floats) -> Floats:
+    """Maximum-likelihood coefficients of a logistic regression by Newton's method.
+
+    NaN where there is none: one class only, or columns that say the same.
+    """
+    theta = np.zeros(design.shape[1])
+    if labels.min() == labels.max():
+        return theta * np.nan
+    for _ in range(STEPS):
+        p = expit(design @ theta + offset)
+        hessian = (design.T * (p * (1 - p))) @ design
+        if np.linalg.cond(hessian) > 1e10:
+            return theta * np.nan
+        step = np.linalg.solve(hessian, design.T @ (labels - p))
+        theta = theta + step
+        if np.abs(step).max() < 1e-8:
+            break
+    return theta

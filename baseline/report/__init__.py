@@ -1,0 +1,1 @@
+"""The SHAP report and the page of one study."""

@@ -1,0 +1,55 @@
+"""Pages of the report: templates filled with escaped values, each page whole in one file.
+
+A page loads nothing from any network. Its content policy names the one script by its hash, so that
+even a value that escaped escaping could neither run nor call home.
+"""
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from baseline.explanation.sentences import percent, signed
+
+TEMPLATES = Path(__file__).with_name("templates")
+NOTICE = "For research and education; not a medical device"
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The template engine; every value is escaped, and a missing one is an error."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"percent": percent, "signed": signed}
+    return found
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """Fill a page.
+
+    Parameters
+    ----------
+    template : str
+        Name of a template that extends page.html.
+    values : dict
+        What it shows.
+    """
+    style, script = ((TEMPLATES / name).read_text("utf-8") for name in ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    frame = {"style": Markup(style), "script": Markup(script), "digest": digest, "notice": NOTICE}
+    return environment().get_template(template).render(frame | values)
+
+
+def plain(text: str, values: dict[str, Any]) -> str:
+    """Fill a sentence of our own with values, unescaped: it is text, not yet part of a page."""
+    engine = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    return engine.from_string(text).render(values)

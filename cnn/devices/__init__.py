@@ -1,0 +1,1 @@
+"""The devices that a training shares, and what was compiled for them."""

@@ -1,0 +1,1 @@
+"""From probability maps to masks: the policies, their rules and scores."""

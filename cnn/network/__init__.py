@@ -1,0 +1,1 @@
+"""The U-Net, its profiles, losses and augmentation."""

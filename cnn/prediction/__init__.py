@@ -1,0 +1,1 @@
+"""Probability maps, drawn and stored."""

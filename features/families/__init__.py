@@ -1,0 +1,1 @@
+"""Handcrafted feature families, each measure with a name and a sentence."""

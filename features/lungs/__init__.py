@@ -1,0 +1,1 @@
+"""Lung fields, their zones, and the image in lung units."""

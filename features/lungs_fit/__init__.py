@@ -1,0 +1,1 @@
+"""Fitting of the lung-field model; never imported at run time."""

@@ -1,0 +1,1 @@
+"""Phantom chest X-rays with known pneumothorax."""

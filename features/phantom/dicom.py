@@ -1,0 +1,89 @@
+"""A phantom as SIIM's files are: an 8-bit JPEG in a Secondary Capture object."""
+
+import io
+from pathlib import Path
+
+import pydicom
+import pydicom.config
+from PIL import Image
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
+
+from features.phantom.image import Phantom
+
+# Name of every phantom's patient: tells that an image was never taken of anyone.
+NAME = "Phantom"
+# Patient orientation and its modifier, PS3.16 context groups 19 and 20: value, scheme, meaning.
+ERECT = ("C86043", "NCIt", "erect")
+RECUMBENT = ("102538003", "SCT", "recumbent")
+SUPINE = ("40199007", "SCT", "supine")
+
+
+def dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
+    """The phantom's DICOM dataset; `inverted` stores it with air bright (MONOCHROME1).
+
+    PatientAge is written as the challenge has it ('38', not '038Y'). PixelSpacing, unlike the
+    challenge's, is the true one of the image; and whether the patient stood or lay is written,
+    which the challenge does not tell (a Standard Extended object, then).
+    """
+    number = int(image_id.removeprefix("ID_"), 16)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = f"2.25.{number + 2**40}"
+    meta.TransferSyntaxUID = JPEGBaseline8Bit
+    data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SpecificCharacterSet = "ISO_IR 100"
+    data.SOPClassUID = SecondaryCaptureImageStorage
+    data.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    data.StudyInstanceUID = f"2.25.{number + 2**41}"
+    data.SeriesInstanceUID = f"2.25.{number + 2**42}"
+    data.StudyDate, data.StudyTime = "19010101", "000000.00"
+    data.AccessionNumber, data.StudyID = "", ""
+    data.Modality, data.ConversionType = "CR", "WSD"
+    data.ReferringPhysicianName = data.PatientBirthDate = ""
+    data.PatientName, data.PatientID = NAME, image_id
+    data.SeriesDescription = f"view: {image.view}"
+    data.PatientSex = image.sex
+    age = DataElement(0x00101010, "AS", str(image.age), validation_mode=pydicom.config.IGNORE)
+    data.add(age)
+    data.BodyPartExamined, data.ViewPosition = "CHEST", image.view
+    lies = image.exposure.pose == "supine"
+    pose = _code(*(RECUMBENT if lies else ERECT))
+    if lies:
+        pose.PatientOrientationModifierCodeSequence = [_code(*SUPINE)]
+    data.PatientOrientationCodeSequence = [pose]
+    data.SeriesNumber = data.InstanceNumber = "1"
+    pixels = 255 - image.pixels if inverted else image.pixels
+    data.SamplesPerPixel = 1
+    data.PhotometricInterpretation = "MONOCHROME1" if inverted else "MONOCHROME2"
+    data.Rows, data.Columns = image.pixels.shape
+    data.PixelSpacing = [f"{image.spacing_mm:.6f}"] * 2
+    data.BitsAllocated = data.BitsStored = 8
+    data.HighBit, data.PixelRepresentation = 7, 0
+    data.LossyImageCompression, data.LossyImageCompressionMethod = "01", "ISO_10918_1"
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="JPEG", quality=90)
+    data.PixelData = encapsulate([stream.getvalue()])
+    return data
+
+
+def is_phantom(path: Path | str) -> bool:
+    """Whether a file says that it is a phantom, by its tag PatientName (0010,0010).
+
+    What is no DICOM file, or is not there, says nothing.
+    """
+    try:
+        tags = pydicom.dcmread(path, specific_tags=["PatientName"])
+    except (InvalidDicomError, OSError):
+        return False
+    return str(tags.get("PatientName", "")) == NAME
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    """A coded concept as a sequence's item."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item

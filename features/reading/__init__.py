@@ -1,0 +1,1 @@
+"""From a dataset folder to studies, pixels, labels, patients and folds."""

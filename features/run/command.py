@@ -1,0 +1,118 @@
+"""The command line of a stage: settings from a frozen dataclass, errors in one sentence, progress.
+
+`python -m <module> --help` is made by tyro from the dataclass that the module's `main` takes.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, NoReturn, TypeVar, get_type_hints
+
+import tyro
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from features.run.files import UserError, refusal, unwritable
+
+Item = TypeVar("Item")
+
+
+def run(main: Callable[[Any], None]) -> None:
+    """Parse the command line into the settings that `main` takes, and call it.
+
+    A `UserError` is printed as its one sentence and ends the process with status 2, as does a disk
+    that takes no more, whoever was writing; an interrupt (Ctrl-C) ends it with 130. Any other
+    exception is a fault of ours and keeps its traceback.
+    """
+    hints = [kind for name, kind in get_type_hints(main).items() if name != "return"]
+    settings = tyro.cli(hints[0], description=sys.modules[main.__module__].__doc__)
+    try:
+        _check(settings)
+        main(settings)
+    except UserError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        words = refusal(error)
+        if words is None:
+            raise
+        _fail(unwritable(getattr(error, "filename", None) or "a file", words))
+
+
+def _check(settings: Any) -> None:
+    """Refuse what no stage can take."""
+    if getattr(settings, "seed", 0) < 0:
+        raise UserError(f"--seed is {settings.seed}, but must be at least 0.")
+    jobs = getattr(settings, "jobs", -1)
+    if jobs < 1 and jobs != -1:
+        raise UserError(f"--jobs is {jobs}; give the number of processes, or -1 for one a core.")
+
+
+def _fail(error: UserError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+class _Rate(ProgressColumn):
+    """Items done in a second, since rich's own speed column counts bytes."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
+
+
+def progress(
+    items: Iterable[Item], what: str, total: int | None = None, unit: str = "images"
+) -> Iterator[Item]:
+    """Yield `items` while a bar on the standard error shows count, rate and time left.
+
+    Where the standard error is no terminal, one line at the end says what was done and how fast.
+
+    Parameters
+    ----------
+    items : iterable
+        What to go through.
+    what : str
+        What is being done, e.g. "features".
+    total : int, optional
+        The number of items, if `items` has no length.
+    unit : str
+        What is counted.
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task(what, total=total)
+        count = 0
+        for item in items:
+            yield item
+            count += 1
+            bars.advance(task)
+        elapsed = bars.tasks[0].elapsed if bars.tasks else None
+    if not console.is_terminal and count:
+        pace = f" in {elapsed:.0f} s" if elapsed else ""
+        print(f"{what}: {count} {unit}{pace}", file=sys.stderr)

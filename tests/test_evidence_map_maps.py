@@ -1,0 +1,94 @@
+"""Evidence maps read back and painted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from baseline.evidence_map import maps
+from baseline.evidence_map.maps import Heat
+from cnn.data import geometry
+from cnn.gate import sources
+from features.run import files
+
+# Probability that the lung of a cell, whichever, has collapsed.
+ONE = np.ones(1, np.float32)
+
+
+def test_cells_keep_their_value_at_their_middle_and_blend_between():
+    # 512 pixels are 64 cells; at 1,024 pixels a cell is 16 wide and its middle lies at 7.5.
+    both = Heat(np.array([10, 10]), np.array([20, 21]), np.array([0.2, 0.6], np.float32), ONE)
+    painted = maps.paint(both, (1024, 1024))
+    np.testing.assert_allclose(painted[167:169, 327:329].mean(), 0.2, atol=0.02)
+    np.testing.assert_allclose(painted[167:169, 335:337].mean(), 0.4, atol=0.02)
+    np.testing.assert_allclose(painted[167:169, 343:345].mean(), 0.6, atol=0.02)
+    # The cells' own squares are painted (their corners are cut), and nothing further out.
+    rows, columns = np.nonzero(painted)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (160, 175, 320, 351)
+
+
+def test_a_constant_map_is_constant_in_the_lung_whatever_the_shape():
+    for shape in ((1024, 1024), (512, 512), (700, 500), (300, 301)):
+        grid = np.argwhere(np.ones((20, 20))) + 5
+        lung = Heat(grid[:, 0], grid[:, 1], np.full(400, 0.3, np.float32), ONE)
+        painted = maps.paint(lung, shape)
+        assert painted.shape == shape
+        np.testing.assert_allclose(painted[painted > 0], 0.3, rtol=1e-5)
+        side = max(shape) / 512 * 8 * 20
+        np.testing.assert_allclose((painted > 0).sum(), side**2, rtol=0.05)
+
+
+def test_on_the_networks_square_the_map_lies_where_the_x_ray_does():
+    grid = np.argwhere(np.ones((20, 20))) + 5
+    values = np.random.default_rng(0).random(400, np.float32)
+    lung = Heat(grid[:, 0], grid[:, 1], values, ONE)
+    square = maps.paint_at(lung, (512, 384), *geometry.centres(512, 384, 512))
+    np.testing.assert_allclose(square[:, 64:448], maps.paint(lung, (512, 384)), atol=1e-6)
+    assert not square[:, :64].any() and not square[:, 448:].any()
+    small = maps.paint_at(lung, (512, 384), *geometry.centres(512, 384, 128))
+    shrunk = geometry.to_square(maps.paint(lung, (512, 384)), 128)
+    assert np.abs(small - shrunk).mean() < 0.01
+
+
+def test_only_the_lung_more_likely_to_have_collapsed_is_drawn():
+    both = Heat(
+        np.arange(4), np.arange(4), np.float32([0.2, 0.5, 0.1, 0.3]), np.float32([0.4, 0.6] * 2)
+    )
+    np.testing.assert_array_equal(maps.of_one_lung(both).probability, np.float32([0, 0.5, 0, 0.3]))
+    assert maps.of_one_lung(maps.NONE).probability.size == 0
+
+
+def test_an_image_without_cells_is_empty():
+    assert not maps.paint(maps.NONE, (64, 80)).any()
+
+
+def test_maps_of_several_judges_are_averaged(tmp_path):
+    place = {"row": [1, 2], "column": [3, 3]}
+    parts = [
+        pd.DataFrame(place).assign(id="a", probability=[0.2, 0.4], lung=[0.5, 0.7], judge=0),
+        pd.DataFrame(place).assign(id="a", probability=[0.4, 0.8], lung=[0.7, 0.9], judge=1),
+        pd.DataFrame(place).assign(id="b", probability=[0.1, 0.2], lung=0.3, judge=1),
+    ]
+    files.write_table(tmp_path / "evidence" / "map.parquet", pd.concat(parts))
+    found = maps.read(tmp_path)
+    np.testing.assert_allclose(found["a"].probability, [0.3, 0.6])
+    np.testing.assert_allclose(found["a"].lung, [0.6, 0.8])
+    np.testing.assert_allclose(found["b"].probability, [0.1, 0.2])
+    np.testing.assert_array_equal(found["a"].rows, [1, 2])
+    files.write_table(
+        tmp_path / "evidence" / "map.parquet",
+        pd.concat([*parts, pd.DataFrame(place).assign(id="c", probability=0.5, lung=0.5, judge=2)]),
+    )
+    with pytest.raises(files.UserError, match="a was judged by 2 of 3 judges"):
+        maps.read(tmp_path)
+
+
+def test_levels_keep_the_ranking():
+    evidence = np.linspace(0, 1, 200, dtype=np.float32)
+    levels = sources.to_levels(evidence)
+    assert levels[0] == 0 and levels[-1] == 255
+    assert (np.diff(levels.astype(int)) >= 0).all()
+    # Odds of 1 to 8 come to be even.
+    assert sources.to_levels(np.float32([1 / 9]))[0] in (127, 128)
+    np.testing.assert_array_equal(
+        sources.join(np.uint8([0, 255, 10]), np.uint8([0, 255, 13])), [0, 255, 12]
+    )

@@ -1,0 +1,107 @@
+"""The hottest spot: found, explained by numbers that add up, told in words that can be rebuilt."""
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+
+from baseline.evidence_map.models import Judge
+from baseline.explanation import attributions, hottest_cell, overlays
+from features.cells.measure import MEASURES, Cells
+from features.lungs.zones import NAMES
+
+M = len(MEASURES)
+LINE = [measure.name for measure in MEASURES].index("line_fine.near")
+
+
+def booster(seed: int) -> lgb.Booster:
+    """Air is where lines along the wall are strong."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(600, M)).astype(np.float32)
+    target = (values[:, LINE] > 0.5).astype(float)
+    settings = {"objective": "cross_entropy", "verbosity": -1, "num_leaves": 4, "seed": seed}
+    return lgb.train(settings, lgb.Dataset(values, target), 20)
+
+
+@pytest.fixture(scope="module")
+def judges() -> list[Judge]:
+    cells = [booster(seed) for seed in (0, 1)]
+    return [Judge(one, one) for one in cells]
+
+
+@pytest.fixture
+def cells() -> Cells:
+    values = np.random.default_rng(2).normal(size=(50, M)).astype(np.float32)
+    values[7, LINE] = 4.0
+    zones = np.full(50, NAMES.index("left_base_core"), np.int8)
+    zones[7] = NAMES.index("right_apex_rim")
+    place = np.arange(50, dtype=np.int16)
+    return Cells(place, place, np.zeros(50, np.int8), zones, values)
+
+
+def test_the_spot_is_explained_by_the_mean_over_its_judges(judges, cells):
+    probability = np.linspace(0.1, 0.2, 50)
+    probability[7] = 0.6
+    spot = hottest_cell.find(judges, cells, probability)
+    assert spot.zone == "right_apex_rim"
+    assert int(spot.shap.argmax()) == LINE
+    assert spot.lower[LINE] == 1.0 and spot.higher[LINE] == 0.0
+    raw = [judge.cells.predict(cells.values[7:8], raw_score=True)[0] for judge in judges]
+    base = [attributions.values_of(j.cells, frame(j, cells))[0] for j in judges]
+    np.testing.assert_allclose(spot.shap.sum(), np.mean(raw) - np.mean(base), atol=1e-6)
+
+
+def frame(judge: Judge, cells: Cells) -> pd.DataFrame:
+    return pd.DataFrame(cells.values[7:8], columns=judge.cells.feature_name())
+
+
+def test_the_sentence_can_be_rebuilt_from_the_numbers(judges, cells):
+    probability = np.full(50, 0.1)
+    probability[7] = 0.6
+    spot = hottest_cell.find(judges, cells, probability)
+    text = hottest_cell.sentence(spot).text
+    assert "rim of the apex of the right lung" in text
+    assert "the probability that air lies there is 60%." in text
+    assert MEASURES[LINE].text in text
+    assert "higher than in all of the image's cells" in text
+    assert f"{spot.shap[LINE]:+.2f}" in text
+    # What is added is added to another thing than the probability, and the sentence says to what.
+    where = f"{spot.shap[hottest_cell.PLACES].sum():+.2f}".replace("-", "−")
+    told = f"If this lung has collapsed, where the spot lies adds {where} to the log-odds of air"
+    assert told in text
+
+
+def test_a_value_that_all_cells_share_is_neither_higher_nor_lower(judges, cells):
+    probability = np.full(50, 0.1)
+    probability[7] = 0.6
+    cells.values[:, LINE] = 4.0
+    text = hottest_cell.sentence(hottest_cell.find(judges, cells, probability)).text
+    assert f"{MEASURES[LINE].text} (as in all of the image's cells," in text
+    cells.values[:10, LINE] = 5.0
+    cells.values[7, LINE] = 4.0
+    text = hottest_cell.sentence(hottest_cell.find(judges, cells, probability)).text
+    assert f"{MEASURES[LINE].text} (lower than in 18% of the image's cells," in text
+
+
+def test_nothing_is_said_for_a_cold_spot(judges, cells):
+    probability = np.full(50, 0.05)
+    probability[7] = 0.099
+    reason = hottest_cell.sentence(hottest_cell.find(judges, cells, probability))
+    assert reason.text == "The evidence map is cold: nowhere is air as likely as 10%."
+    probability[7] = 0.1
+    assert "hottest" in hottest_cell.sentence(hottest_cell.find(judges, cells, probability)).text
+
+
+def test_an_image_without_cells_has_no_spot(judges, cells):
+    none = Cells(*(part[:0] for part in vars(cells).values()))
+    assert hottest_cell.find(judges, none, np.zeros(0)) is None
+
+
+def test_contours_enclose_what_reaches_their_level():
+    values = np.zeros((20, 20), np.float32)
+    values[4:12, 4:12] = 0.22
+    values[6:8, 6:8] = 0.35
+    found = overlays.contours(values)
+    assert [contour.level for contour in found] == [0.1, 0.2, 0.3]
+    assert found[0].path == overlays.outline(values > 0)
+    assert not overlays.contours(np.zeros((5, 5), np.float32))

@@ -1,0 +1,132 @@
+"""Compiled kernels give what the libraries that they stand for give, mostly to the last bit."""
+
+import lightgbm
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import ndimage
+
+from features import trees
+from features.families import glcm
+from features.lungs import zones
+from features.lungs.fields import LungFields
+from features.pixels import filters, regions, sampling
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_trees_equal_lightgbm(rng):
+    table = rng.normal(size=(500, 4)).astype(np.float32)
+    table[:, 3] = np.rint(table[:, 3])  # zeros and ties
+    goal = np.where(table[:, 0] > 0, table[:, 1] ** 2, table[:, 3])
+    # So many rows are asked for in a leaf, of a part of them, that some trees have fewer leaves.
+    settings = {"num_leaves": 12, "min_data_in_leaf": 15, "bagging_fraction": 0.4}
+    settings |= {"bagging_freq": 1, "verbose": -1, "num_threads": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(table, goal), 20)
+    assert len({tree["num_leaves"] for tree in booster.dump_model()["tree_info"]}) > 1
+    found = trees.parse(booster.model_to_string())
+    assert_array_equal(trees.predict(found, table), booster.predict(table, num_threads=1))
+    assert_array_equal(trees.predict(found, table[:0]), [])
+
+
+def test_trees_of_one_leaf_equal_lightgbm(rng):
+    table = rng.normal(size=(50, 2)).astype(np.float32)
+    settings = {"min_data_in_leaf": 60, "verbose": -1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(table, rng.normal(size=50)), 2)
+    found = trees.parse(booster.model_to_string())
+    assert_array_equal(trees.predict(found, table), booster.predict(table))
+
+
+def test_trees_with_missing_values_are_refused(rng):
+    table = rng.normal(size=(100, 1))
+    table[:30] = np.nan
+    goal = np.isnan(table).astype(float).ravel()
+    booster = lightgbm.train({"verbose": -1}, lightgbm.Dataset(table, goal), 1)
+    with pytest.raises(ValueError, match="without missing values"):
+        trees.parse(booster.model_to_string())
+
+
+@pytest.mark.parametrize("sigma", [0.7, 1.6, 4.0])
+@pytest.mark.parametrize(("mode", "theirs"), [("symmetric", "reflect"), ("edge", "nearest")])
+def test_double_gaussian_equals_scipy(rng, sigma, mode, theirs):
+    image = rng.normal(size=(30, 24)).astype(np.float32)
+    expected = ndimage.gaussian_filter(image, sigma, mode=theirs)
+    assert_array_equal(sampling.gaussian(image, sigma, mode), expected)
+
+
+def test_bilinear_equals_scipy(rng):
+    image = rng.normal(size=(30, 24)).astype(np.float32)
+    points = rng.normal(size=(2, 20, 20))  # many of them outside
+    x, y = (points / 1.5 + 1) / 2
+    at = [y * 30 - 0.5, x * 24 - 0.5]
+    expected = ndimage.map_coordinates(image, at, order=1, mode="nearest")
+    assert_array_equal(sampling.bilinear(image, points, 1.5), expected)
+
+
+def test_ranks_by_hand():
+    values = np.array([5, 1, 5, 3, 0, 9], np.float32)
+    inside = np.array([True, True, True, False, False, False])
+    # Among 1, 5, 5: a value above all ranks 1, below all -1, a tie in its own middle.
+    expected = np.array([1 + 3, 0 + 1, 1 + 3, 1 + 1, 0, 3 + 3]) / 3 - 1
+    assert sampling.ranks(values, inside) == pytest.approx(expected)
+
+
+def test_distance_equals_scipy(rng):
+    for density in (0.3, 0.01):
+        target = rng.random((40, 65)) < density
+        expected = ndimage.distance_transform_edt(~target)
+        found = regions.squared_distance(target)
+        assert_array_equal(np.sqrt(found, dtype=float), expected)
+        near = regions.squared_distance(target, 5)
+        assert_array_equal(near[expected <= 5], found[expected <= 5])
+        assert (near[expected > 5] > 25).all()
+    assert (regions.squared_distance(np.zeros((3, 4), bool)) >= regions.FAR).all()
+
+
+def test_pieces_by_hand():
+    pieces = np.array([[1, 1, 0], [0, 0, 0], [2, 0, 2]], np.int32)
+    values = np.arange(9, dtype=np.float32).reshape(3, 3)
+    diagonal, size, total = regions.measure_pieces(pieces, values, 2)
+    assert diagonal == pytest.approx([5**0.5, 10**0.5])
+    assert_array_equal((size, total), [[2, 2], [1, 14]])
+
+
+def test_largest_piece_by_hand():
+    mask = np.array([[1, 0, 1], [1, 0, 1], [0, 0, 1]], bool)
+    assert_array_equal(regions.largest(mask), mask & [False, False, True])
+    assert not regions.largest(np.zeros((2, 2), bool)).any()
+
+
+def test_square_mean_equals_scipy(rng):
+    image = rng.random((40, 30)).astype(np.float32)
+    assert_array_equal(filters.square_mean(image, 21), ndimage.uniform_filter(image, 21))
+
+
+def test_direction_is_the_unit_gradient(rng):
+    image = rng.random((40, 30)).astype(np.float32)
+    gradient = np.array(np.gradient(filters.gaussian(image, 3.0)))
+    assert_array_equal(filters.direction(image), gradient / np.hypot(*gradient))
+    assert not filters.direction(np.ones((9, 9), np.float32)).any()
+
+
+def test_runs_by_hand():
+    labels = np.array([[-1, 0, 0, 2], [1, 1, -1, 1]], np.int8)
+    assert zones.runs_of(labels).tolist() == [
+        [0, 1, 3, 0],
+        [0, 3, 4, 2],
+        [1, 0, 2, 1],
+        [1, 3, 4, 1],
+    ]
+
+
+def test_nested_pairs_add_up_to_those_of_each_zone_by_itself(rng):
+    boxes = np.zeros((2, 80, 90), bool)
+    boxes[0, 5:75, 5:40] = boxes[1, 5:70, 50:85] = True
+    labels = zones.build(LungFields(boxes[0], boxes[1], 1.0)).labels
+    bins = rng.integers(0, 16, (80, 90))
+    together = glcm.counts(bins, labels, 1, len(zones.NAMES)).sum(axis=0)
+    expected = sum(glcm.counts(bins, way, 1, len(zones.NAMES)).sum(axis=0) for way in labels)
+    assert_array_equal(np.tensordot(glcm.NESTED, together, 1), expected)

@@ -1,0 +1,292 @@
+"""A dataset folder to a checked table: both layouts, unions, patients, weak labels, mistakes."""
+
+import shutil
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import write_png
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.reading import dataset, folds, images, layouts, patients, rle
+from features.reading.dataset import Settings
+from features.run.files import UserError
+from tests.test_reading_images import write_dicom
+
+
+def build(folder, tmp_path, k=2):
+    return dataset.build(Settings(folder, tmp_path / "run", folds=k, jobs=1))
+
+
+def test_stage_2(png_dataset, tmp_path):
+    table, quarantine, test = build(png_dataset, tmp_path)
+    rows = table.set_index("id")
+    assert list(rows.loc[["i0", "i3", "i6", "i7"], "split"]) == [
+        "train",
+        "train",
+        "test",
+        "unlabelled",
+    ]
+    assert rows.loc["i0", "mask"] == "0 5"  # the union of two overlapping rows
+    assert list(rows.loc[[f"i{n}" for n in range(6)], "label"]) == [1, 1, 1, 0, 0, 0]
+    assert np.isnan(rows.loc["i7", "label"]) and rows.loc["i7", "fold"] == -1
+    assert rows.loc["i6", "fold"] == -1
+    assert set(rows.loc[rows["split"] == "train", "fold"]) == {0, 1}
+    assert quarantine.empty and list(test) == ["i6"]
+
+
+def test_stage_1_with_its_spaces(tmp_path):
+    folder = tmp_path / "data"
+    for number in range(4):
+        write_png(folder / "dicom-images-train" / f"s{number}" / "x" / f"i{number}.png", number)
+    write_png(folder / "dicom-images-train" / "s9" / "x" / "orphan.png", 9)
+    write_png(folder / "dicom-images-test" / "s5" / "x" / "t.png", 5)
+    lines = ["ImageId, EncodedPixels", "i0, -1", "i1, 3 4", "i2, -1", "i3, 3 4", "i3, 5 4"]
+    (folder / "train-rle.csv").write_text("\n".join(lines) + "\n")
+    table, _, test = build(folder, tmp_path)
+    rows = table.set_index("id")
+    assert list(rows.loc[["i0", "i1", "i3"], "label"]) == [0, 1, 1]
+    assert rows.loc["i3", "mask"] == "3 6"
+    assert rows.loc["orphan", "split"] == "unlabelled"
+    assert list(test) == ["t"] and rows.loc["t", "split"] == "test"
+
+
+def test_patients_and_weak_labels(png_dataset, tmp_path):
+    ids = [f"i{n}" for n in range(7)]
+    names = ["a", "a", "b", "b", "c", "c", "a"]
+    pd.DataFrame({"ImageId": ids, "patient": names}).to_csv(
+        png_dataset / "patients.csv", index=False
+    )
+    weak = pd.DataFrame({"ImageId": ["i6", "i0"], "probability": [0.8, 0.1]})
+    weak.to_csv(png_dataset / "weak_labels.csv", index=False)
+    rows = build(png_dataset, tmp_path)[0].set_index("id")
+    assert rows.loc["i6", "weak"] == 0.8 and np.isnan(rows.loc["i6", "label"])
+    assert np.isnan(rows.loc["i0", "weak"])  # the truth wins
+    # A weakly labelled test image takes part in the folds, together with its patient.
+    assert rows.loc["i6", "fold"] == rows.loc["i0", "fold"] == rows.loc["i1", "fold"]
+
+
+def test_images_that_share_a_patient_in_any_list_are_one_group(png_dataset, tmp_path):
+    # Sex and age part i0 from i3, who are one patient; i5 is in the second list alone.
+    own = {"i0": "M60", "i1": "M60", "i2": "F30", "i3": "M61", "i4": "F31"}
+    lines = "".join(f"{name},{key}\n" for name, key in own.items())
+    (png_dataset / "patients.csv").write_text(f"ImageId,patient\n{lines}")
+    published = tmp_path / "nih.csv.gz"
+    names = {"i0": "00000013_001.png", "i3": "00000013_040.png", "i5": "00000014_000.png"}
+    pd.DataFrame(
+        {"Kaggle_ID": [*names, "elsewhere"], "NIH_ID": [*names.values(), "00000014_001.png"]}
+    ).to_csv(published, index=False)
+    settings = Settings(png_dataset, tmp_path / "run", folds=2, patients=(published,), jobs=1)
+    rows = dataset.build(settings)[0].set_index("id")
+    assert dict(rows["patient"].loc["i0":"i6"]) == {
+        "i0": "M60", "i1": "M60", "i3": "M60", "i2": "F30", "i4": "F31", "i5": "00000014",
+        "i6": "i6",
+    }  # fmt: skip
+    assert len(set(rows.loc[["i0", "i1", "i3"], "fold"])) == 1
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.integers(0, 9), st.integers(0, 5)).map(
+            lambda keys: {f"i{name}": f"p{key}" for name, key in keys.items()}
+        ),
+        max_size=3,
+    )
+)
+def test_groups_are_what_following_every_shared_key_reaches(lists):
+    found = patients.groups([f"i{n}" for n in range(10)], lists)
+
+    def reach(name):
+        seen, fresh = set(), {name}
+        while fresh:
+            seen |= fresh
+            fresh = {
+                other
+                for keys in lists
+                for one in seen & set(keys)
+                for other, key in keys.items()
+                if key == keys[one]
+            } - seen
+        return seen
+
+    assert set(found) == set().union(*lists)
+    for name in found:
+        first = next(keys for keys in lists if reach(name) & set(keys))
+        key = min(first[other] for other in reach(name) & set(first))
+        assert found[name].split(" (")[0] == key
+        assert {other for other in found if found[other] == found[name]} == reach(name)
+
+
+def test_a_list_that_knows_some_images_does_not_part_what_their_tags_join(png_dataset, tmp_path):
+    """Of two images of one tag the list knows one, by a name of its own."""
+    for name, tag in {"i0": "A", "i1": "A", "i2": "B", "i3": "B"}.items():
+        (png_dataset / "stage_2_images" / f"{name}.png").unlink()
+        pixels = np.random.default_rng(0).integers(0, 255, (64, 64))
+        write_dicom(png_dataset / "stage_2_images" / f"{name}.dcm", pixels, PatientID=tag)
+    (png_dataset / "patients.csv").write_text("ImageId,patient\ni0,P0\ni2,B\ni4,i5\n")
+    settings = Settings(png_dataset, tmp_path / "run", folds=2, jobs=1)
+    rows = dataset.build(settings)[0].set_index("id")
+    owners = dict(rows["patient"].loc["i0":"i5"])
+    # "B" of the list and "B" of a tag go by one image; "i5" of the list is not the image i5.
+    assert owners == {"i0": "P0", "i1": "P0", "i2": "B", "i3": "B", "i4": "i5", "i5": "i5 (2)"}
+    assert rows.loc["i0", "fold"] == rows.loc["i1", "fold"]
+
+
+def test_linked_images_keep_the_names_of_the_links(png_dataset, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    for number, path in enumerate(sorted((png_dataset / "stage_2_images").glob("*.png"))):
+        path.rename(store / str(number))
+        path.symlink_to(store / str(number))
+    rows = dataset.build(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))[0]
+    assert all(Path(path).suffix == ".png" for path in rows["path"])
+    assert images.read(rows["path"][0])[0].rows == rows["rows"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ImageId,patient\ni0,a\ni0,b\n", "i0 stands in it twice"),
+        ("ImageId,patient\ni0,\n", "i0 has an empty patient"),
+        ("ImageId,patient\nx,a\n", "names none of the 8 images"),
+        ("image,patient\ni0,a\n", "must be 'ImageId,patient' or 'Kaggle_ID,NIH_ID'"),
+    ],
+)
+def test_a_wrong_list_of_patients_is_refused(png_dataset, tmp_path, text, message):
+    path = tmp_path / "more.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"more\.csv: .*{message}"):
+        dataset.build(Settings(png_dataset, tmp_path / "run", folds=2, patients=(path,), jobs=1))
+
+
+def test_unreadable_images_are_set_aside(png_dataset, tmp_path):
+    (png_dataset / "stage_2_images" / "i3.png").write_bytes(b"\x89PNG nothing")
+    table, quarantine, _ = build(png_dataset, tmp_path)
+    assert "i3" not in set(table["id"])
+    assert list(quarantine["id"]) == ["i3"] and "i3.png" in quarantine["reason"].iloc[0]
+
+
+def _no_folder(folder):
+    shutil.rmtree(folder)
+
+
+def _no_images(folder):
+    shutil.rmtree(folder / "stage_2_images")
+    (folder / "stage_2_images").mkdir()
+
+
+def _no_csv(folder):
+    (folder / "stage_2_train.csv").unlink()
+
+
+def _wrong_columns(folder):
+    (folder / "stage_2_train.csv").write_text("Image,Pixels\ni0,-1\n")
+
+
+def _all_negative(folder):
+    lines = ["ImageId,EncodedPixels", *(f"i{n},-1" for n in range(6))]
+    (folder / "stage_2_train.csv").write_text("\n".join(lines) + "\n")
+
+
+def _append(folder, name, line):
+    with (folder / name).open("a") as file:
+        file.write(line + "\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_no_folder, "no such folder"),
+        (_no_images, "no image"),
+        (_no_csv, r"neither stage_2_train\.csv nor"),
+        (_all_negative, "all of one class"),
+        (lambda f: (f / "stage_2_sample_submission.csv").unlink(), "tells its test images by it"),
+        (lambda f: _append(f, "stage_2_train.csv", "i7,9223372036854775807 5"), "larger than any"),
+        (_wrong_columns, r"stage_2_train\.csv: no column 'ImageId'"),
+        (lambda f: (f / "stage_2_images" / "i2.png").unlink(), "i2 has no image"),
+        (lambda f: (f / "stage_2_images" / "i6.png").unlink(), r"sample_submission\.csv: i6"),
+        (lambda f: _append(f, "stage_2_train.csv", "i3,9999 3"), "i3.*(both|beyond)"),
+        (lambda f: _append(f, "stage_2_train.csv", "i7,5000 3"), "i7.*beyond"),
+        (lambda f: _append(f, "stage_2_train.csv", "i3,1 3"), "i3 has both"),
+        (lambda f: _append(f, "stage_2_train.csv", "i6,-1"), "i6 is a test image"),
+        (lambda f: _append(f, "stage_2_sample_submission.csv", "i6,-1"), "i6 stands twice"),
+        (lambda f: write_png(f / "stage_2_images" / "more" / "i1.png"), "id 'i1' is also"),
+        (lambda f: _append(f, "weak_labels.csv", "ImageId,probability\ni6,1.5"), "from 0 to 1"),
+        (lambda f: _append(f, "weak_labels.csv", "ImageId,probability\ni6,high"), "from 0 to 1"),
+        (lambda f: _append(f, "patients.csv", "ImageId,patient\nnobody,p"), "nobody has no image"),
+    ],
+)
+def test_mistakes_end_in_a_sentence(png_dataset, tmp_path, spoil, message):
+    spoil(png_dataset)
+    with pytest.raises(UserError, match=message):
+        build(png_dataset, tmp_path)
+
+
+def test_an_id_in_both_folders_of_stage_1(tmp_path):
+    folder = tmp_path / "data"
+    for part in ("train", "test"):
+        write_png(folder / f"dicom-images-{part}" / "i0.png")
+    (folder / "train-rle.csv").write_text("ImageId, EncodedPixels\ni0, -1\n")
+    with pytest.raises(UserError, match="either for training or for testing"):
+        build(folder, tmp_path)
+
+
+def test_a_truth_of_other_images_is_refused(png_dataset, tmp_path):
+    truth = png_dataset / "stage_2_test_truth.csv"
+    truth.write_text("ImageId,EncodedPixels\ni0,0 3\n")
+    with pytest.raises(UserError, match="none of its images is a test image"):
+        dataset.main(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))
+    truth.write_text("ImageId,EncodedPixels\ni0,0 3\ni6,1 2\n")
+    dataset.main(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))
+    assert list(pd.read_parquet(tmp_path / "run" / "truth.parquet")["id"]) == ["i6"]
+
+
+def test_more_folds_than_patients(png_dataset, tmp_path):
+    with pytest.raises(UserError, match="folds = 20"):
+        build(png_dataset, tmp_path, k=20)
+
+
+def test_folds_keep_patients_together_and_strata_even():
+    rng = np.random.default_rng(0)
+    patients = rng.integers(0, 120, 600).astype(str).astype(object)
+    strata = (rng.random(600) < 0.3).astype(np.int64)
+    assigned = folds.assign(strata, patients, 5, seed=1)
+    assert pd.Series(assigned).groupby(patients).nunique().max() == 1
+    shares = pd.Series(strata).groupby(assigned).mean()
+    assert shares.max() - shares.min() < 0.05
+    np.testing.assert_array_equal(assigned, folds.assign(strata, patients, 5, seed=1))
+
+
+def test_each_seed_splits_anew():
+    # Groups as unlike in size as those by sex and age: even the largest ones meet by chance.
+    rng = np.random.default_rng(0)
+    sizes = rng.geometric(0.1, 100)
+    patients = np.repeat(np.arange(100).astype(str).astype(object), sizes)
+    strata = (rng.random(len(patients)) < 0.3).astype(np.int64)
+    first = np.cumsum(sizes) - 1
+    largest = first[np.argsort(-sizes, kind="stable")[:5]]
+    splits = [folds.assign(strata, patients, 5, seed) for seed in range(40)]
+    met = [split[a] == split[b] for split in splits for a, b in combinations(largest, 2)]
+    assert 0.1 < np.mean(met) < 0.3
+    for split in splits:
+        for part in (split, split[strata == 1]):
+            assert np.ptp(np.bincount(part, minlength=5)) <= 0.15 * len(part) / 5
+
+
+def test_no_fold_is_empty():
+    patients = np.array(list("aaaaaaaabcd"), object)
+    strata = np.array([1] * 8 + [0] * 3)
+    for seed in range(20):
+        assert set(folds.assign(strata, patients, 4, seed)) == {0, 1, 2, 3}
+
+
+def test_siim_mini(shared_data, tmp_path):
+    layout = layouts.find(shared_data / "siim-mini")
+    ids = layouts.image_paths(layout.train_images)
+    assert len(ids) == 1247
+    masks = layouts.read_annotations(layout.train_csv, dict.fromkeys(ids, (1024, 1024)))
+    assert len(masks) == 147
+    assert sum(code != rle.EMPTY for code in masks.values()) == 52

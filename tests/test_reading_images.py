@@ -1,0 +1,336 @@
+"""Reading DICOM and PNG: files written here with known pixels, damaged ones, and real odd ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
+
+from features.reading import images
+
+
+def write_dicom(path: Path, pixels: np.ndarray, bits: int = 8, **tags) -> Path:
+    """An uncompressed DICOM with the given pixels and tags."""
+    dataset = _dataset(path, pixels, bits, ExplicitVRLittleEndian, tags)
+    dataset.PixelData = pixels.astype(np.uint8 if bits == 8 else np.uint16).tobytes()
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_jpeg_dicom(path: Path, pixels: np.ndarray, **tags) -> Path:
+    """A JPEG Baseline DICOM, as SIIM-ACR's."""
+    import io
+
+    stream = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(stream, "JPEG", quality=95)
+    dataset = _dataset(path, pixels, 8, JPEGBaseline8Bit, tags)
+    dataset.PixelData = encapsulate([stream.getvalue()])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _dataset(path, pixels, bits, syntax, tags) -> Dataset:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset = Dataset()
+    dataset.file_meta = meta
+    dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated = 8 if bits == 8 else 16
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    return dataset
+
+
+@pytest.fixture
+def ramp() -> np.ndarray:
+    return np.add.outer(np.arange(64), 2 * np.arange(80))
+
+
+def test_pixels_and_tags_of_an_8_bit_dicom(tmp_path, ramp):
+    path = write_dicom(
+        tmp_path / "a.dcm", ramp, PatientSex="F", ViewPosition="AP", PixelSpacing=[0.15, 0.15]
+    )
+    study, pixels = images.read(path)
+    np.testing.assert_allclose(pixels, ramp / 255, atol=1e-6)
+    assert pixels.dtype == np.float32
+    assert (study.id, study.rows, study.columns) == ("a", 64, 80)
+    assert (study.sex, study.view, study.spacing_mm) == ("F", "AP", 0.15)
+
+
+def test_monochrome1_is_inverted(tmp_path, ramp):
+    plain = images.read(write_dicom(tmp_path / "a.dcm", ramp))[1]
+    inverse = write_dicom(tmp_path / "b.dcm", 255 - ramp, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_allclose(images.read(inverse)[1], plain, atol=1e-6)
+
+
+def scaled(levels: np.ndarray) -> np.ndarray:
+    """What is to be read of a deep image: nearly its extremes are the ends."""
+    low, high = np.percentile(levels, (images.DARKEST, 100 - images.BRIGHTEST))
+    return np.clip((levels - low) / (high - low), 0, 1)
+
+
+def test_deep_pixels_are_scaled_by_nearly_their_extremes(tmp_path, ramp):
+    path = write_dicom(tmp_path / "a.dcm", ramp * 10 + 300, bits=12)
+    pixels = images.read(path)[1]
+    np.testing.assert_allclose(pixels, scaled(ramp), atol=1e-6)
+    assert pixels.min() == 0 and pixels.max() == 1
+    inverse = write_dicom(
+        tmp_path / "b.dcm", 4000 - ramp, bits=12, PhotometricInterpretation="MONOCHROME1"
+    )
+    np.testing.assert_allclose(images.read(inverse)[1], pixels, atol=1e-6)
+
+
+def test_a_marker_and_padding_do_not_darken_a_deep_image(tmp_path, ramp):
+    plain = images.read(write_dicom(tmp_path / "a.dcm", ramp * 10, bits=16))[1]
+    levels = ramp * 10
+    levels[:4, :4] = 65535  # 0.3% of the image
+    marked = images.read(write_dicom(tmp_path / "b.dcm", levels, bits=16))[1]
+    np.testing.assert_allclose(marked[4:], plain[4:], atol=0.03)
+    assert (marked[:4, :4] == 1).all()
+    levels = np.pad(ramp * 10, 30, constant_values=65535)
+    padded = images.read(write_dicom(tmp_path / "c.dcm", levels, bits=16, PixelPaddingValue=65535))[
+        1
+    ]
+    np.testing.assert_allclose(padded[30:-30, 30:-30], plain, atol=1e-6)
+    assert (padded[:30] == 0).all()
+    inverse = write_dicom(
+        tmp_path / "d.dcm",
+        np.pad(3000 - ramp * 10, 30, constant_values=40000),
+        bits=16,
+        PixelPaddingValue=39000,
+        PixelPaddingRangeLimit=41000,
+        PhotometricInterpretation="MONOCHROME1",
+    )
+    np.testing.assert_allclose(images.read(inverse)[1], padded, atol=1e-6)
+
+
+def test_signed_pixels_of_8_bits_are_not_cut(tmp_path, ramp):
+    path = tmp_path / "a.dcm"
+    dataset = _dataset(path, ramp, 8, ExplicitVRLittleEndian, {"PixelRepresentation": 1})
+    dataset.PixelData = (ramp - 120).astype(np.int8).tobytes()
+    dataset.save_as(path, enforce_file_format=True)
+    np.testing.assert_allclose(images.read(path)[1], scaled(ramp), atol=1e-6)
+
+
+@pytest.mark.parametrize("tag", [["R", "F"], ["L", "H"], ["RH", "F"], ["L", "HR"]])
+def test_an_image_that_is_mirrored_or_upside_down_is_refused(tmp_path, ramp, tag):
+    path = write_dicom(tmp_path / "a.dcm", ramp, PatientOrientation=tag)
+    with pytest.raises(
+        images.UnreadableImage, match=r"PatientOrientation .* L\\F, so turn"
+    ) as told:
+        images.read(path)
+    assert "\\".join(tag) in str(told.value)
+
+
+@pytest.mark.parametrize("tag", [["P", "F"], ["A", "F"]])
+def test_an_image_whose_rows_run_front_to_back_is_lateral(tmp_path, ramp, tag):
+    with pytest.raises(images.UnreadableImage, match=r"a lateral view, tag PatientOrientation"):
+        images.read(write_dicom(tmp_path / "a.dcm", ramp, PatientOrientation=tag))
+
+
+@pytest.mark.parametrize("tag", [["L", "F"], ["LF", "FR"], "", ["L", ""]])
+def test_an_image_that_stands_upright_or_does_not_say_is_read(tmp_path, ramp, tag):
+    assert images.read(write_dicom(tmp_path / "a.dcm", ramp, PatientOrientation=tag))[0].rows == 64
+
+
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [
+        (["0.143", ".143"], 0.143),
+        (["1.43e-1", "1.43E-1"], 0.143),
+        (["0.143", "0.2"], None),
+        (["-0.1", "-0.1"], None),
+        (["0", "0"], None),
+        ("0.143", None),
+    ],
+)
+def test_distance_of_pixels(tmp_path, ramp, tag, found):
+    study = images.read(write_dicom(tmp_path / "a.dcm", ramp, PixelSpacing=tag))[0]
+    assert study.spacing_mm == found
+
+
+def test_jpeg_baseline_is_close_to_what_went_in(tmp_path, ramp):
+    study, pixels = images.read(write_jpeg_dicom(tmp_path / "a.dcm", ramp))
+    assert np.abs(pixels - ramp / 255).max() < 0.03
+    assert (study.id, study.rows, study.columns) == ("a", 64, 80)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_png(tmp_path, ramp, kind):
+    values = ramp.astype(np.uint8) if kind == "uint8" else (ramp * 200).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    _, pixels = images.read(tmp_path / "a.png")
+    expected = ramp / 255 if kind == "uint8" else scaled(ramp)
+    np.testing.assert_allclose(pixels, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("38", 38),
+        ("038Y", 38),
+        ("018M", 1.5),
+        ("148", None),
+        ("413", None),
+        ("", None),
+        ("x", None),
+    ],
+)
+def test_ages(text, years):
+    assert images.age_in_years(text) == years
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
+def test_siim_age_without_a_unit(tmp_path, ramp):
+    assert images.read(write_dicom(tmp_path / "a.dcm", ramp, PatientAge="38"))[0].age == 38
+
+
+@pytest.mark.parametrize("view", ["LL", "RL", "LATERAL"])
+def test_a_lateral_view_is_refused(tmp_path, ramp, view):
+    path = write_dicom(tmp_path / "a.dcm", ramp, ViewPosition=view)
+    with pytest.raises(images.UnreadableImage, match=r"a\.dcm: a lateral view.*\(PA, AP\)"):
+        images.read(path)
+
+
+@pytest.mark.parametrize("view", ["LLD", "RLD"])
+def test_a_decubitus_view_is_frontal(tmp_path, ramp, view):
+    study, _ = images.read(write_dicom(tmp_path / "a.dcm", ramp, ViewPosition=view))
+    assert study.view is None
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.6, 0.97])
+def test_a_truncated_dicom_is_refused(tmp_path, ramp, share):
+    path = write_jpeg_dicom(tmp_path / "a.dcm", ramp)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(images.UnreadableImage, match=r"a\.dcm"):
+        images.read(path)
+
+
+def test_a_damaged_header_is_refused_or_read_never_a_crash(tmp_path, ramp):
+    content = write_jpeg_dicom(tmp_path / "a.dcm", ramp, PatientSex="F").read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in rng.integers(132, 700, 3):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "b.dcm").write_bytes(damaged)
+        try:
+            images.read(tmp_path / "b.dcm")
+        except images.UnreadableImage as error:
+            assert "b.dcm" in str(error)
+            refused += 1
+    assert refused > 20
+
+
+def test_a_strip_is_no_chest(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", np.zeros((64, 600)))
+    with pytest.raises(images.UnreadableImage, match="4 times as long"):
+        images.read(path)
+
+
+def test_a_truncated_png_is_refused(tmp_path, ramp):
+    Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(images.UnreadableImage, match=r"a\.png.*damaged"):
+        images.read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("tags", "rule"),
+    [
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "MONOCHROME"),
+        ({"NumberOfFrames": 2}, "one greyscale frame"),
+        ({"Rows": 10}, "at least 64"),
+    ],
+)
+def test_other_images_are_refused(tmp_path, ramp, tags, rule):
+    with pytest.raises(images.UnreadableImage, match=rule):
+        images.read(write_dicom(tmp_path / "a.dcm", ramp, **tags))
+
+
+def test_no_image_at_all(tmp_path):
+    (tmp_path / "a.dcm").write_text("nothing")
+    (tmp_path / "a.png").write_text("nothing")
+    for name in ("a.dcm", "a.png", "b.dcm", "b.png"):
+        with pytest.raises(images.UnreadableImage, match=name.replace(".", r"\.")):
+            images.read(tmp_path / name)
+
+
+def test_whatever_pillow_raises_is_told(tmp_path, ramp, monkeypatch):
+    path = tmp_path / "a.png"
+    text = PngInfo()
+    text.add_text("note", "x" * 2**21, zip=True)  # more than Pillow unpacks
+    Image.fromarray(ramp.astype(np.uint8)).save(path, pnginfo=text)
+    with pytest.raises(images.UnreadableImage, match=r"a\.png: the PNG is damaged"):
+        images.read(path)
+    Image.fromarray(ramp.astype(np.uint8)).save(path)
+    assert images.read(path)[1].shape == ramp.shape
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", ramp.size // 3)
+    with pytest.raises(images.UnreadableImage, match=r"a\.png: the PNG is damaged"):
+        images.read(path)
+
+
+def test_colour_png(tmp_path):
+    colours = np.zeros((64, 64, 3), np.uint8)
+    Image.fromarray(colours + 7).save(tmp_path / "grey.png")
+    assert images.read(tmp_path / "grey.png")[1].max() == pytest.approx(7 / 255)
+    colours[..., 0] = 200
+    Image.fromarray(colours).save(tmp_path / "red.png")
+    with pytest.raises(images.UnreadableImage, match="colour"):
+        images.read(tmp_path / "red.png")
+
+
+def test_odd_real_files(shared_data, tmp_path):
+    folder = shared_data / "radiographs"
+    for name in (
+        "966_fixed.dcm",
+        "CR-MONO1-10-chest",
+        "RG1_J2KI.dcm",
+        "CR-ModalitySequenceLUT.dcm",
+    ):
+        study, pixels = images.read(folder / name)
+        assert pixels.shape == (study.rows, study.columns)
+        assert 0 <= pixels.min() < pixels.max() <= 1
+    with pytest.raises(images.UnreadableImage, match=r"PatientOrientation .* is R\\F;"):
+        images.read(folder / "RG3_RLE.dcm")
+    for name in ("RG3_RLE.dcm", "RG3_JPLL.dcm", "RG3_J2KI.dcm"):
+        dataset = pydicom.dcmread(folder / name)
+        dataset.PatientOrientation = ""
+        dataset.save_as(tmp_path / name)
+        assert images.read(tmp_path / name)[1].shape == (1760, 1760)
+    dataset = pydicom.dcmread(folder / "RG3_JPLY.dcm")
+    dataset.PatientOrientation = ""
+    dataset.save_as(tmp_path / "JPLY.dcm")
+    with pytest.raises(images.UnreadableImage, match="cannot be decoded"):
+        images.read(tmp_path / "JPLY.dcm")
+
+
+def test_siim_tags(shared_data):
+    path = next((shared_data / "siim-mini" / "stage_2_images").glob("ID_*.dcm"))
+    study, pixels = images.read(path)
+    assert pixels.shape == (1024, 1024)
+    assert study.sex in {"F", "M"} and study.view in {"PA", "AP"} and 0 < study.age < 110
+    assert 0.1 < study.spacing_mm < 0.25
+
+
+def test_a_wrong_photometric_tag_inverts_a_siim_image(shared_data):
+    # A SIIM image whose tag alone says MONOCHROME1: read as told, so its open air comes out bright.
+    path = shared_data / "radiographs" / "Fake_MONOHR1.dcm"
+    stored = pydicom.dcmread(path).pixel_array
+    # Decoders of JPEG may round differently, by one grey level.
+    np.testing.assert_allclose(images.read(path)[1], 1 - stored / 255, atol=1.01 / 255)

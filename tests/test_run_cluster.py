@@ -1,0 +1,56 @@
+"""Features measured on a Dask cluster: same rows, same order, whatever becomes of a worker."""
+
+import os
+import signal
+
+import pytest
+from conftest import write_png
+from distributed import LocalCluster
+
+from features.families import table
+from features.run import parallel
+from features.run.files import UserError
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as running:
+        yield running
+
+
+def pids(cluster) -> dict[str, int]:
+    return {name: nanny.pid for name, nanny in cluster.workers.items()}
+
+
+def quick_row(path: str) -> dict[str, float]:
+    return table.row(path, ("firstorder", "shape"))
+
+
+def test_same_rows_in_the_same_order_though_a_worker_dies(cluster, tmp_path):
+    paths = [str(write_png(tmp_path / f"{seed}.png", seed, size=256)) for seed in range(24)]
+    expected = [quick_row(path) for path in paths]
+    before = pids(cluster)
+    found = []
+    for row in parallel.stream(quick_row, paths, "rows", scheduler=cluster.scheduler_address):
+        found.append(row)
+        if len(found) == 2:
+            os.kill(next(iter(before.values())), signal.SIGKILL)
+    assert found == expected
+    assert pids(cluster) != before
+
+
+def test_no_scheduler_there(monkeypatch):
+    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
+    with pytest.raises(UserError, match=r"tcp://127\.0\.0\.1:9: no Dask scheduler answers"):
+        list(parallel.stream(len, ["a"], "rows", scheduler="tcp://127.0.0.1:9"))
+
+
+def test_a_scheduler_without_workers(monkeypatch):
+    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as idle,
+        pytest.raises(UserError, match="it has no worker"),
+    ):
+        list(parallel.stream(len, ["a"], "rows", scheduler=idle.scheduler_address))
