@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from baseline.classifier import train
 from baseline.learning import calibrate, scores, training_table
-from baseline.learning.estimator import Verdict, load, raw_scores
+from baseline.learning.estimator import Classifier, load, raw_scores
 from features.run import files
 from features.run.files import UserError
 
@@ -24,8 +24,8 @@ def make(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     return table, labels
 
 
-def model(**changes) -> Verdict:
-    return Verdict(**{"rounds": 60, "feature_share": 1.0, "leaf_size": 5, **changes})
+def model(**changes) -> Classifier:
+    return Classifier(**{"rounds": 60, "feature_share": 1.0, "leaf_size": 5, **changes})
 
 
 def test_it_learns_and_its_text_gives_the_same_scores(tmp_path):
@@ -182,7 +182,7 @@ def test_out_of_fold_predictions_come_from_the_fold_that_did_not_see_them(run):
 
 def test_permuted_labels_give_no_auc(run):
     """Were there a leak from an image into its own score, random labels would score above 0.5."""
-    rows = training_table.teaching(pd.read_parquet(run / "dataset.parquet"))
+    rows = training_table.training_rows(pd.read_parquet(run / "dataset.parquet"))
     rows = rows[rows["label"].notna()]
     table = pd.read_parquet(run / "features.parquet").set_index("id")
     aucs = []
@@ -265,7 +265,7 @@ def test_a_constant_feature_is_told_of_and_changes_nothing(run, capsys):
     told = capsys.readouterr().err
     assert "1 of 4 features are the same for all images that teach and are ignored" in told
     assert f": {CONSTANT}\n" in told
-    rows = training_table.teaching(dataset)
+    rows = training_table.training_rows(dataset)
     settings = train.Training(rounds=20, feature_share=1.0)
     raw = [
         train.fit_one(t.loc[rows["id"]], rows, settings, 0).decision_function(t)
@@ -276,7 +276,7 @@ def test_a_constant_feature_is_told_of_and_changes_nothing(run, capsys):
 
 def test_early_stopping_counts_rounds_by_left_out_patients(run):
     dataset, table = training_table.read(run)
-    rows = training_table.teaching(dataset)
+    rows = training_table.training_rows(dataset)
     seen = table.loc[rows["id"]]
     settings = train.Training(rounds=400, patience=10, learning_rate=0.2, leaf_size=5)
     model = train.fit_one(seen, rows, settings, 0)

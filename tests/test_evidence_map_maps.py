@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from baseline.evidence_map import maps
-from baseline.evidence_map.maps import Heat
+from baseline.evidence_map.maps import EvidenceMap
 from cnn.data import geometry
 from cnn.gate import sources
 from features.run import files
@@ -16,7 +16,9 @@ ONE = np.ones(1, np.float32)
 
 def test_cells_keep_their_value_at_their_middle_and_blend_between():
     # 512 pixels are 64 cells; at 1,024 pixels a cell is 16 wide and its middle lies at 7.5.
-    both = Heat(np.array([10, 10]), np.array([20, 21]), np.array([0.2, 0.6], np.float32), ONE)
+    both = EvidenceMap(
+        np.array([10, 10]), np.array([20, 21]), np.array([0.2, 0.6], np.float32), ONE
+    )
     painted = maps.paint(both, (1024, 1024))
     np.testing.assert_allclose(painted[167:169, 327:329].mean(), 0.2, atol=0.02)
     np.testing.assert_allclose(painted[167:169, 335:337].mean(), 0.4, atol=0.02)
@@ -29,7 +31,7 @@ def test_cells_keep_their_value_at_their_middle_and_blend_between():
 def test_a_constant_map_is_constant_in_the_lung_whatever_the_shape():
     for shape in ((1024, 1024), (512, 512), (700, 500), (300, 301)):
         grid = np.argwhere(np.ones((20, 20))) + 5
-        lung = Heat(grid[:, 0], grid[:, 1], np.full(400, 0.3, np.float32), ONE)
+        lung = EvidenceMap(grid[:, 0], grid[:, 1], np.full(400, 0.3, np.float32), ONE)
         painted = maps.paint(lung, shape)
         assert painted.shape == shape
         np.testing.assert_allclose(painted[painted > 0], 0.3, rtol=1e-5)
@@ -40,7 +42,7 @@ def test_a_constant_map_is_constant_in_the_lung_whatever_the_shape():
 def test_on_the_networks_square_the_map_lies_where_the_x_ray_does():
     grid = np.argwhere(np.ones((20, 20))) + 5
     values = np.random.default_rng(0).random(400, np.float32)
-    lung = Heat(grid[:, 0], grid[:, 1], values, ONE)
+    lung = EvidenceMap(grid[:, 0], grid[:, 1], values, ONE)
     square = maps.paint_at(lung, (512, 384), *geometry.centres(512, 384, 512))
     np.testing.assert_allclose(square[:, 64:448], maps.paint(lung, (512, 384)), atol=1e-6)
     assert not square[:, :64].any() and not square[:, 448:].any()
@@ -50,7 +52,7 @@ def test_on_the_networks_square_the_map_lies_where_the_x_ray_does():
 
 
 def test_only_the_lung_more_likely_to_have_collapsed_is_drawn():
-    both = Heat(
+    both = EvidenceMap(
         np.arange(4), np.arange(4), np.float32([0.2, 0.5, 0.1, 0.3]), np.float32([0.4, 0.6] * 2)
     )
     np.testing.assert_array_equal(maps.of_one_lung(both).probability, np.float32([0, 0.5, 0, 0.3]))

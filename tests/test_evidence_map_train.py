@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from baseline.evidence_map import models, train
-from baseline.evidence_map.training_data import by_lung, read_material, read_phantoms
+from baseline.evidence_map.training_data import by_lung, read_phantoms, read_training_data
 from features.cells import table as cell_table
 from features.cells.measure import MEASURES, Cells
 from features.families import map_summary
@@ -52,7 +52,7 @@ def test_cells_are_judged_as_lightgbm_would(known):
     values = rng.normal(size=(900, 5)).astype(np.float16).astype(np.float32)
     shares = np.full(900, known) if known is not None else rng.random(900).round()
     booster = models.fit_cells(models.Places(values, shares, 9), None, 0)
-    found = models.Judge(booster, booster).place(values[:70])
+    found = models.EvidenceModel(booster, booster).place(values[:70])
     np.testing.assert_array_equal(found, expit(booster.predict(values[:70], raw_score=True)))
 
 
@@ -252,4 +252,4 @@ def test_cells_of_other_images_are_refused(tmp_path):
     table = pd.read_parquet(tmp_path / "features.parquet")
     files.write_table(tmp_path / "features.parquet", table[1:])
     with pytest.raises(files.UserError, match="i00 is not measured both there and in features"):
-        read_material(tmp_path)
+        read_training_data(tmp_path)

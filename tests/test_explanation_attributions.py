@@ -13,7 +13,7 @@ import shap
 
 from baseline.explanation import attributions, sentences, tree_shap
 from baseline.learning.calibrate import Calibration
-from baseline.learning.estimator import Verdict, raw_scores
+from baseline.learning.estimator import Classifier, raw_scores
 from features.families import registry
 from features.run.files import UserError
 
@@ -35,9 +35,9 @@ def make(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     return table.astype(np.float32).set_index(pd.Index([f"i{k}" for k in range(n)])), labels
 
 
-def fit(seed: int = 0, names: tuple[str, ...] = NAMES, rounds: int = 25) -> Verdict:
+def fit(seed: int = 0, names: tuple[str, ...] = NAMES, rounds: int = 25) -> Classifier:
     table, labels = make(200, seed)
-    model = Verdict(rounds=rounds, feature_share=1.0, leaf_size=5, leaves=4)
+    model = Classifier(rounds=rounds, feature_share=1.0, leaf_size=5, leaves=4)
     return model.fit(table[list(names)], labels)
 
 
@@ -89,7 +89,7 @@ def trees_of(leaves: int, rounds: int = 40, images: int = 200) -> lgb.Booster:
     """Trees whose paths ask the same features again and again: five features, many splits."""
     table, labels = make(images, 2)
     labels = np.random.default_rng(0).permutation(labels)
-    model = Verdict(rounds=rounds, feature_share=0.8, leaf_size=2, leaves=leaves, l2=0.1)
+    model = Classifier(rounds=rounds, feature_share=0.8, leaf_size=2, leaves=leaves, l2=0.1)
     return model.fit(table, labels).booster_
 
 
@@ -125,7 +125,7 @@ def test_values_are_exact_on_long_paths_of_many_features():
 
 def test_a_tree_that_could_not_split_is_part_of_the_base():
     table, labels = make(200, 2)
-    booster = Verdict(rounds=3, leaf_size=150).fit(table, labels).booster_
+    booster = Classifier(rounds=3, leaf_size=150).fit(table, labels).booster_
     assert set(tree_shap.read_trees(booster).leaves) == {1}
     base, found = tree_shap.shap_values(booster, table.to_numpy())
     assert not found.any()

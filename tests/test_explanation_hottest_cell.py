@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from baseline.evidence_map.models import Judge
+from baseline.evidence_map.models import EvidenceModel
 from baseline.explanation import attributions, hottest_cell, overlays
 from features.cells.measure import MEASURES, Cells
 from features.lungs.zones import NAMES
@@ -24,9 +24,9 @@ def booster(seed: int) -> lgb.Booster:
 
 
 @pytest.fixture(scope="module")
-def judges() -> list[Judge]:
+def judges() -> list[EvidenceModel]:
     cells = [booster(seed) for seed in (0, 1)]
-    return [Judge(one, one) for one in cells]
+    return [EvidenceModel(one, one) for one in cells]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_the_spot_is_explained_by_the_mean_over_its_judges(judges, cells):
     np.testing.assert_allclose(spot.shap.sum(), np.mean(raw) - np.mean(base), atol=1e-6)
 
 
-def frame(judge: Judge, cells: Cells) -> pd.DataFrame:
+def frame(judge: EvidenceModel, cells: Cells) -> pd.DataFrame:
     return pd.DataFrame(cells.values[7:8], columns=judge.cells.feature_name())
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from baseline.explanation.trained_run import read_inputs
 from baseline.gate import rules as gate
-from baseline.gate.rules import LEVELS, Evidence, Rule
+from baseline.gate.rules import LEVELS, GateInputs, Rule
 from baseline.report import gate_curves, gate_section, rendering, write
 from cnn.gate import report_figures
 from features.run import files
@@ -26,11 +26,11 @@ T = len(LEVELS)
 N = 90
 
 
-def four(area: list[float] | None = None) -> Evidence:
+def four(area: list[float] | None = None) -> GateInputs:
     """Two positives with masks of Dice 0.6 and 0.4, two negatives whose masks are false."""
     share = np.array([0.01] * 4 if area is None else area)
     dice = np.where(share > 0, [0.6, 0.4, 0, 0], [0, 0, 1, 1])
-    return Evidence(
+    return GateInputs(
         log_odds=np.array([2.0, 1, 0, -1]),
         top=np.full((4, len(gate.RANKS)), 0.6),
         area=np.repeat(share[:, None], T, axis=1),
@@ -42,7 +42,7 @@ def four(area: list[float] | None = None) -> Evidence:
 
 
 @pytest.fixture(scope="module")
-def chance() -> tuple[dict[str, Any], dict[str, Rule], dict[str, Evidence], pd.DataFrame]:
+def chance() -> tuple[dict[str, Any], dict[str, Rule], dict[str, GateInputs], pd.DataFrame]:
     rng = np.random.default_rng(5)
     positive = (rng.random(N) < 0.4).astype(float)
     probability = 1 / (1 + np.exp(-rng.normal(1.6 * positive - 0.9, 1)))
@@ -50,7 +50,7 @@ def chance() -> tuple[dict[str, Any], dict[str, Rule], dict[str, Evidence], pd.D
     return *measured(rows, positive), rows
 
 
-def spoken(rule: Rule, evidence: Evidence, row: int) -> bool:
+def spoken(rule: Rule, evidence: GateInputs, row: int) -> bool:
     """Whether an image's mask is spoken, told once more from the definition of the policies."""
     if rule.policy == "empty" or evidence.area[row, rule.mask_level] == 0:
         return False
@@ -74,7 +74,7 @@ def spoken(rule: Rule, evidence: Evidence, row: int) -> bool:
     return fused >= rule.cutoff - 1e-12
 
 
-def mean_dice(rule: Rule, evidence: Evidence) -> float:
+def mean_dice(rule: Rule, evidence: GateInputs) -> float:
     total = 0.0
     for row in range(len(evidence.positive)):
         if spoken(rule, evidence, row):
@@ -134,7 +134,7 @@ def test_a_curve_of_many_images_is_thinned_and_keeps_its_ends():
     flat = np.full((n, T), 0.01)
     half = np.full(n, 0.5)
     tops = np.full((n, len(gate.RANKS)), 0.5)
-    many = Evidence(odds, tops, flat, half, half, flat, np.arange(n) % 2.0)
+    many = GateInputs(odds, tops, flat, half, half, flat, np.arange(n) % 2.0)
     thresholds = [t for t, _ in report_figures.curve(Rule("gated", cutoff=0.1234), many)]
     assert len(thresholds) == report_figures.POINTS + 1 and 0.1234 in thresholds
     assert set(thresholds) - {0.1234} <= set(odds)

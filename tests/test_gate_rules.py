@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from baseline.gate import choose, rules
-from baseline.gate.rules import Evidence, Rule
+from baseline.gate.rules import GateInputs, Rule
 from features.run.files import UserError
 
 T, R = len(rules.LEVELS), len(rules.RANKS)
@@ -14,11 +14,11 @@ T, R = len(rules.LEVELS), len(rules.RANKS)
 ODDS = (0.0, 1.0, *[0.0] * (len(rules.SIGNALS) - 1))
 
 
-def evidence(log_odds, dice, positive, area=None) -> Evidence:
+def evidence(log_odds, dice, positive, area=None) -> GateInputs:
     """Evidence whose maps look alike at every level."""
     n = len(log_odds)
     area = np.full(n, 0.01) if area is None else np.asarray(area, float)
-    return Evidence(
+    return GateInputs(
         log_odds=np.asarray(log_odds, float),
         top=np.full((n, R), 0.6),
         area=np.repeat(area[:, None], T, axis=1),
@@ -30,7 +30,7 @@ def evidence(log_odds, dice, positive, area=None) -> Evidence:
 
 
 @pytest.fixture
-def four() -> Evidence:
+def four() -> GateInputs:
     """Two positives with masks of Dice 0.6 and 0.4, two negatives whose masks are false."""
     return evidence([2, 1, 0, -1], [0.6, 0.4, 0, 0], [1, 1, 0, 0])
 
@@ -44,14 +44,12 @@ def test_what_each_rule_earns(four):
 
 def test_the_least_area_silences_small_masks():
     found = evidence([0, 0], [0.5, 0.5], [1, 1], area=[0.001, 0.01])
-    np.testing.assert_array_equal(
-        rules.speaks(Rule("unet", least_area=0.004), found), [False, True]
-    )
+    np.testing.assert_array_equal(rules.keeps(Rule("unet", least_area=0.004), found), [False, True])
 
 
 def test_an_empty_mask_is_never_spoken():
     found = evidence([5], [1.0], [0], area=[0.0])
-    assert not rules.speaks(Rule("unet"), found)[0]
+    assert not rules.keeps(Rule("unet"), found)[0]
     assert rules.earned(Rule("unet"), found)[0] == 1
 
 
@@ -69,7 +67,7 @@ def test_choice_equals_an_exhaustive_search():
     dice = np.where(positive[:, None] == 1, rng.random((n, T)), 0.0)
     alike = np.full(n, 0.5)
     top = np.repeat(rng.random((n, 1)), R, axis=1)
-    found = Evidence(rng.normal(size=n), top, area, alike, alike, dice, positive)
+    found = GateInputs(rng.normal(size=n), top, area, alike, alike, dice, positive)
     best = max(
         rules.earned(Rule("unet", m, t, a), found).mean()
         for m in range(T)
@@ -133,7 +131,7 @@ def test_the_expected_rule_speaks_where_the_metric_pays():
     dice = 0.3
     rule = Rule("expected", cutoff=0.0, weights=ODDS, dice_weights=(dice, 0.0, *ODDS[2:]))
     p = 1 / (1 + np.exp(-odds))
-    np.testing.assert_array_equal(rules.speaks(rule, found), p > 1 / (1 + dice))
+    np.testing.assert_array_equal(rules.keeps(rule, found), p > 1 / (1 + dice))
 
 
 def test_the_expected_rule_learns_that_bad_masks_do_not_pay():
@@ -143,7 +141,7 @@ def test_the_expected_rule_learns_that_bad_masks_do_not_pay():
     good = evidence(odds, 0.8 * positive, positive)
     bad = evidence(odds, 0.05 * positive, positive)
     spoken = {
-        name: rules.speaks(choose.choose("expected", e), e).mean()
+        name: rules.keeps(choose.choose("expected", e), e).mean()
         for name, e in (("good", good), ("bad", bad))
     }
     assert spoken["good"] > 0.3
@@ -160,7 +158,7 @@ def test_choosing_the_policy_inside_knows_nothing_of_the_fold():
     found = choose.nested_default({"unet": one, "evidence": one, "joint": one}, folds)
     # All-empty earns the share of negatives; a good mask and a good verdict earn more.
     assert found.mean() > (positive == 0).mean() + 0.1
-    other = Evidence(**{**vars(one), "dice": one.dice.copy()})
+    other = GateInputs(**{**vars(one), "dice": one.dice.copy()})
     other.dice[folds == 0] = 0.0
     changed = choose.nested_default({"unet": other, "evidence": other, "joint": other}, folds)
     own = folds == 0
@@ -175,7 +173,7 @@ def test_a_rule_survives_json_whole():
     assert rules.from_json(rule.to_json()) == rule
 
 
-def noisy(n: int, seed: int = 3) -> Evidence:
+def noisy(n: int, seed: int = 3) -> GateInputs:
     """Evidence by chance in which every signal knows a little of the truth."""
     rng = np.random.default_rng(seed)
     positive = (rng.random(n) < 0.4).astype(float)
@@ -183,7 +181,7 @@ def noisy(n: int, seed: int = 3) -> Evidence:
     area = np.sort(rng.random((n, T)) * 0.03 * (0.3 + positive[:, None]), axis=1)[:, ::-1]
     dice = np.where(positive[:, None] == 1, rng.random((n, T)), 0.0)
     odds = rng.normal(size=n) + positive
-    return Evidence(odds, hint[:, :R], area, hint[:, R], hint[:, R + 1], dice, positive)
+    return GateInputs(odds, hint[:, :R], area, hint[:, R], hint[:, R + 1], dice, positive)
 
 
 @pytest.mark.parametrize("policy", ["gated", "fused", "expected"])

@@ -41,7 +41,7 @@ def test_each_image_is_judged_by_networks_that_have_not_seen_it(run, tiny, monke
     def judged(name: str, fold: int) -> np.ndarray:
         image = geometry.read_square(run.parent / f"{name}.png", 32)
         said = np.full(16, evidence_of(int(name[1:]), fold), np.float32)
-        known = heat.Heat(*CELLS, said, np.full(16, 0.5, np.float32))
+        known = heat.EvidenceMap(*CELLS, said, np.full(16, 0.5, np.float32))
         rows = pd.DataFrame({"id": [name], "rows": [SIDE], "columns": [SIDE]})
         both = np.stack([image, *planes.draw({name: known}, rows, 32)], axis=-1)
         params, config = networks.params[fold], networks.config

@@ -58,7 +58,7 @@ def variants(table: pd.DataFrame, families: tuple[str, ...] = ()) -> dict[str, l
 def ablate(settings: Settings) -> pd.DataFrame:
     """One row a line: number of features, AUC of every split on the true and on the weak labels."""
     dataset, table = training_table.read(settings.run)
-    rows = training_table.teaching(dataset)
+    rows = training_table.training_rows(dataset)
     table = table.loc[rows["id"]]
     label, weak = rows["label"].to_numpy(float), rows["weak"].to_numpy(float)
     known, soft = ~np.isnan(label), np.isnan(label) & ~np.isnan(weak)

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.learning import calibrate, scores, training_table
-from baseline.learning.estimator import Parameters, Verdict, load, raw_scores
-from baseline.learning.predictions import strangers
+from baseline.learning.estimator import Classifier, Parameters, load, raw_scores
+from baseline.learning.predictions import unseen_patients
 from features.reading import rle
 from features.run import command, files
 from features.run.files import UserError
@@ -110,7 +110,7 @@ def in_range(settings: Settings) -> Settings:
     return settings
 
 
-def fit_one(table: pd.DataFrame, rows: pd.DataFrame, settings: Training, seed: int) -> Verdict:
+def fit_one(table: pd.DataFrame, rows: pd.DataFrame, settings: Training, seed: int) -> Classifier:
     """Fit one model.
 
     Parameters
@@ -125,10 +125,10 @@ def fit_one(table: pd.DataFrame, rows: pd.DataFrame, settings: Training, seed: i
     chosen = asdict(hyperparameters(settings))
     weights = np.where(rows["label"].notna(), 1.0, chosen.pop("weak_weight"))
     target, patients = rows["target"].to_numpy(float), rows["patient"].to_numpy(object)
-    return Verdict(**chosen, seed=seed).fit(table, target, weights, patients)
+    return Classifier(**chosen, seed=seed).fit(table, target, weights, patients)
 
 
-def fit_folds(table: pd.DataFrame, rows: pd.DataFrame, settings: Settings) -> list[Verdict]:
+def fit_folds(table: pd.DataFrame, rows: pd.DataFrame, settings: Settings) -> list[Classifier]:
     """Fit one model a fold, on the other folds' images."""
     models = []
     for fold in command.progress(
@@ -140,7 +140,7 @@ def fit_folds(table: pd.DataFrame, rows: pd.DataFrame, settings: Settings) -> li
     return models
 
 
-def splits(model: Verdict) -> bool:
+def splits(model: Classifier) -> bool:
     """Whether any tree of a model asks for a feature."""
     return bool(model.booster_.feature_importance("split").any())
 
@@ -227,7 +227,7 @@ def evaluate(predicted: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, o
         metrics["agreement_with_weak_labels"] = {"images": len(weak), "auc": asdict(agreement)}
     if truth is not None:
         taught = predicted["patient"][predicted["kind"] == "oof"]
-        test = predicted[strangers(predicted, taught)].merge(truth, on="id")
+        test = predicted[unseen_patients(predicted, taught)].merge(truth, on="id")
         labels = (test["mask"] != rle.EMPTY).astype(float)
         # A test set of one class has no AUC.
         if labels.nunique() == 2:
@@ -242,7 +242,7 @@ def _scores(rows: pd.DataFrame, labels: pd.Series) -> dict[str, object]:
         rows["probability"].to_numpy(float),
         rows["patient"].to_numpy(object),
     )
-    found = scores.verdict(*judged) | calibrate.quality(*judged)
+    found = scores.classification_scores(*judged) | calibrate.quality(*judged)
     counts = {
         "images": len(rows),
         "positives": int(labels.sum()),
@@ -256,7 +256,7 @@ def main(settings: Settings) -> None:
     out = settings.run / "baseline"
     settings = resolve(settings)
     dataset, table = training_table.read(settings.run)
-    rows = training_table.teaching(dataset)
+    rows = training_table.training_rows(dataset)
     if settings.evidence:
         table = training_table.with_evidence(settings.run, table)
     models = fit_folds(table, rows, settings)

@@ -70,7 +70,7 @@ class Objective:
     def __init__(self, settings: Settings) -> None:
         dataset, table = training_table.read(settings.run)
         self.settings = settings
-        self.rows = training_table.teaching(dataset)
+        self.rows = training_table.training_rows(dataset)
         self.table = table.loc[self.rows["id"]]
 
     def digest(self) -> str:

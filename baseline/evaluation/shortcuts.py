@@ -257,7 +257,7 @@ def areas(rows: pd.DataFrame) -> list[float]:
 def scrutinise(settings: Settings) -> dict[str, Any]:
     """All of it, as it stands in scrutiny.json."""
     dataset, table = training_table.read(settings.run)
-    rows = training_table.teaching(dataset)
+    rows = training_table.training_rows(dataset)
     table = table.loc[rows["id"]]
     predicted = predictions.read(settings.run / "baseline" / "oof.csv")
     oof = predicted.set_index("id")

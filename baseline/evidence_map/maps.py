@@ -12,7 +12,7 @@ from features.run import files
 
 
 @dataclass(frozen=True)
-class Heat:
+class EvidenceMap:
     """The evidence map of one image.
 
     Parameters
@@ -31,7 +31,7 @@ class Heat:
     lung: NDArray[np.float32]
 
 
-def read(run: Path) -> dict[str, Heat]:
+def read(run: Path) -> dict[str, EvidenceMap]:
     """Maps of all images of a run by id, each by the judge that did not see it.
 
     Images that no judge saw get the mean of all.
@@ -55,11 +55,11 @@ def read(run: Path) -> dict[str, Heat]:
             )
         one = rows[: len(rows) // count]
         means = rows[["probability", "lung"]].to_numpy().reshape(count, -1, 2).mean(axis=0)
-        found[str(name)] = Heat(one["row"].to_numpy(), one["column"].to_numpy(), *means.T)
+        found[str(name)] = EvidenceMap(one["row"].to_numpy(), one["column"].to_numpy(), *means.T)
     return found
 
 
-def read_of(run: Path, fold: int, pairs: bool = False) -> dict[str, Heat]:
+def read_of(run: Path, fold: int, pairs: bool = False) -> dict[str, EvidenceMap]:
     """Maps by id as a model of one fold may see them.
 
     Parameters
@@ -80,16 +80,18 @@ def read_of(run: Path, fold: int, pairs: bool = False) -> dict[str, Heat]:
     table = files.read_table(path, filters=[("judge", "==", fold)])
     table["id"] = table["id"].astype(str)
     return {
-        str(name): Heat(*(one[c].to_numpy() for c in ("row", "column", "probability", "lung")))
+        str(name): EvidenceMap(
+            *(one[c].to_numpy() for c in ("row", "column", "probability", "lung"))
+        )
         for name, one in table.groupby("id", sort=False)
     }
 
 
 # An X-ray whose lungs are too small for a cell.
-NONE = Heat(*np.zeros((2, 0), np.intp), *np.zeros((2, 0), np.float32))
+NONE = EvidenceMap(*np.zeros((2, 0), np.intp), *np.zeros((2, 0), np.float32))
 
 
-def of_one_lung(heat: Heat) -> Heat:
+def of_one_lung(heat: EvidenceMap) -> EvidenceMap:
     """The map in the lung that is more likely to have collapsed, and nothing in the other.
 
     A pneumothorax of both sides is rare (2 of the 52 positives of siim-mini). Where the side is in
@@ -99,7 +101,7 @@ def of_one_lung(heat: Heat) -> Heat:
     return replace(heat, probability=np.where(likely, heat.probability, np.float32(0)))
 
 
-def paint(heat: Heat, shape: tuple[int, int]) -> NDArray[np.float32]:
+def paint(heat: EvidenceMap, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Paint a map at the X-ray's own size, interpolated between the middles of cells.
 
     Parameters
@@ -117,7 +119,10 @@ def paint(heat: Heat, shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def paint_at(
-    heat: Heat, shape: tuple[int, int], down: NDArray[np.floating], across: NDArray[np.floating]
+    heat: EvidenceMap,
+    shape: tuple[int, int],
+    down: NDArray[np.floating],
+    across: NDArray[np.floating],
 ) -> NDArray[np.float32]:
     """Paint a map on any grid over the X-ray, see `paint`.
 

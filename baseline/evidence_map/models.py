@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from baseline.evidence_map.training_data import Floats, Material, Places, collapsed, places
+from baseline.evidence_map.training_data import Floats, Places, TrainingData, collapsed, places
 from baseline.learning import estimator
 from features import trees
 from features.cells.measure import MEASURES, Cells
@@ -34,7 +34,7 @@ PARTS = ("lungs", "cells")
 # How often the weak labels are shared out among the lungs anew.
 TURNS = 4
 # Many small steps: each tree sees few features and images, so the sum of many is steadier.
-LUNGS = {
+LUNG_PARAMETERS = {
     "learning_rate": 0.02,
     "num_leaves": 8,
     "min_data_in_leaf": 20,
@@ -43,7 +43,7 @@ LUNGS = {
     "lambda_l2": 5.0,
     "rounds": 1200,
 }
-CELLS = {
+CELL_PARAMETERS = {
     "learning_rate": 0.033,
     "num_leaves": 16,
     "min_data_in_leaf": 100,
@@ -57,7 +57,7 @@ PHANTOM_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
-class Judge:
+class EvidenceModel:
     """Says which lung has collapsed, and where in a collapsed lung the air is."""
 
     lungs: lgb.Booster
@@ -78,7 +78,7 @@ class Judge:
         return trees.parse(self.cells.model_to_string())
 
 
-def save(folder: Path, bench: list[Judge]) -> None:
+def save(folder: Path, bench: list[EvidenceModel]) -> None:
     """Write the judges of all folds, in place of any that were there."""
     for what in PARTS:
         for path in folder.glob(f"{what}*.txt"):
@@ -87,7 +87,7 @@ def save(folder: Path, bench: list[Judge]) -> None:
             files.write_text(folder / f"{what}{fold}.txt", getattr(judge, what).model_to_string())
 
 
-def load(run: Path, fold: int) -> Judge:
+def load(run: Path, fold: int) -> EvidenceModel:
     """Read the judge that saw none of a fold's images.
 
     Raises
@@ -96,7 +96,7 @@ def load(run: Path, fold: int) -> Judge:
         If it is missing, is no LightGBM model, or asks for other measures than this version's.
     """
     folder = run / "evidence"
-    judge = Judge(*(estimator.load(folder / f"{what}{fold}.txt") for what in PARTS))
+    judge = EvidenceModel(*(estimator.load(folder / f"{what}{fold}.txt") for what in PARTS))
     if judge.cells.num_feature() != len(MEASURES):
         raise files.UserError(
             f"{folder / f'cells{fold}.txt'}: it asks for {judge.cells.num_feature()} measures of a "
@@ -106,7 +106,7 @@ def load(run: Path, fold: int) -> Judge:
     return judge
 
 
-def hear(judge: Judge, view: pd.DataFrame, cells: Cells) -> tuple[Floats, Floats]:
+def predict(judge: EvidenceModel, view: pd.DataFrame, cells: Cells) -> tuple[Floats, Floats]:
     """What a judge says of one image.
 
     Parameters
@@ -149,7 +149,7 @@ def fit_lungs(
     target[unknown] = labels[unknown, None] / 2
     values = view.to_numpy(np.float32)
     for _ in range(TURNS if unknown.any() else 1):
-        booster = _fit(LUNGS, values, target.T.ravel(), np.tile(weights, 2), seed)
+        booster = _fit(LUNG_PARAMETERS, values, target.T.ravel(), np.tile(weights, 2), seed)
         odds = np.exp(np.asarray(booster.predict(values, raw_score=True), float)).reshape(2, -1).T
         share = odds / odds.sum(axis=1, keepdims=True)
         target[unknown] = (labels[:, None] * share)[unknown]
@@ -178,13 +178,13 @@ def _fit(
     return lgb.train(chosen | fixed, data, num_boost_round=rounds)
 
 
-def fit_judge(
-    material: Material,
+def fit_model(
+    material: TrainingData,
     without: tuple[int, ...],
     weak_weight: float,
     seed: int,
     phantoms: Places | None = None,
-) -> Judge:
+) -> EvidenceModel:
     """Teach a judge from the images of all folds but those in `without`.
 
     Parameters
@@ -220,7 +220,7 @@ def fit_judge(
         weights[chosen],
         seed,
     )
-    return Judge(lungs, fit_cells(own, phantoms, seed))
+    return EvidenceModel(lungs, fit_cells(own, phantoms, seed))
 
 
 def fit_cells(own: Places, phantoms: Places | None, seed: int) -> lgb.Booster:
@@ -231,7 +231,7 @@ def fit_cells(own: Places, phantoms: Places | None, seed: int) -> lgb.Booster:
         for part, weight in zip(parts, (1.0, PHANTOM_WEIGHT), strict=False)
     ]
     return _fit(
-        CELLS,
+        CELL_PARAMETERS,
         np.concatenate([part.values for part in parts]),
         np.concatenate([part.shares for part in parts]),
         np.concatenate(weights),
@@ -239,7 +239,9 @@ def fit_cells(own: Places, phantoms: Places | None, seed: int) -> lgb.Booster:
     )
 
 
-def describe(judge: Judge, material: Material, images: NDArray[np.intp]) -> tuple[Floats, Floats]:
+def describe(
+    judge: EvidenceModel, material: TrainingData, images: NDArray[np.intp]
+) -> tuple[Floats, Floats]:
     """What a judge says of some images.
 
     Returns

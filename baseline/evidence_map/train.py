@@ -16,13 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.evidence_map import models
-from baseline.evidence_map.models import Judge
+from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.training_data import (
-    Material,
+    TrainingData,
     by_lung,
     collapsed,
-    read_material,
     read_phantoms,
+    read_training_data,
 )
 from baseline.learning import scores
 from baseline.learning.scores import Estimate
@@ -60,7 +60,7 @@ class Settings:
 
 def hear(
     without: tuple[int, ...], settings: Settings
-) -> tuple[Judge | None, pd.DataFrame, pd.DataFrame]:
+) -> tuple[EvidenceModel | None, pd.DataFrame, pd.DataFrame]:
     """Teach the judge that sees neither of the folds in `without`, and ask it.
 
     Returns
@@ -74,10 +74,10 @@ def hear(
         The map of the judge's own folds' images, and for a judge of one fold of images without a
         fold. From the maps of a pair's judge the network of the other fold learns.
     """
-    material = read_material(settings.run)
+    material = read_training_data(settings.run)
     ids = material.rows["id"]
     phantoms = None if settings.phantoms is None else read_phantoms(settings.phantoms, ids)
-    judge = models.fit_judge(material, without, settings.weak_weight, settings.seed, phantoms)
+    judge = models.fit_model(material, without, settings.weak_weight, settings.seed, phantoms)
     fold = material.rows["fold"].to_numpy()
     zones = material.index["zone"].to_numpy()
     single = len(without) == 1
@@ -104,7 +104,9 @@ def hear(
     return judge if single else None, table, drawn
 
 
-def score(material: Material, columns: pd.DataFrame, drawn: pd.DataFrame) -> dict[str, Estimate]:
+def score(
+    material: TrainingData, columns: pd.DataFrame, drawn: pd.DataFrame
+) -> dict[str, Estimate]:
     """How well the judges find lungs and places they have not seen, where masks tell.
 
     Parameters
@@ -155,7 +157,7 @@ def score(material: Material, columns: pd.DataFrame, drawn: pd.DataFrame) -> dic
     return {name: one for name, one in estimates.items() if np.isfinite(one.value)}
 
 
-def of_image(sitting: list[Judge], row: pd.DataFrame, cells: Cells) -> pd.DataFrame:
+def of_image(sitting: list[EvidenceModel], row: pd.DataFrame, cells: Cells) -> pd.DataFrame:
     """What the judges of single folds say of one image, as `tables.with_evidence` has it.
 
     Parameters
@@ -173,7 +175,7 @@ def of_image(sitting: list[Judge], row: pd.DataFrame, cells: Cells) -> pd.DataFr
     """
     parts = []
     for fold, judge in enumerate(sitting):
-        lungs, air = models.hear(judge, by_lung(row), cells)
+        lungs, air = models.predict(judge, by_lung(row), cells)
         names = [f"{name}{AT}{fold}" for name in map_summary.names()]
         found = map_summary.summarise(lungs, air, cells.zones)
         parts.append(pd.DataFrame([found], row.index, names))
@@ -197,7 +199,7 @@ def main(settings: Settings) -> None:
     tables: list[pd.DataFrame] = []
     maps: list[pd.DataFrame] = []
     pairs: list[pd.DataFrame] = []
-    bench: list[Judge] = []
+    bench: list[EvidenceModel] = []
     work = partial(hear, settings=settings)
     heard = parallel.stream(
         work, sittings, "learning the evidence map", settings.jobs, unit="judges"
@@ -209,7 +211,7 @@ def main(settings: Settings) -> None:
     columns, drawn, taught = (
         pd.concat(parts, ignore_index=True) for parts in (tables, maps, pairs)
     )
-    metrics = score(read_material(settings.run), columns, drawn)
+    metrics = score(read_training_data(settings.run), columns, drawn)
     # The mark that all is there and of one making: gone first, written last.
     (out / "columns.parquet").unlink(missing_ok=True)
     models.save(out, bench)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.learning.training_table import teaching
+from baseline.learning.training_table import training_rows
 from features.cells import table as cell_table
 from features.families.table import read as read_features
 from features.lungs.zones import SIDES
@@ -56,7 +56,7 @@ def _split(names: tuple[str, ...]) -> tuple[list[list[int]], list[int], pd.Index
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """What judges learn from and describe.
 
     Parameters
@@ -86,7 +86,7 @@ class Material:
         return slice(int(self.starts[image]), int(self.starts[image + 1]))
 
 
-def read_material(run: Path) -> Material:
+def read_training_data(run: Path) -> TrainingData:
     """Read features, cells and labels of a run.
 
     Raises
@@ -108,7 +108,7 @@ def read_material(run: Path) -> Material:
             f"{run / 'cells'}: {min(odd)} is not in dataset.parquet, which is of other images; "
             "run make again."
         )
-    taught = teaching(dataset).set_index("id")["target"]
+    taught = training_rows(dataset).set_index("id")["target"]
     rows = dataset.set_index("id").loc[ids]
     rows["target"] = taught.reindex(ids)
     rows["fold"] = rows["fold"].where(rows["fold"] >= 0, -1)
@@ -117,10 +117,10 @@ def read_material(run: Path) -> Material:
     index = index.assign(image=image)
     area = _areas(index, len(ids))
     view = by_lung(table.loc[ids])
-    return Material(rows.reset_index(names="id"), view, index, values, starts, area)
+    return TrainingData(rows.reset_index(names="id"), view, index, values, starts, area)
 
 
-def collapsed(material: Material) -> Floats:
+def collapsed(material: TrainingData) -> Floats:
     """Which lungs have collapsed by their masks, (n, 2); NaN where no mask tells.
 
     A mask that lies outside both lungs tells that there is air, not where.

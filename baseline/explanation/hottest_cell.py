@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.evidence_map import maps, models
-from baseline.evidence_map.maps import Heat
-from baseline.evidence_map.models import Judge
+from baseline.evidence_map.maps import EvidenceMap
+from baseline.evidence_map.models import EvidenceModel
 from baseline.explanation import attributions
 from baseline.explanation.overlays import HEAT_LEVELS
 from baseline.explanation.sentences import Reason, percent, place, signed
@@ -50,7 +50,9 @@ class Spot:
     higher: NDArray[np.float64]
 
 
-def find(asked: list[Judge], cells: Cells, probability: NDArray[np.floating]) -> Spot | None:
+def find(
+    asked: list[EvidenceModel], cells: Cells, probability: NDArray[np.floating]
+) -> Spot | None:
     """Find the hottest cell and what makes it so.
 
     Parameters
@@ -115,7 +117,7 @@ def _standing(lower: float, higher: float) -> str:
     return f"{word} than in {'all' if share == 1 else f'{int(100 * share)}%'} of the image's cells"
 
 
-def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[Heat, Reason | None]]:
+def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[EvidenceMap, Reason | None]]:
     """Maps of some images of a run, and the sentence on the hottest spot of each.
 
     Parameters
@@ -133,7 +135,7 @@ def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[Heat, Reason | Non
     heats = maps.read(run)
     bench = {fold: models.load(run, fold) for fold in set(folds.values())}
     places = index.groupby("id", observed=True, sort=False).indices
-    found: dict[str, tuple[Heat, Reason | None]] = {}
+    found: dict[str, tuple[EvidenceMap, Reason | None]] = {}
     for name, fold in folds.items():
         one = heats.get(name, maps.NONE)
         at = places.get(name, np.zeros(0, np.intp))

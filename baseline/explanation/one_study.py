@@ -15,8 +15,8 @@ import pandas as pd
 
 from baseline.evaluation.shortcuts import conformal
 from baseline.evidence_map import models, train
-from baseline.evidence_map.maps import Heat
-from baseline.evidence_map.models import Judge
+from baseline.evidence_map.maps import EvidenceMap
+from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.training_data import by_lung
 from baseline.explanation import attributions, hottest_cell
 from baseline.explanation.sentences import Case, Reason, percentiles
@@ -68,7 +68,7 @@ class Trained:
     oof: pd.DataFrame
     table: pd.DataFrame
     measured: list[str]
-    sitting: list[Judge]
+    sitting: list[EvidenceModel]
     calibrations: dict[int, Calibration]
     alpha: float | None
 
@@ -185,7 +185,7 @@ class Judged:
     triage: str | None
     mask: str | None
     notes: tuple[str, ...]
-    heat: Heat | None = None
+    heat: EvidenceMap | None = None
     spot: Reason | None = None
 
 
@@ -231,15 +231,15 @@ def judge(path: Path, trained: Trained) -> Judged:
 
 def _map(
     trained: Trained, fold: int, table: pd.DataFrame, found: measure.Cells
-) -> tuple[Heat, Reason | None]:
+) -> tuple[EvidenceMap, Reason | None]:
     """The evidence map by the judges that may judge an image of this fold, and its hottest spot."""
     asked = trained.sitting if fold < 0 else [trained.sitting[fold]]
     view = by_lung(table[trained.measured])
-    heard = [models.hear(one, view, found) for one in asked]
+    heard = [models.predict(one, view, found) for one in asked]
     lungs, air = (np.stack(each).mean(axis=0) for each in zip(*heard, strict=True))
     spot = hottest_cell.find(asked, found, air)
     halves = (each.astype(np.float32) for each in (air, lungs[found.sides]))
-    heat = Heat(found.rows, found.columns, *halves)
+    heat = EvidenceMap(found.rows, found.columns, *halves)
     return heat, None if spot is None else hottest_cell.sentence(spot)
 
 

@@ -14,8 +14,8 @@ from baseline.gate.rules import (
     FUSED,
     LEVELS,
     POLICIES,
-    Evidence,
     Floats,
+    GateInputs,
     Rule,
     earned,
     score,
@@ -32,7 +32,7 @@ PENALTY = 3.0
 TIE = 1e-12
 
 
-def choose(policy: str, evidence: Evidence) -> Rule:
+def choose(policy: str, evidence: GateInputs) -> Rule:
     """The rule of a policy that earns the highest mean Dice on images with known truth.
 
     Among equals the first of a fixed order wins, so that the choice does not hang on chance.
@@ -51,7 +51,7 @@ def choose(policy: str, evidence: Evidence) -> Rule:
     return best
 
 
-def _at_level(base: Rule, evidence: Evidence) -> tuple[Rule, float]:
+def _at_level(base: Rule, evidence: GateInputs) -> tuple[Rule, float]:
     """The best top level, smallest area and cutoff of a mask level, and the mean gain over silence.
 
     The mean gains of all of them at once are a product of two matrices.
@@ -79,7 +79,7 @@ def _cutoffs(policy: str, asked: Floats) -> Floats:
     return np.quantile(np.unique(asked), np.linspace(0, 1, CUTOFFS))
 
 
-def _fuse(evidence: Evidence) -> tuple[float, ...]:
+def _fuse(evidence: GateInputs) -> tuple[float, ...]:
     """Intercept and weights of the fused log-odds, fitted by penalised logistic regression."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and not needed to speak
 
@@ -88,7 +88,7 @@ def _fuse(evidence: Evidence) -> tuple[float, ...]:
     return _weights(float(model.intercept_[0]), model.coef_[0], centre, spread)
 
 
-def _expect(evidence: Evidence, level: int) -> tuple[float, ...]:
+def _expect(evidence: GateInputs, level: int) -> tuple[float, ...]:
     """Intercept and weights of the Dice to expect of a lesion's mask cut at a level."""
     from sklearn.linear_model import Ridge
 
@@ -98,7 +98,7 @@ def _expect(evidence: Evidence, level: int) -> tuple[float, ...]:
     return _weights(float(model.intercept_), model.coef_, centre, spread)
 
 
-def _standardised(evidence: Evidence) -> tuple[Floats, Floats, Floats]:
+def _standardised(evidence: GateInputs) -> tuple[Floats, Floats, Floats]:
     """Signals of mean 0 and deviation 1, and what makes them so; a constant one is left at 0."""
     values = signals(evidence)
     centre, spread = values.mean(axis=0), values.std(axis=0)
@@ -112,7 +112,7 @@ def _weights(intercept: float, slopes: Floats, centre: Floats, spread: Floats) -
     return (intercept - float(weights @ centre), *(float(w) for w in weights))
 
 
-def nested(policy: str, evidence: Evidence, folds: NDArray[np.integer]) -> Floats:
+def nested(policy: str, evidence: GateInputs, folds: NDArray[np.integer]) -> Floats:
     """Dice of each image under the rule chosen on the other folds, shape (n,).
 
     The rule never saw the image it is scored on, so the mean is not the optimum of itself.
@@ -124,7 +124,7 @@ def nested(policy: str, evidence: Evidence, folds: NDArray[np.integer]) -> Float
     return result
 
 
-def nested_default(evidence: dict[str, Evidence], folds: NDArray[np.integer]) -> Floats:
+def nested_default(evidence: dict[str, GateInputs], folds: NDArray[np.integer]) -> Floats:
     """Dice of each image under the policy and the rule chosen on the other folds, shape (n,).
 
     On the other folds the policies are compared by their own nested scores, so neither the rule nor
@@ -148,7 +148,7 @@ def nested_default(evidence: dict[str, Evidence], folds: NDArray[np.integer]) ->
     return result
 
 
-def _compared(policy: str, evidence: Evidence, folds: NDArray[np.integer]) -> Floats:
+def _compared(policy: str, evidence: GateInputs, folds: NDArray[np.integer]) -> Floats:
     """Dice of each image by which policies are compared, see `nested_default`."""
     if len(np.unique(folds)) > 1:
         return nested(policy, evidence, folds)

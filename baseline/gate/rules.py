@@ -57,7 +57,7 @@ LEAST_DICE = 0.01
 
 
 @dataclass(frozen=True)
-class Evidence:
+class GateInputs:
     """What the gate may look at, and what each choice would earn.
 
     Parameters
@@ -87,15 +87,15 @@ class Evidence:
     dice: Floats
     positive: Floats
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Evidence":
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "GateInputs":
         """The evidence of some of the images."""
-        return Evidence(**{name: values[rows] for name, values in vars(self).items()})
+        return GateInputs(**{name: values[rows] for name, values in vars(self).items()})
 
 
-def join(parts: Sequence[Evidence]) -> Evidence:
+def join(parts: Sequence[GateInputs]) -> GateInputs:
     """The evidence of all images of all parts, of which there is one at least."""
-    names = Evidence.__dataclass_fields__
-    return Evidence(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
+    names = GateInputs.__dataclass_fields__
+    return GateInputs(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def source(policy: str) -> str:
     return SOURCES.get(policy, "unet")
 
 
-def signals(evidence: Evidence) -> Floats:
+def signals(evidence: GateInputs) -> Floats:
     """What the fused score is made of, shape (n, 7), all as log-odds, in the order of `SIGNALS`."""
     return np.column_stack(
         (
@@ -199,7 +199,7 @@ def _log_odds(shares: Floats, least: float) -> Floats:
     return np.log(clipped / (1 - clipped))
 
 
-def score(rule: Rule, evidence: Evidence) -> Floats:
+def score(rule: Rule, evidence: GateInputs) -> Floats:
     """The score that a rule compares with its cutoff, shape (n,)."""
     if rule.policy not in FUSED:
         return evidence.log_odds
@@ -220,7 +220,7 @@ def _weighed(weights: tuple[float, ...], values: Floats) -> Floats:
     return weights[0] + (values * np.array(weights[1:])).sum(axis=1)
 
 
-def speaks(rule: Rule, evidence: Evidence) -> NDArray[np.bool_]:
+def keeps(rule: Rule, evidence: GateInputs) -> NDArray[np.bool_]:
     """Whether the mask of each image is spoken, shape (n,); an empty mask never is."""
     if rule.policy == "empty":
         return np.zeros(len(evidence.log_odds), bool)
@@ -230,7 +230,7 @@ def speaks(rule: Rule, evidence: Evidence) -> NDArray[np.bool_]:
     return enough & (evidence.area[:, rule.mask_level] > 0)
 
 
-def earned(rule: Rule, evidence: Evidence) -> Floats:
+def earned(rule: Rule, evidence: GateInputs) -> Floats:
     """Dice that a rule earns on each image, shape (n,): of the mask if spoken, else of silence."""
     silence = (evidence.positive == 0).astype(float)
-    return np.where(speaks(rule, evidence), evidence.dice[:, rule.mask_level], silence)
+    return np.where(keeps(rule, evidence), evidence.dice[:, rule.mask_level], silence)

@@ -49,7 +49,7 @@ class Parameters:
     """L2 penalty on leaf values."""
 
 
-class Verdict(ClassifierMixin, BaseEstimator):
+class Classifier(ClassifierMixin, BaseEstimator):
     """LightGBM classifier of feature tables.
 
     Parameters

@@ -48,7 +48,7 @@ def read(path: Path) -> pd.DataFrame:
     return rows
 
 
-def strangers(rows: pd.DataFrame, taught: pd.Series) -> NDArray[np.bool_]:
+def unseen_patients(rows: pd.DataFrame, taught: pd.Series) -> NDArray[np.bool_]:
     """Which images are of patients that no model judging them has learned from.
 
     Deployed images are judged by all models, and two thirds of Kaggle's test images are of patients

@@ -110,7 +110,7 @@ def mean(values: Floats, patients: NDArray[np.object_]) -> Estimate:
     return bootstrap(lambda rows: float(values[rows].mean()), patients)
 
 
-def verdict(
+def classification_scores(
     labels: Floats, probabilities: Floats, patients: NDArray[np.object_]
 ) -> dict[str, Estimate]:
     """All scores of a verdict against true labels.

@@ -104,7 +104,7 @@ def own(table: pd.DataFrame, folds: NDArray[np.integer]) -> pd.DataFrame:
     return pd.concat(parts).loc[ids]
 
 
-def teaching(dataset: pd.DataFrame) -> pd.DataFrame:
+def training_rows(dataset: pd.DataFrame) -> pd.DataFrame:
     """Rows that belong to a fold, with their `target`: the true label, or else the weak one.
 
     Raises
@@ -154,7 +154,7 @@ def check_dataset(dataset: pd.DataFrame) -> None:
     """
     again = "; make the dataset again."
     _need_unique(dataset["id"], "dataset.parquet")
-    rows = teaching(dataset)
+    rows = training_rows(dataset)
     wrong = ~rows["label"].isin((0, 1)) & rows["label"].notna()
     wrong |= rows["target"].isna() | (rows["target"] < 0) | (rows["target"] > 1)
     if wrong.any():

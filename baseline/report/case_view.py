@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.evidence_map.maps import Heat, paint
+from baseline.evidence_map.maps import EvidenceMap, paint
 from baseline.explanation import overlays
 from baseline.explanation.attributions import PLACES
 from baseline.explanation.overlays import Contour, Region
@@ -116,7 +116,7 @@ class Order:
     case: Case
     mask: str = rle.EMPTY
     unet: str = rle.EMPTY
-    heat: Heat | None = None
+    heat: EvidenceMap | None = None
     spot: Reason | None = None
 
 

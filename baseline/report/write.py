@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from baseline.evidence_map.maps import Heat
+from baseline.evidence_map.maps import EvidenceMap
 from baseline.explanation import attributions, hottest_cell
 from baseline.explanation.sentences import Reason, family_in_words
 from baseline.explanation.trained_run import Inputs, make_cases, read_inputs, read_judgement
@@ -120,7 +120,7 @@ def draw_cases(
     inputs: Inputs,
     rows: pd.DataFrame,
     outlines: pd.DataFrame | None,
-    maps: dict[str, tuple[Heat, Reason | None]],
+    maps: dict[str, tuple[EvidenceMap, Reason | None]],
     jobs: int,
 ) -> list[dict[str, Any]]:
     """Draw chosen cases: each becomes what templates/case.html shows of it."""
@@ -167,7 +167,7 @@ def figures(inputs: Inputs) -> dict[str, str]:
     curves = {"out of fold": (labels, probabilities)}
     if inputs.truth is not None:
         taught = inputs.dataset["patient"][inputs.dataset["fold"] >= 0]
-        told = predictions.strangers(inputs.predicted, taught)
+        told = predictions.unseen_patients(inputs.predicted, taught)
         test = inputs.predicted[told].merge(inputs.truth, on="id")
         truth = (test["mask"] != rle.EMPTY).to_numpy(float)
         if 0 < truth.sum() < len(truth):
@@ -183,7 +183,7 @@ def context(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     outlines, state = read_outlines(settings.run, inputs.predicted)
     candidates = result_tables.known(inputs).assign(truth=lambda rows: rows["label"])
     chosen = which_cases.choose(candidates, settings.cases)
-    maps: dict[str, tuple[Heat, Reason | None]] = {}
+    maps: dict[str, tuple[EvidenceMap, Reason | None]] = {}
     if inputs.has_evidence:
         folds = zip(chosen["id"], chosen["fold"].astype(int), strict=True)
         maps = hottest_cell.read(settings.run, {str(name): fold for name, fold in folds})

@@ -39,7 +39,7 @@ def digest(run: Path) -> str:
     return content.hexdigest()[:16]
 
 
-def draw(heats: dict[str, maps.Heat], rows: pd.DataFrame, size: int) -> Iterator[NDArray[np.uint8]]:
+def draw(heats: dict[str, maps.EvidenceMap], rows: pd.DataFrame, size: int) -> Iterator[NDArray[np.uint8]]:
     """Yield the plane of each image.
 
     Parameters

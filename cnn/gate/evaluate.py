@@ -41,7 +41,7 @@ class Settings:
     gate.json notes them, so that the submission is drawn from the same maps."""
 
 
-def collect(runs: Sequence[Path], rows: pd.DataFrame, what: str) -> dict[str, gate.Evidence]:
+def collect(runs: Sequence[Path], rows: pd.DataFrame, what: str) -> dict[str, gate.GateInputs]:
     """Evidence of the images in `rows` by source of the map, one image in memory at a time.
 
     Parameters
@@ -53,7 +53,7 @@ def collect(runs: Sequence[Path], rows: pd.DataFrame, what: str) -> dict[str, ga
     what : str
         Name on the progress bar.
     """
-    found: dict[str, list[gate.Evidence]] = {name: [] for name in SOURCES}
+    found: dict[str, list[gate.GateInputs]] = {name: [] for name in SOURCES}
     for _, evidence in command.progress(weigh(runs, rows), what, total=len(rows)):
         for name, one in evidence.items():
             found[name].append(one)
@@ -147,7 +147,7 @@ def score(runs: Sequence[Path]) -> tuple[dict[str, gate.Rule], dict[str, object]
 
 
 def _mask_alone(
-    evidence: gate.Evidence,
+    evidence: gate.GateInputs,
     positive: NDArray[np.bool_],
     folds: NDArray[np.integer],
     patients: NDArray[np.object_],
@@ -199,7 +199,7 @@ def _test_board(runs: Sequence[Path], rules: dict[str, gate.Rule]) -> dict[str, 
     run = runs[0]
     rows = read_sized(run, "test").drop(columns="mask")
     rows = rows.merge(files.read_table(run / "truth.parquet"), on="id")
-    told = predictions.strangers(rows, read_sized(run, "oof")["patient"])
+    told = predictions.unseen_patients(rows, read_sized(run, "oof")["patient"])
     left_out, rows = int((~told).sum()), rows[told].reset_index(drop=True)
     if rows.empty:
         return {}

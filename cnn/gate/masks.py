@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from baseline.gate.rules import LEVELS, RANKS, Evidence
+from baseline.gate.rules import LEVELS, RANKS, GateInputs
 from cnn.data.geometry import from_square
 
 # Entropy of a probability of each grey level in bits.
@@ -40,7 +40,7 @@ def measure(
     zone: NDArray[np.bool_],
     truth: NDArray[np.bool_] | None,
     log_odds: float,
-) -> Evidence:
+) -> GateInputs:
     """What the gate needs to know of one map.
 
     Parameters
@@ -68,7 +68,7 @@ def measure(
         inside = _from_above(np.bincount(levels[truth], minlength=256))
         total = above[LEVELS] + truth.sum()
         dice = np.where(total == 0, 1.0, 2 * inside[LEVELS] / np.maximum(total, 1))
-    return Evidence(
+    return GateInputs(
         log_odds=np.array([log_odds]),
         top=np.array([ranks]) / 255,
         area=above[None, LEVELS] / levels.size,

@@ -63,7 +63,7 @@ def write(
             {
                 "id": row["id"],
                 "probability": row["probability"],
-                "spoken": int(rules.speaks(rule, evidence[source])[0]),
+                "spoken": int(rules.keeps(rule, evidence[source])[0]),
                 "source": source,
                 "level": LEVELS[level] / 255,
                 "dice": evidence[source].dice[0, level],

@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.gate import rules as gate
-from baseline.gate.rules import AREAS, LEVELS, Evidence, Rule
+from baseline.gate.rules import AREAS, LEVELS, GateInputs, Rule
 from features.run import files
 
 Flags = NDArray[np.bool_]
@@ -48,7 +48,7 @@ def threshold_of(rule: Rule) -> float | None:
     return rule.least_area if rule.policy == "unet" else rule.cutoff
 
 
-def curve(rule: Rule, evidence: Evidence) -> list[list[float]]:
+def curve(rule: Rule, evidence: GateInputs) -> list[list[float]]:
     """Mean Dice against the gate threshold, all else in the rule as it is.
 
     Parameters
@@ -74,11 +74,11 @@ def curve(rule: Rule, evidence: Evidence) -> list[list[float]]:
     return [[float(t), _mean(at_threshold(rule, float(t)), evidence)] for t in thresholds]
 
 
-def _mean(rule: Rule, evidence: Evidence) -> float:
+def _mean(rule: Rule, evidence: GateInputs) -> float:
     return float(gate.earned(rule, evidence).mean())
 
 
-def deleted(loose: Rule, strict: Rule, evidence: Evidence) -> dict[str, float]:
+def deleted(loose: Rule, strict: Rule, evidence: GateInputs) -> dict[str, float]:
     """What a stricter rule deletes of the masks that a looser one speaks.
 
     Parameters
@@ -95,8 +95,8 @@ def deleted(loose: Rule, strict: Rule, evidence: Evidence) -> dict[str, float]:
         removed: those of each that `strict` silences; lost_dice: sum of the Dice of the lost; dice:
         mean Dice of all images under `strict`.
     """
-    before = gate.speaks(loose, evidence)
-    gone = before & ~gate.speaks(strict, evidence)
+    before = gate.keeps(loose, evidence)
+    gone = before & ~gate.keeps(strict, evidence)
     ill = evidence.positive == 1
     return {
         "lesions": int((before & ill).sum()),
@@ -108,7 +108,7 @@ def deleted(loose: Rule, strict: Rule, evidence: Evidence) -> dict[str, float]:
     }
 
 
-def floors(rule: Rule, evidence: Evidence) -> list[dict[str, float]]:
+def floors(rule: Rule, evidence: GateInputs) -> list[dict[str, float]]:
     """What each smallest area would delete of the masks that a rule speaks without one."""
     loose = replace(rule, least_area=0.0)
     return [
@@ -116,7 +116,7 @@ def floors(rule: Rule, evidence: Evidence) -> list[dict[str, float]]:
     ]
 
 
-def levels(rule: Rule, evidence: Evidence) -> list[dict[str, float]]:
+def levels(rule: Rule, evidence: GateInputs) -> list[dict[str, float]]:
     """What cutting the map at each level would delete of the masks cut at the lowest one."""
     loose = replace(rule, mask_level=0)
     return [
@@ -127,7 +127,7 @@ def levels(rule: Rule, evidence: Evidence) -> list[dict[str, float]]:
     ]
 
 
-def _on_lesions(level: int, evidence: Evidence) -> float:
+def _on_lesions(level: int, evidence: GateInputs) -> float:
     """Mean Dice of all true lesions' masks at a level, no gate asked; 0 where there is none."""
     ill = evidence.positive == 1
     return float(evidence.dice[ill, level].mean()) if ill.any() else 0.0
@@ -151,7 +151,7 @@ def opponent(default: str, means: dict[str, float]) -> str:
 
 
 def disagreements(
-    rows: pd.DataFrame, unet: tuple[Rule, Evidence], other: tuple[Rule, Evidence]
+    rows: pd.DataFrame, unet: tuple[Rule, GateInputs], other: tuple[Rule, GateInputs]
 ) -> dict[str, Any]:
     """Images on which the ungated U-Net and another policy decide differently.
 
@@ -169,7 +169,7 @@ def disagreements(
         lesions and healthy, `change` (Dice that the other earns more, summed), and the cases that
         change it most: id, positive, probability, dice (of the mask that is spoken) and change.
     """
-    spoken = [gate.speaks(*pair) for pair in (unet, other)]
+    spoken = [gate.keeps(*pair) for pair in (unet, other)]
     earned = [gate.earned(*pair) for pair in (unet, other)]
     dice = [evidence.dice[:, rule.mask_level] for rule, evidence in (unet, other)]
     change, positive = earned[1] - earned[0], unet[1].positive == 1
@@ -195,7 +195,7 @@ def _side(table: pd.DataFrame, chosen: Flags) -> dict[str, Any]:
 
 def measure(
     rows: pd.DataFrame,
-    evidence: dict[str, Evidence],
+    evidence: dict[str, GateInputs],
     rules: dict[str, Rule],
     metrics: dict[str, Any],
 ) -> dict[str, Any]:
@@ -242,10 +242,10 @@ def measure(
 
 
 def _curves(
-    rules: dict[str, Rule], own: dict[str, Evidence], board: dict[str, Any]
+    rules: dict[str, Rule], own: dict[str, GateInputs], board: dict[str, Any]
 ) -> Iterable[dict[str, Any]]:
     for policy, rule in rules.items():
-        spoken = gate.speaks(rule, own[policy])
+        spoken = gate.keeps(rule, own[policy])
         yield {
             "policy": policy,
             "threshold": threshold_of(rule),
@@ -259,7 +259,7 @@ def _curves(
 def write(
     run: Path,
     rows: pd.DataFrame,
-    evidence: dict[str, Evidence],
+    evidence: dict[str, GateInputs],
     rules: dict[str, Rule],
     metrics: dict[str, Any],
 ) -> None:

@@ -17,7 +17,7 @@ from scipy.special import logit
 from baseline.evidence_map import maps as heat
 from baseline.explanation import top_zone
 from baseline.gate import rules as gate
-from baseline.gate.rules import Evidence, Rule
+from baseline.gate.rules import GateInputs, Rule
 from cnn.gate import masks
 from cnn.prediction.store import judges_of, stream_maps
 from features.reading import rle
@@ -193,7 +193,7 @@ def stream(runs: Sequence[Path], rows: pd.DataFrame) -> Iterator[dict[str, Level
 
 def weigh(
     runs: Sequence[Path], rows: pd.DataFrame
-) -> Iterator[tuple[dict[str, Levels], dict[str, Evidence]]]:
+) -> Iterator[tuple[dict[str, Levels], dict[str, GateInputs]]]:
     """Yield the maps of each image as `stream` does, with what the gate may look at in each.
 
     Parameters

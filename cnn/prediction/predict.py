@@ -174,7 +174,7 @@ def predict_part(
 
 
 def _planes(
-    heats: dict[str, heat.Heat], network: int, rows: pd.DataFrame, size: int
+    heats: dict[str, heat.EvidenceMap], network: int, rows: pd.DataFrame, size: int
 ) -> NDArray[np.uint8]:
     """Evidence of the images that a network judges; of the others nothing."""
     seen = np.zeros((len(rows), size, size), np.uint8)

@@ -59,7 +59,7 @@ def codes(run: Path, policy: str | None) -> Iterator[tuple[str, str]]:
     rows["mask"] = pd.NA  # the rule must not know a truth
     images = zip(rows["id"].tolist(), weigh(found.runs, rows), strict=True)
     for name, (maps, evidence) in command.progress(images, "drawing masks", len(rows)):
-        spoken = rules.speaks(rule, evidence[source])[0]
+        spoken = rules.keeps(rule, evidence[source])[0]
         yield name, rle.encode(masks.cut(maps[source], rule.mask_level)) if spoken else rle.EMPTY
 
 

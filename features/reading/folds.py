@@ -10,7 +10,10 @@ balanced of many such draws is taken: two seeds have no more in common than chan
 themselves make.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from features.run.files import UserError
@@ -62,6 +65,27 @@ def assign(
     np.add.at(counts, (group, stratum), 1)
     every = np.column_stack([counts, counts.sum(axis=1)])  # the images themselves are one more
     return _best_draw(every / every.sum(axis=0), k, np.random.default_rng(seed))[group]
+
+
+def by_fold(fold: pd.Series) -> Iterator[tuple[int | None, NDArray[np.intp]]]:
+    """Positions of the images of each fold, and of those that belong to none.
+
+    Parameters
+    ----------
+    fold : (n,) Series of Int64
+        Fold of each image; missing where it belongs to none.
+
+    Yields
+    ------
+    fold : int or None
+        In rising order; None, last, only where an image belongs to no fold.
+    positions : (k,) array of int
+    """
+    number = fold.astype("Int64")
+    for k in sorted(number.dropna().unique()):
+        yield int(k), np.flatnonzero((number == k).fillna(False))
+    if number.isna().any():
+        yield None, np.flatnonzero(number.isna())
 
 
 def _best_draw(

@@ -11,10 +11,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import DTypeLike
@@ -25,6 +27,8 @@ REFUSALS = tuple(
 )
 # Seconds after which a temporary file that nobody has touched is a killed writer's.
 ABANDONED = 24 * 3600
+
+Record = TypeVar("Record")
 
 
 class UserError(Exception):
@@ -177,6 +181,28 @@ def read_json(path: Path | str) -> Any:
     except ValueError as error:
         raise UserError(
             f"{path}: not valid JSON ({error}); delete it and run make again."
+        ) from None
+
+
+def write_record(path: Path | str, record: Any) -> None:
+    """Write a dataclass as indented JSON, see `write_json`."""
+    write_json(path, asdict(record))
+
+
+def read_record(path: Path | str, kind: type[Record]) -> Record:
+    """Read a dataclass back from JSON.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is not JSON, or lacks a field or holds one of another type.
+    """
+    content = read_json(path)
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(
+            f"{path}: not as this version writes it ({error}); delete it and run make again."
         ) from None
 
 

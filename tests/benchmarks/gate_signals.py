@@ -16,7 +16,7 @@ from arguments import given
 from numpy.typing import NDArray
 
 from baseline.gate import choose, rules
-from baseline.gate.rules import MIDDLE, TOP, Evidence
+from baseline.gate.rules import MIDDLE, TOP, GateInputs
 from baseline.learning import scores
 from cnn.gate import evaluate
 
@@ -24,7 +24,7 @@ ADDED = ("top scores", "entropy", "agreement")
 ROWS = ((), *((name,) for name in ADDED), ADDED)
 
 
-def left(evidence: Evidence, added: tuple[str, ...]) -> Evidence:
+def left(evidence: GateInputs, added: tuple[str, ...]) -> GateInputs:
     """Evidence in which the signals that are not added are alike in all images, so weigh nothing.
 
     Verdict, 99.9th percentile and area are always left.
@@ -40,7 +40,7 @@ def left(evidence: Evidence, added: tuple[str, ...]) -> Evidence:
     )
 
 
-def fused_score(evidence: Evidence, folds: NDArray[np.integer]) -> NDArray[np.float64]:
+def fused_score(evidence: GateInputs, folds: NDArray[np.integer]) -> NDArray[np.float64]:
     """The fused score of each image under the rule chosen on the other folds."""
     result = np.empty(len(folds))
     for fold in np.unique(folds):

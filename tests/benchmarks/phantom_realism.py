@@ -22,7 +22,7 @@ from scipy import fft, ndimage, stats
 
 from baseline.classifier.train import Training, fit_one
 from baseline.learning import scores, training_table
-from baseline.learning.estimator import Verdict
+from baseline.learning.estimator import Classifier
 from features.families.table import read as read_features
 from features.reading import folds, images
 from features.run import files
@@ -55,7 +55,7 @@ def transfer(
     phantoms: pd.DataFrame, table: pd.DataFrame, real: pd.DataFrame, other: pd.DataFrame
 ) -> scores.Estimate:
     """AUC on the true real labels of a verdict taught by phantoms alone."""
-    taught = training_table.teaching(phantoms[phantoms["label"].notna()].assign(fold=0))
+    taught = training_table.training_rows(phantoms[phantoms["label"].notna()].assign(fold=0))
     judged = real[real["label"].notna()]
     models = [fit_one(table.loc[taught["id"]], taught, Training(), k) for k in range(MODELS)]
     raw = np.mean([model.decision_function(other.loc[judged["id"]]) for model in models], axis=0)
@@ -65,7 +65,7 @@ def transfer(
 
 def among_phantoms(phantoms: pd.DataFrame, table: pd.DataFrame) -> scores.Estimate:
     """AUC of the verdict among phantoms themselves, out of fold: how hard they are."""
-    taught = training_table.teaching(phantoms[phantoms["label"].notna()])
+    taught = training_table.training_rows(phantoms[phantoms["label"].notna()])
     raw = np.empty(len(taught))
     fold = taught["fold"].to_numpy()
     for k in np.unique(fold):
@@ -104,7 +104,7 @@ def told_apart(
     raw, gain = np.empty(len(table)), np.zeros(table.shape[1])
     for k in range(5):
         here = fold == k
-        model = Verdict(rounds=150, seed=k).fit(table[~here], labels[~here])
+        model = Classifier(rounds=150, seed=k).fit(table[~here], labels[~here])
         raw[here] = model.decision_function(table[here])
         gain += model.booster_.feature_importance("gain")
     auc = scores.bootstrap(lambda rows: scores.auc(labels[rows], raw[rows]), patients)

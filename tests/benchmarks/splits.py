@@ -30,7 +30,7 @@ def verdicts(run: Path) -> pd.DataFrame:
     return predictions.read(run / "baseline" / "oof.csv").sort_values("id", ignore_index=True)
 
 
-def masks(run: Path, ids: pd.Series) -> tuple[dict[str, rules.Evidence], NDArray[np.integer]]:
+def masks(run: Path, ids: pd.Series) -> tuple[dict[str, rules.GateInputs], NDArray[np.integer]]:
     """Evidence of the images with a known mask in the order of the ids, and their folds."""
     rows = evaluate.read_sized(run, "oof").sort_values("id")
     rows = rows[rows["mask"].notna()].reset_index(drop=True)

@@ -57,9 +57,9 @@ def judge(path: Path, trained: one_study.Trained, networks: predict.Networks) ->
     done()
     known = measure.measure(image)
     done()
-    lungs, air = models.hear(trained.sitting[FOLD], by_lung(table), known)
+    lungs, air = models.predict(trained.sitting[FOLD], by_lung(table), known)
     halves = (each.astype(np.float32) for each in (air, lungs[known.sides]))
-    warm = {study.id: maps.Heat(known.rows, known.columns, *halves)}
+    warm = {study.id: maps.EvidenceMap(known.rows, known.columns, *halves)}
     rows = pd.DataFrame({"id": [study.id], "rows": [study.rows], "columns": [study.columns]})
     plane = next(planes.draw(warm, rows, networks.config.size))
     done()

@@ -9,14 +9,14 @@ from scipy.special import logit
 
 from baseline.gate import choose
 from baseline.gate import rules as gate
-from baseline.gate.rules import LEVELS, RANKS, Evidence
+from baseline.gate.rules import LEVELS, RANKS, GateInputs
 from baseline.learning import predictions
 from cnn.gate import report_figures
 
 FOLDS = 4
 
 
-def by_chance(positive: np.ndarray, log_odds: np.ndarray, seed: int) -> Evidence:
+def by_chance(positive: np.ndarray, log_odds: np.ndarray, seed: int) -> GateInputs:
     """Maps that know a little: their areas shrink from level to level, some to nothing."""
     rng = np.random.default_rng(seed)
     n = len(positive)
@@ -27,12 +27,12 @@ def by_chance(positive: np.ndarray, log_odds: np.ndarray, seed: int) -> Evidence
     # The brightest pixels are brighter than many, and maps in between are in doubt.
     top = heat[:, None] ** (1 + np.arange(len(RANKS)))
     entropy, agreement = heat * (1 - heat), heat * rng.random(n)
-    return Evidence(log_odds, top, area, entropy, agreement, dice, positive)
+    return GateInputs(log_odds, top, area, entropy, agreement, dice, positive)
 
 
 def measured(
     rows: pd.DataFrame, positive: np.ndarray, default: str = "joint", seed: int = 0
-) -> tuple[dict[str, Any], dict[str, gate.Rule], dict[str, Evidence]]:
+) -> tuple[dict[str, Any], dict[str, gate.Rule], dict[str, GateInputs]]:
     """Economics of images by chance, with the rules and the evidence that they are of.
 
     Parameters

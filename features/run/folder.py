@@ -1,0 +1,333 @@
+"""The run folder, the contract between stages: where each file lies and what each table holds.
+
+Stages meet through these files alone. A run folder carries the version of its format, and one of
+another version is refused by name.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from features.run import files
+from features.run.files import UserError
+from features.run.tables import Schema, Table
+from features.run.version import VERSION
+
+# Raised whenever a file of a run changes its place or its content's form.
+FORMAT = 2
+
+# One row a readable image. split is "train", "test" or "unlabelled"; label is 0, 1 or missing; weak
+# the probability that another model gave; mask a run-length code; age in years; fold missing where
+# an image belongs to none.
+DATASET = Schema(
+    {
+        "id": "str",
+        "path": "str",
+        "split": "str",
+        "mask": "string",
+        "patient": "string",
+        "age": "float64",
+        "sex": "string",
+        "view": "string",
+        "spacing_mm": "float64",
+        "rows": "int64",
+        "columns": "int64",
+        "label": "float64",
+        "weak": "float64",
+        "fold": "Int64",
+    }
+)
+QUARANTINE = Schema({"id": "str", "path": "str", "reason": "str"})
+# As on Kaggle: the sample submission in its order, and the submission itself.
+MASKS = Schema({"ImageId": "str", "EncodedPixels": "str"})
+TRUTH = Schema({"id": "str", "mask": "str"})
+FEATURES = Schema({"id": "str"}, more="float32")
+# A row a cell: place on the grid of cells, side and zone of the lung (numbers of `lungs.zones`),
+# share of it that is pneumothorax (missing where no mask is known).
+CELLS = Schema(
+    {
+        "row": "int16",
+        "column": "int16",
+        "side": "int8",
+        "zone": "int8",
+        "share": "float32",
+        "id": "category",
+    }
+)
+# A row an image and fold: the map's means and peaks by zone, as the classifier (and the U-Net) of
+# `for_fold` may see them.
+EVIDENCE_BY_ZONE = Schema({"for_fold": "int64", "id": "str"}, more="float32")
+# A row a cell and fold: probability of air in it, and that its lung has collapsed.
+EVIDENCE_MAP = Schema(
+    {
+        "id": "category",
+        "row": "int16",
+        "column": "int16",
+        "probability": "float32",
+        "lung": "float32",
+        "for_fold": "int64",
+    }
+)
+# raw is the log-odds before calibration; kind is "oof" (out of fold) or "deployed".
+PREDICTIONS = Schema(
+    {
+        "id": "str",
+        "patient": "str",
+        "split": "str",
+        "fold": "Int64",
+        "label": "float64",
+        "weak": "float64",
+        "raw": "float64",
+        "probability": "float64",
+        "kind": "str",
+    }
+)
+# A row an image: base and the SHAP value of each feature, in calibrated log-odds.
+SHAP = Schema({"id": "str", "base": "float64"}, more="float64")
+# Where an image's probability map lies; fold is missing where all networks drew it.
+MAPS = Schema({"id": "str", "fold": "Int64", "part": "int64", "row": "int64"})
+# The mask of each image of known truth, kept or emptied by the gate; level is where its map was cut.
+OUTLINES = Schema(
+    {
+        "id": "str",
+        "probability": "float64",
+        "kept": "int64",
+        "source": "str",
+        "level": "float64",
+        "dice": "float64",
+        "mask": "str",
+    }
+)
+# Curves of a training: losses and scores by epoch.
+HISTORY = Schema({"epoch": "int64", "loss": "float64"}, more="float64")
+ABLATION = Schema({"family": "str", "features": "int64"}, more="float64")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and tables of a run folder.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    """
+
+    root: Path
+
+    def create(self) -> None:
+        """Write what version of the format the folder has."""
+        files.write_json(self.format, {"format": FORMAT, "version": VERSION})
+
+    def check(self) -> "RunFolder":
+        """The folder itself, if it is one of this version's.
+
+        Raises
+        ------
+        UserError
+            If it does not exist or has another format.
+        """
+        if not self.root.is_dir():
+            raise UserError(f"{self.root}: no such run folder; run `make dataset` first.")
+        content = files.read_json(self.format) if self.format.exists() else None
+        found = content.get("format") if isinstance(content, dict) else None
+        if found != FORMAT:
+            made = "an older version" if found is None else f"format {found}"
+            raise UserError(
+                f"{self.root}: a run folder of {made}, and this version reads format {FORMAT}; make "
+                "the run again in a new folder."
+            )
+        return self
+
+    # --- what was read ---------------------------------------------------------------------------
+    @property
+    def format(self) -> Path:
+        """Version of the format and of the toolkit."""
+        return self.root / "format.json"
+
+    @property
+    def dataset(self) -> Table:
+        """Every readable image."""
+        return Table(self.root / "dataset.parquet", DATASET, "dataset")
+
+    @property
+    def quarantine(self) -> Table:
+        """Images that cannot be used, and why."""
+        return Table(self.root / "quarantine.csv", QUARANTINE, "dataset")
+
+    @property
+    def sample(self) -> Table:
+        """The sample submission: the test ids in its order."""
+        return Table(self.root / "sample.csv", MASKS, "dataset")
+
+    @property
+    def truth(self) -> Table:
+        """The test set's masks, for scoring alone; may be missing."""
+        return Table(self.root / "truth.parquet", TRUTH, "dataset")
+
+    # --- what was measured -----------------------------------------------------------------------
+    @property
+    def features(self) -> Table:
+        """A column a feature."""
+        return Table(self.root / "features.parquet", FEATURES, "features")
+
+    @property
+    def parts(self) -> Path:
+        """Parts of features and cells while they are measured."""
+        return self.root / "features.parts"
+
+    @property
+    def cells(self) -> Table:
+        """A row a cell."""
+        return Table(self.root / "cells" / "index.parquet", CELLS, "cells")
+
+    @property
+    def cell_values(self) -> Path:
+        """The measures of the same cells: float16, cell after cell."""
+        return self.root / "cells" / "values.f16"
+
+    # --- the evidence map ------------------------------------------------------------------------
+    @property
+    def evidence_by_zone(self) -> Table:
+        """What the map says of each zone."""
+        return Table(self.root / "evidence" / "zones.parquet", EVIDENCE_BY_ZONE, "evidence")
+
+    @property
+    def evidence_map(self) -> Table:
+        """The map of each image by the models that did not see it."""
+        return Table(self.root / "evidence" / "map.parquet", EVIDENCE_MAP, "evidence")
+
+    @property
+    def evidence_pairs(self) -> Table:
+        """The maps that models learn from: those of models that saw neither of two folds."""
+        return Table(self.root / "evidence" / "pairs.parquet", EVIDENCE_MAP, "evidence")
+
+    def lung_model(self, fold: int) -> Path:
+        """The booster that says which lung has collapsed, without a fold."""
+        return self.root / "evidence" / f"lungs{fold}.txt"
+
+    def cell_model(self, fold: int) -> Path:
+        """The booster that says which cells hold air, without a fold."""
+        return self.root / "evidence" / f"cells{fold}.txt"
+
+    @property
+    def evidence_metrics(self) -> Path:
+        """How well the map finds lungs and cells."""
+        return self.root / "evidence" / "metrics.json"
+
+    @property
+    def evidence_settings(self) -> Path:
+        """What the map was learned with."""
+        return self.root / "evidence" / "settings.json"
+
+    # --- the classifier --------------------------------------------------------------------------
+    def classifier(self, fold: int) -> Path:
+        """The booster that has not seen a fold."""
+        return self.root / "baseline" / f"fold{fold}.txt"
+
+    @property
+    def oof(self) -> Table:
+        """Out-of-fold predictions."""
+        return Table(self.root / "baseline" / "oof.csv", PREDICTIONS, "baseline")
+
+    @property
+    def test(self) -> Table:
+        """Predictions of the test images."""
+        return Table(self.root / "baseline" / "test.csv", PREDICTIONS, "baseline")
+
+    @property
+    def calibration(self) -> Path:
+        """Slope and intercept for images of no fold."""
+        return self.root / "baseline" / "calibration.json"
+
+    @property
+    def classifier_metrics(self) -> Path:
+        """Scores of the classifier."""
+        return self.root / "baseline" / "metrics.json"
+
+    @property
+    def classifier_settings(self) -> Path:
+        """What the classifier was trained with."""
+        return self.root / "baseline" / "settings.json"
+
+    @property
+    def shap(self) -> Table:
+        """SHAP values of every predicted image."""
+        return Table(self.root / "baseline" / "shap.parquet", SHAP, "shap")
+
+    @property
+    def shortcuts(self) -> Path:
+        """Shortcut checks, subgroups, operating points and triage."""
+        return self.root / "baseline" / "shortcuts.json"
+
+    @property
+    def faithfulness(self) -> Path:
+        """Whether the reasons point at the air, matter and hold still."""
+        return self.root / "baseline" / "faithfulness.json"
+
+    @property
+    def ablation(self) -> Table:
+        """Each feature family alone, and all but each."""
+        return Table(self.root / "ablation.csv", ABLATION, "ablation")
+
+    @property
+    def tune(self) -> Path:
+        """Folder of the search for settings."""
+        return self.root / "tune"
+
+    @property
+    def report(self) -> Path:
+        """The SHAP report."""
+        return self.root / "report" / "index.html"
+
+    # --- the U-Net -------------------------------------------------------------------------------
+    @property
+    def unet(self) -> Path:
+        """Folder of the U-Net."""
+        return self.root / "cnn"
+
+    def unet_fold(self, fold: int) -> Path:
+        """Folder of the network that has not seen a fold."""
+        return self.unet / f"fold{fold}"
+
+    @property
+    def unet_settings(self) -> Path:
+        """What the networks were trained with; written last."""
+        return self.unet / "settings.json"
+
+    @property
+    def maps(self) -> Table:
+        """Where the probability map of each image lies."""
+        return Table(self.unet / "maps" / "index.csv", MAPS, "cnn")
+
+    # --- gate and submission ---------------------------------------------------------------------
+    @property
+    def outlines(self) -> Table:
+        """Masks for the report."""
+        return Table(self.unet / "outlines.csv", OUTLINES, "gate")
+
+    @property
+    def gate_figures(self) -> Path:
+        """What the report shows of the gate."""
+        return self.unet / "gate_figures.json"
+
+    @property
+    def gate(self) -> Path:
+        """The chosen rule."""
+        return self.root / "gate.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Scores of every policy."""
+        return self.root / "metrics.json"
+
+    @property
+    def submission(self) -> Table:
+        """The submission."""
+        return Table(self.root / "submission.csv", MASKS, "submission")
+
+
+def measured(dataset: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the dataset that are measured and predicted: images of a fold and test images."""
+    return dataset[dataset["fold"].notna() | (dataset["split"] == "test")]

@@ -1,0 +1,141 @@
+"""Tables with a schema: columns and types are checked when a table is written and when it is read.
+
+A table of a run is a `Table`, a path beside its `Schema`. What does not fit the schema when it is
+written is a fault of ours (ValueError); what does not fit when it is read was made by another
+version or is damaged, and is told in one sentence.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from features.run.files import UserError, atomic
+
+# Kinds of columns: pandas types, of which these mark a missing value. An empty text is no missing
+# one, since an image may be called "" or "NA".
+MISSING = ("float64", "float32", "string", "Int64")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns of a table, in their order.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+        pandas type by name: "str" (a text that is always there), "string" (one that may be
+        missing), "float64", "float32", "int64", "int16", "int8", "Int64" (may be missing), "bool"
+        or "category" (of texts).
+    more : str, optional
+        Type of any further columns, e.g. of features; none may follow if missing.
+    """
+
+    columns: Mapping[str, str]
+    more: str | None = None
+
+    def types(self, names: pd.Index) -> dict[str, str]:
+        """Type of each column of a table with these names.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, out of its order or unknown.
+        """
+        wanted, names = list(self.columns), names.tolist()
+        if names[: len(wanted)] != wanted:
+            missing = [name for name in wanted if name not in names]
+            raise ValueError(
+                f"no column {missing[0]!r}" if missing else "its columns are reordered"
+            )
+        further = names[len(wanted) :]
+        if further and self.more is None:
+            raise ValueError(f"an unknown column {further[0]!r}")
+        return {**self.columns, **dict.fromkeys(further, self.more or "")}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a run folder.
+
+    Parameters
+    ----------
+    path : Path
+        A file ending in .parquet or .csv.
+    schema : Schema
+    maker : str
+        The make target that writes it.
+    """
+
+    path: Path
+    schema: Schema
+    maker: str = field(compare=False)
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self.path.exists()
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Write a table whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit the schema.
+        UserError
+            If the disk takes no more.
+        """
+        typed = table.astype(self.schema.types(table.columns))
+        typed.attrs = dict(table.attrs)
+        with atomic(self.path) as temporary:
+            if self.path.suffix == ".csv":
+                typed.to_csv(temporary, index=False)
+            else:
+                typed.to_parquet(temporary, index=False)
+
+    def read(self, filters: list[tuple[str, str, object]] | None = None) -> pd.DataFrame:
+        """Read the table, or the rows that pass all filters (column, relation, value; parquet).
+
+        Raises
+        ------
+        UserError
+            If the file is missing, is damaged, or does not fit the schema.
+        """
+        try:
+            if self.path.suffix == ".csv":
+                return self._read_csv()
+            table = pd.read_parquet(self.path, filters=filters)
+            self._check(table)
+            return table
+        except FileNotFoundError:
+            raise UserError(f"{self.path}: no such file; run `make {self.maker}` first.") from None
+        except (OSError, ValueError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{self.path}: not a table of this version ({reason}); delete it and run "
+                f"`make {self.maker}` again."
+            ) from None
+
+    def _check(self, table: pd.DataFrame) -> None:
+        wanted = self.schema.types(table.columns)
+        for name, kind in table.dtypes.items():
+            if _kind(kind) != wanted[str(name)]:
+                raise ValueError(f"column {str(name)!r} holds {kind} and not {wanted[str(name)]}")
+
+    def _read_csv(self) -> pd.DataFrame:
+        header = pd.read_csv(self.path, nrows=0).columns
+        kinds = self.schema.types(header)
+        empty = {name: [""] if kind in MISSING else [] for name, kind in kinds.items()}
+        return pd.read_csv(self.path, dtype=kinds, keep_default_na=False, na_values=empty)
+
+
+def _kind(dtype: object) -> str:
+    """A pandas type by the name that schemas use; a category by that of its values."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "category"
+    if isinstance(dtype, pd.StringDtype):
+        return "str" if dtype.na_value is np.nan else "string"
+    return str(dtype)
