@@ -1,283 +1,220 @@
-# The pipeline as a graph of files: every target is a file that its stage writes whole or not at all,
-# so a second run does nothing and a killed run goes on where it stopped.
+# The pipeline as a graph of files. Each stage writes its files whole or not at all, so a second run does
+# nothing and a killed run goes on where it stopped. A stage is made again when what it reads, the code of its
+# rooms or its settings have changed; training goes by what it reads and its settings alone.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-ifeq ($(filter grouped-target,$(.FEATURES)),)
-$(error GNU make 4.3 or later is needed; this is $(MAKE_VERSION))
+
+# --- settings: what is not given is as RUN/settings.mk remembers it, or else the default ---------------------
+GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
+open := (
+close := )
+ODD := ' " ` ; & | < > * ? ! \ \# $$ $(open) $(close)
+$(foreach name,$(GIVEN),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value $(name))),\
+  $(error $(name): the sign $(sign) cannot be passed on to a shell; rename or link the folder, or leave it out))))
+ifneq ($(words x$(DATA)x$(RUN)x),1)
+$(error DATA and RUN: a space in the name of a folder cannot be used with make; rename or link the folder)
 endif
-
-# --- what to run on, and how -----------------------------------------------------------------
-# A run remembers what it was made with: what is left out is as it was, so that no call that forgets
-# a variable makes it anew. With other DATA it forgets.
 override RUN := $(patsubst %/,%,$(or $(RUN),$(if $(DATA),runs/$(notdir $(patsubst %/,%,$(DATA))))))
-kept = $(if $(RUN),$(shell sed -En '$(2)p' $(RUN)/.settings/$(1) 2>/dev/null))
-same = $(filter $(abspath $(or $(DATA),$(was))),$(was))
-was = $(call kept,dataset,s/^DATA=([^ ]*) .*/\1/)
-# $(call former,KEY,stage): a value; $(call options,stage): what follows the values.
-former = $(if $(same),$(call kept,$(2),s/^(.* )?$(1)=([^ ]*).*/\2/))
-options = $(if $(same),$(call kept,$(1),s/^([A-Z]+=[^ ]* ?)*//))
-# Sets a variable that was not given.
-unless_given = $(if $(filter undefined,$(origin $(1))),$(eval $(1) := $(2)))
-
-$(call unless_given,DATA,$(patsubst $(CURDIR)/%,%,$(was)))
-# Phantoms to make where no DATA is given; their folder's name says which.
+# Lines "stage.NAME := value", and nothing that make or a shell would carry out: run folders are handed on.
+LINE := ^[a-z]+\.[A-Z_]+ := [^]['"`;&|<>*?!()$$\#\\]*$$
+REMEMBERED := $(if $(RUN),$(wildcard $(RUN)/settings.mk))
+ifneq ($(REMEMBERED),)
+ifneq ($(shell LC_ALL=C grep -cvE "$$(printf '%s' '$(subst ','\'',$(LINE))')" $(REMEMBERED)),0)
+$(error $(REMEMBERED): a line is not as make writes it; delete the file, and give the settings again)
+endif
+include $(REMEMBERED)
+endif
+DATA ?= $(patsubst $(CURDIR)/%,%,$(dataset.DATA))
+# Phantoms are drawn where no DATA is given; the name of their folder says which.
 drawn := $(subst -, ,$(patsubst data/phantoms-%,%,$(filter data/phantoms-%,$(DATA))))
-$(call unless_given,TRAIN,$(or $(word 1,$(drawn)),180))
-$(call unless_given,TEST,$(or $(word 2,$(drawn)),60))
-$(call unless_given,SEED,$(or $(call former,SEED,dataset),$(word 3,$(drawn)),0))
+TRAIN ?= $(or $(word 1,$(drawn)),180)
+TEST ?= $(or $(word 2,$(drawn)),60)
+SEED ?= $(or $(dataset.SEED),$(word 3,$(drawn)),0)
 PHANTOMS := data/phantoms-$(TRAIN)-$(TEST)-$(SEED)
 override DATA := $(patsubst %/,%,$(or $(DATA),$(PHANTOMS)))
 override RUN := $(or $(RUN),runs/$(notdir $(DATA)))
 ON_PHANTOMS := $(filter $(DATA),$(PHANTOMS))
-$(call unless_given,PROFILE,$(or $(call former,PROFILE,cnn),$(if $(ON_PHANTOMS),demo,lite)))
-$(call unless_given,FOLDS,$(or $(call former,FOLDS,dataset),$(if $(ON_PHANTOMS),3,5)))
-ifeq ($(filter $(PROFILE),demo lite full),)
-$(error PROFILE=$(PROFILE): no such profile; give demo, lite or full)
-endif
-PYTHON ?= python3
-# Further lists of which images are one patient's, e.g. the published list of NIH file names.
-$(call unless_given,PATIENTS,$(if $(same),$(call kept,dataset,s/.* PATIENTS=(.*) FILES=.*/\1/)))
-$(foreach list,$(PATIENTS),$(if $(wildcard $(list)),,$(error PATIENTS=$(list): no such file)))
-# Cases in the report; further options of a stage, e.g. CNN_OPTIONS='--epochs 50' or
-# FEATURES_OPTIONS='--families firstorder pleura' or BASELINE_OPTIONS='--settings tuned.json'.
-$(call unless_given,CASES,$(or $(call former,CASES,report),12))
-$(call unless_given,FEATURES_OPTIONS,$(call options,features))
-$(call unless_given,BASELINE_OPTIONS,$(call options,baseline))
-$(call unless_given,CNN_OPTIONS,$(call options,cnn))
-# Runs whose U-Net maps are averaged with RUN's for the gate and the submission: ALSO='runs/b runs/c'.
-# Each is made before, by `make cnn`, from the same DATA, FOLDS, SEED and PATIENTS, so that no network
-# judges an image it learned from, and trained otherwise, e.g. PROFILE=full or CNN_OPTIONS='--seed 1'.
-$(call unless_given,ALSO,$(if $(same),$(call kept,gate,s/^ALSO=//)))
-override ALSO := $(patsubst %/,%,$(ALSO))
-# Phantoms that help to teach the evidence map where air lies; 0 for none, as where DATA is of phantoms.
-$(call unless_given,TEACHERS,$(or $(call former,TEACHERS,evidence),$(if $(ON_PHANTOMS)$(wildcard $(DATA)/parameters.json),0,300)))
-override TEACHERS := $(or $(strip $(TEACHERS)),0)
-ifneq ($(filter 1 2 3 4 5 6 7 8 9,$(TEACHERS)),)
-$(error TEACHERS=$(TEACHERS): so few teach nothing; give 0, or 10 and more)
-endif
-# Settings that `make tune` tries in all.
+FOLDS ?= $(or $(dataset.FOLDS),$(if $(ON_PHANTOMS),3,5))
+PATIENTS ?= $(dataset.PATIENTS)
+PROFILE ?= $(or $(training.PROFILE),$(if $(ON_PHANTOMS),demo,lite))
+AUXILIARY ?= $(or $(evidence.AUXILIARY),$(if $(ON_PHANTOMS)$(wildcard $(DATA)/parameters.json),0,300))
+ALSO ?= $(gate.ALSO)
+CASES ?= $(or $(report.CASES),12)
 TRIALS ?= 40
+MEASURE_OPTIONS ?= $(measure.MEASURE_OPTIONS)
+CLASSIFIER_OPTIONS ?= $(classifier.CLASSIFIER_OPTIONS)
+CNN_OPTIONS ?= $(training.CNN_OPTIONS)
+PYTHON ?= python3
+override ALSO := $(patsubst %/,%,$(ALSO))
+$(if $(filter-out $(dataset.DATA),$(if $(dataset.DATA),$(abspath $(DATA)))),\
+  $(error RUN=$(RUN) was made from $(dataset.DATA); give another RUN for DATA=$(DATA), or delete the folder))
+$(if $(filter demo lite full,$(PROFILE)),,$(error PROFILE=$(PROFILE): no such profile; give demo, lite or full))
+$(if $(filter 1 2 3 4 5 6 7 8 9,$(AUXILIARY)),$(error AUXILIARY=$(AUXILIARY): so few phantoms do not help; give 0, or 10 and more))
+$(foreach list,$(PATIENTS),$(if $(wildcard $(list)),,$(error PATIENTS=$(list): no such file)))
 
-ifneq ($(words x$(DATA)x$(RUN)x),1)
-$(error DATA and RUN: a space in a folder's name cannot be used with make; rename or link the folder)
-endif
+# Each stage: the files that it writes into the run folder, the last one first, and the settings that it uses.
+# FILES are the files of the dataset by name, size and date; phantoms are drawn whole.
+stat := $(if $(filter Darwin,$(shell uname)),-f '%N %z %Fm',-c '%n %s %y')
+FILES = $(if $(ON_PHANTOMS),whole,$(shell find -L $(DATA) -type f -exec stat -L $(stat) {} + 2>/dev/null | LC_ALL=C sort | cksum | tr ' ' -))
+NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
+dataset.files := dataset.parquet quarantine.csv sample.csv
+dataset.uses := DATA FOLDS SEED PATIENTS FILES
+measure.files := features.parquet cells/index.parquet cells/values.f16
+measure.uses := MEASURE_OPTIONS
+evidence.files := $(addprefix evidence/,zones.parquet map.parquet pairs.parquet settings.json $(NUMBERS:%=lungs%.txt) $(NUMBERS:%=cells%.txt))
+evidence.uses := SEED AUXILIARY
+classifier.files := $(addprefix baseline/,metrics.json oof.csv test.csv calibration.json settings.json $(NUMBERS:%=fold%.txt))
+classifier.uses := SEED CLASSIFIER_OPTIONS
+shap.files := baseline/shap.parquet
+report.files := report/index.html
+report.uses := CASES
+training.files := cnn/settings.json $(NUMBERS:%=cnn/fold%/weights.safetensors)
+training.uses := PROFILE SEED CNN_OPTIONS
+maps.files := cnn/maps/index.csv
+gate.files := gate.json metrics.json cnn/outlines.csv cnn/gate_figures.json
+gate.uses := ALSO
+submission.files := submission.csv
 
+# $(call made,stages): the files that say that stages are made.
+made = $(foreach stage,$(1),$(RUN)/$(firstword $($(stage).files)))
+setting = $(strip $(if $(filter DATA,$(1)),$(abspath $(DATA)),$($(1))))
+# $(call stale,stage): FORCE if a setting is not the one it was made with, or one of its files is gone.
+stale = $(if $(strip $(filter-out $(wildcard $($(1).files:%=$(RUN)/%)),$($(1).files:%=$(RUN)/%)) \
+  $(foreach name,$($(1).uses),$(subst x$(call setting,$(name))x,,x$($(1).$(name))x))),FORCE)
+# $(call remember,stage): notes the settings once the stage is made; the last line of a name counts.
+remember = @printf '%s\n' $(foreach name,$($(1).uses),'$(1).$(name) := $(call setting,$(name))') >> $(RUN)/settings.mk
+code = $(foreach room,$(1),$(wildcard $(room) $(room)/*.py $(room)/*.npz $(room)/templates/*))
 PY := .venv/bin/python
 ENV := .venv/.installed
-SETTINGS := $(RUN)/.settings
-FOLD_NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 
-# --- environment -----------------------------------------------------------------------------
-.PHONY: help env demo dataset features cells evidence baseline tune ablation scrutiny faithfulness report \
-	cnn start gate submission test check format lock clean
+# --- the pipeline ----------------------------------------------------------------------------------------------
+.PHONY: FORCE help env demo dataset measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
+	submission pretrained test check format lock clean
 
 help: ## show this help
 	@echo "usage: make <target> [DATA=<dataset folder>] [RUN=<run folder>] [SEED=0] [PROFILE=demo|lite|full]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "PATIENTS=<csv> ...: further lists of which images are one patient's (ImageId,patient or Kaggle_ID,NIH_ID)."
-	@echo "TEACHERS=0: no phantoms help to teach where air lies (300 do, unless DATA is of phantoms)."
-	@echo "Without DATA, a phantom dataset is made: no download, and its truth is known."
-	@echo "ALSO=<run> ...: average their U-Net maps with RUN's. FOLDS, CASES, TRIALS; TRAIN and TEST of phantoms."
-	@echo "FEATURES_OPTIONS, BASELINE_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.families.table, baseline.classifier.train and"
-	@echo "cnn.training.train. Each stage's options: $(PY) -m <module> --help"
-	@echo "RUN is runs/<name of the dataset> unless given, and remembers what it was made with."
+	@echo "Without DATA, phantoms are drawn (TRAIN=180 TEST=60): no download, and the truth is known."
+	@echo "RUN is runs/<name of the dataset> unless given. It remembers its settings (settings.mk in it)."
+	@echo "PATIENTS=<csv> ...   further lists of which images are of one patient (ImageId,patient or Kaggle_ID,NIH_ID)"
+	@echo "AUXILIARY=300        phantoms that help to train the evidence map; 0 for none"
+	@echo "ALSO=<run> ...       average the U-Net maps of these runs with those of RUN"
+	@echo "FOLDS, CASES (in the report), TRIALS (of tune)"
+	@echo "MEASURE_OPTIONS, CLASSIFIER_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.measure,"
+	@echo "baseline.classifier.train and cnn.training.train; $(PY) -m <module> --help explains them"
 
+DATA_FILES := $(if $(ON_PHANTOMS),$(PHANTOMS)/stage_2_train.csv)
+data/%/stage_2_train.csv: $(call code,features/phantom) | $(ENV)
+	$(PY) -m features.phantom.write --out $(@D) $(or $($*.phantoms),--train $(TRAIN) --test $(TEST) --seed $(SEED))
+
+dataset: $(call made,dataset) ## read the dataset: labels, patients, folds; unreadable images set aside
+$(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/reading) $(call stale,dataset) | $(ENV)
+	$(PY) -m features.reading.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
+	$(call remember,dataset)
+
+MEASURING := $(call code,$(addprefix features/,reading pixels lungs families cells measure.py trees.py))
+measure: $(call made,measure) ## measure features and cells of every image
+$(call made,measure): $(call made,dataset) $(MEASURING) $(call stale,measure) | $(ENV)
+	$(PY) -m features.measure --run $(RUN) $(MEASURE_OPTIONS)
+	$(call remember,measure)
+
+# Auxiliary phantoms have a seed of their own, so they are no images of any other folder of phantoms.
+AUX := auxiliary-$(AUXILIARY)
+$(AUX).phantoms := --train $(AUXILIARY) --test 1 --seed 1895 --positives 0.9 --difficulty 0.4 --drained 0.5
+AUX_CELLS := $(if $(filter-out 0,$(AUXILIARY)),runs/$(AUX)/cells/index.parquet)
+runs/$(AUX)/cells/index.parquet: data/$(AUX)/stage_2_train.csv $(MEASURING) | $(ENV)
+	$(PY) -m features.reading.dataset --data data/$(AUX) --run runs/$(AUX) --folds 2
+	$(PY) -m features.measure --run runs/$(AUX) --only-cells
+
+evidence: $(call made,evidence) ## learn the evidence map: which lung has collapsed, and where the air lies
+$(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(call code,baseline/evidence_map baseline/learning) $(call stale,evidence) | $(ENV)
+	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))
+	$(call remember,evidence)
+
+classifier: $(call made,classifier) ## train the classifier: out-of-fold probabilities, calibration, AUC
+$(call made,classifier): $(call made,dataset measure evidence) $(call code,baseline/classifier/train.py baseline/learning) $(call stale,classifier) | $(ENV)
+	$(PY) -m baseline.classifier.train --run $(RUN) --seed $(SEED) $(CLASSIFIER_OPTIONS)
+	$(call remember,classifier)
+
+shap: $(call made,shap) ## compute the SHAP values of every image
+$(call made,shap): $(call made,classifier) $(call code,baseline/explanation) $(call stale,shap) | $(ENV)
+	$(PY) -m baseline.explanation.shap_values --run $(RUN)
+
+tune: $(call made,measure) | $(ENV) ## search for better training settings (TRIALS=40); goes on where it stopped
+	$(PY) -m baseline.classifier.tune --run $(RUN) --trials $(TRIALS)
+
+ablation: $(RUN)/ablation.csv ## weigh the feature families: each alone, and all but each
+$(RUN)/ablation.csv: $(call made,measure) $(call code,baseline/classifier baseline/learning) | $(ENV)
+	$(PY) -m baseline.classifier.ablation --run $(RUN)
+
+CHECKS := shortcuts faithfulness
+shortcuts: $(RUN)/baseline/shortcuts.json ## check for shortcuts; subgroups, operating points, triage
+faithfulness: $(RUN)/baseline/faithfulness.json ## check whether the reasons point at the air, matter and hold still
+$(CHECKS:%=$(RUN)/baseline/%.json): $(RUN)/baseline/%.json: $(call made,shap) $(call code,baseline/evaluation) | $(ENV)
+	$(PY) -m baseline.evaluation.$* --run $(RUN) --seed $(SEED)
+
+# The report shows a check once it was asked for, and the masks once they are there: it waits for neither.
+SHOWN := $(wildcard $(CHECKS:%=$(RUN)/baseline/%.json)) $(patsubst %,$(RUN)/baseline/%.json,$(filter $(CHECKS),$(MAKECMDGOALS)))
+SHOWN += $(if $(filter submission gate,$(MAKECMDGOALS)),$(call made,gate),$(shell [ $(call made,gate) -nt $(call made,report) ] && echo FORCE))
+report: $(call made,report) ## write the SHAP report, one offline HTML file
+$(call made,report): $(call made,shap) $(SHOWN) $(call code,baseline/report) $(call stale,report) | $(ENV)
+	$(PY) -m baseline.report.write --run $(RUN) --cases $(CASES)
+	$(call remember,report)
+
+cnn: $(call made,maps) ## train the U-Net, fold by fold, and draw probability maps
+$(call made,training): $(call made,dataset evidence) $(if $(filter lite,$(PROFILE)),cnn/weights/pretrained.safetensors) $(call stale,training) | $(ENV)
+	$(PY) -m cnn.training.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
+	$(call remember,training)
+$(call made,maps): $(call made,dataset evidence training) $(call code,cnn/network cnn/data cnn/prediction) | $(ENV)
+	$(PY) -m cnn.prediction.predict --run $(RUN)
+
+gate: $(call made,gate) ## choose the gate's rule out of fold and score every policy
+	@$(PY) -m cnn.gate.summary --run $(RUN)
+$(call made,gate): $(call made,shap maps) $(ALSO:%=%/cnn/maps/index.csv) $(call code,baseline/gate cnn/gate) $(call stale,gate) | $(ENV)
+	$(PY) -m cnn.gate.evaluate --run $(RUN)$(if $(ALSO), --also $(ALSO))
+	$(call remember,gate)
+
+submission: $(call made,submission report) ## all of it: submission.csv, checked, and the report
+	@$(PY) -m cnn.gate.summary --run $(RUN)
+$(call made,submission): $(call made,dataset gate) $(call code,cnn/submission) | $(ENV)
+	$(PY) -m cnn.submission.write --run $(RUN)
+
+demo: ## the whole pipeline on phantoms: scores, report and submission in minutes
+	@$(MAKE) --no-print-directory submission DATA=$(PHANTOMS) RUN=runs/$(notdir $(PHANTOMS)) PROFILE=demo FOLDS=3
+
+# The network that ships has learned from phantoms alone, which are drawn nowhere else.
+pretrained: | $(ENV) ## make the network anew from which lite begins (15 minutes)
+	$(PY) -m features.phantom.write --out data/pretrained --train 2400 --test 1 --seed 2019 --difficulty 0.4 --drained 0.5
+	$(PY) -m features.reading.dataset --data data/pretrained --run runs/pretrained --folds 10
+	$(PY) -m cnn.training.train --run runs/pretrained --only 0 --init none --no-evidence --first-epochs 0 --epochs 48 --rate 1.5e-3 --overwrite
+	$(PY) -m cnn.weights.pretrained --run runs/pretrained
+
+# --- the environment and the project itself ----------------------------------------------------------------------
 env: $(ENV) $(if $(CUDA),.venv/.cuda) ## make the environment .venv from requirements.lock (CUDA=1: with GPU support)
-
-# uv is used where it is installed; else venv and pip. The lock's hashes are checked by both.
 $(ENV): requirements.lock pyproject.toml
-	@echo "making the environment .venv (a minute or two)"
-	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv --quiet --clear --python '>=3.11,<3.14' .venv && \
-	  uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock && \
-	  uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --offline -e .; \
-	else \
-	  $(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(None if ok else "error: $(PYTHON) is Python %d.%d; 3.11 to 3.13 is needed: make PYTHON=<interpreter>" % sys.version_info[:2])' && \
-	  $(PYTHON) -m venv --clear .venv && \
-	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
-	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .; \
-	fi
-	@$(PY) -c 'import lightgbm' 2>/dev/null || \
-	  { echo "error: LightGBM cannot load; install the OpenMP runtime (Debian: apt-get install libgomp1)" >&2; exit 1; }
+	@.ci/environment $(PYTHON)
 	@touch $@
-
 .venv/.cuda: $(ENV)
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip --upgrade >/dev/null
 	@$(PY) -m pip install --quiet --disable-pip-version-check "jax[cuda12]==$$($(PY) -c 'import jax; print(jax.__version__)')"
 	@touch $@
 
-# --- the pipeline ----------------------------------------------------------------------------
-# A settings file changes only when the settings do; what was made with others is made again.
-define settings
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(1)' > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-endef
-# The names of all files, so that one that comes or goes anywhere in the folder is noticed. Phantoms
-# are made whole, after this is asked for the first time, so their folder's name says it all.
-listing = $(if $(ON_PHANTOMS),whole,$(shell find -L $(DATA) -type f 2>/dev/null | LC_ALL=C sort | cksum | tr ' ' -))
-.PHONY: FORCE
-$(SETTINGS)/dataset: FORCE
-	$(call settings,DATA=$(abspath $(DATA)) FOLDS=$(FOLDS) SEED=$(SEED)$(if $(PATIENTS), PATIENTS=$(abspath $(PATIENTS))) FILES=$(call listing))
-$(SETTINGS)/features: FORCE
-	$(call settings,$(FEATURES_OPTIONS))
-$(SETTINGS)/evidence: FORCE
-	$(call settings,SEED=$(SEED) TEACHERS=$(TEACHERS))
-$(SETTINGS)/baseline: FORCE
-	$(call settings,SEED=$(SEED)$(if $(BASELINE_OPTIONS), $(BASELINE_OPTIONS)))
-$(SETTINGS)/cnn: FORCE
-	$(call settings,PROFILE=$(PROFILE) SEED=$(SEED) $(CNN_OPTIONS))
-$(SETTINGS)/gate: FORCE
-	$(call settings,ALSO=$(abspath $(ALSO)))
-$(SETTINGS)/report: FORCE
-	$(call settings,CASES=$(CASES))
-
-# Phantoms of a former version are refused with a sentence.
-$(PHANTOMS)/stage_2_train.csv: features/phantom/write.py | $(ENV)
-	$(PY) -m features.phantom.write --out $(PHANTOMS) --train $(TRAIN) --test $(TEST) --seed $(SEED)
-	@touch $@
-ifneq ($(ON_PHANTOMS),)
-DATA_FILES := $(PHANTOMS)/stage_2_train.csv
-else
-# Also a file, of whatever name, that was put in place of another since.
-changed := $(if $(shell find -L $(DATA) -type f -newer $(RUN)/dataset.parquet 2>/dev/null | head -n 1),FORCE)
-DATA_FILES := $(wildcard $(DATA)/*.csv) $(changed)
-endif
-
-DATASET := $(addprefix $(RUN)/,dataset.parquet quarantine.csv sample.csv)
-dataset: $(DATASET) ## read the dataset: labels, patients, folds; unreadable images set aside
-DATASET_CODE := $(addprefix features/,dataset.py patients.py layouts.py images.py study.py folds.py rle.py)
-$(DATASET) &: $(DATA_FILES) $(PATIENTS) $(SETTINGS)/dataset $(DATASET_CODE) | $(ENV)
-	$(PY) -m features.reading.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
-
-FEATURE_CODE := $(addprefix features/,images.py measures.py lungs.py lungs_cascade.py lungs_frames.py \
-	lungs_sampling.py lungs_model.npz trees.py regions.py zones.py zonal.py filters.py prepared.py registry.py \
-	table.py firstorder.py glcm.py glrlm.py lbp.py gradients.py fractal.py markings.py pleura.py profiles.py \
-	shape.py confounders.py acquisition.py)
-features: $(RUN)/features.parquet ## measure the features of every image
-$(RUN)/features.parquet: $(DATASET) $(FEATURE_CODE) $(SETTINGS)/features | $(ENV)
-	$(PY) -m features.families.table --run $(RUN) $(FEATURES_OPTIONS)
-
-CELL_CODE := $(addprefix features/,cells.py cell_table.py)
-CELLS := $(addprefix $(RUN)/cells/,index.parquet values.f16)
-cells: $(CELLS) ## measure the cells of every image, from which the evidence map is learned
-$(CELLS) &: $(DATASET) $(FEATURE_CODE) $(CELL_CODE) | $(ENV)
-	$(PY) -m features.cells.table --run $(RUN)
-
-# Their seed is their own, so that they are no images of any other folder of phantoms.
-TAUGHT := teachers-$(TEACHERS)
-data/$(TAUGHT)/stage_2_train.csv: features/phantom/write.py | $(ENV)
-	$(PY) -m features.phantom.write --out data/$(TAUGHT) --train $(TEACHERS) --test 1 --seed 1895 \
-	  --positives 0.9 --difficulty 0.4 --drained 0.5
-	@touch $@
-TAUGHT_CELLS := $(addprefix runs/$(TAUGHT)/cells/,index.parquet values.f16)
-$(TAUGHT_CELLS) &: data/$(TAUGHT)/stage_2_train.csv $(DATASET_CODE) $(FEATURE_CODE) $(CELL_CODE) | $(ENV)
-	$(PY) -m features.reading.dataset --data data/$(TAUGHT) --run runs/$(TAUGHT) --folds 2
-	$(PY) -m features.cells.table --run runs/$(TAUGHT)
-
-EVIDENCE := $(addprefix $(RUN)/evidence/,columns.parquet map.parquet pairs.parquet settings.json \
-	$(foreach fold,$(FOLD_NUMBERS),lungs$(fold).txt cells$(fold).txt))
-evidence: $(EVIDENCE) ## learn the evidence map: which lung has collapsed, and where the air lies
-$(EVIDENCE) &: $(RUN)/features.parquet $(CELLS) $(if $(filter 0,$(TEACHERS)),,$(TAUGHT_CELLS)) \
-		$(SETTINGS)/evidence features/families/map_summary.py \
-		$(addprefix baseline/,evidence.py judges.py material.py tables.py classifier.py scores.py) | $(ENV)
-	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(filter 0,$(TEACHERS)),, --phantoms runs/$(TAUGHT))
-
-BASELINE := $(addprefix $(RUN)/baseline/,metrics.json oof.csv test.csv calibration.json settings.json \
-	$(FOLD_NUMBERS:%=fold%.txt))
-baseline: $(BASELINE) ## train the verdict: out-of-fold probabilities, calibration, AUC
-$(BASELINE) &: $(RUN)/features.parquet $(EVIDENCE) $(SETTINGS)/baseline \
-		$(addprefix baseline/,train.py predictions.py tables.py classifier.py calibrate.py scores.py) | $(ENV)
-	$(PY) -m baseline.classifier.train --run $(RUN) --seed $(SEED) $(BASELINE_OPTIONS)
-
-tune: $(RUN)/features.parquet | $(ENV) ## search for better training settings (TRIALS=40); goes on where it stopped
-	$(PY) -m baseline.classifier.tune --run $(RUN) --trials $(TRIALS)
-
-ablation: $(RUN)/ablation.csv ## weigh the feature families: each alone, and all but each
-$(RUN)/ablation.csv: $(RUN)/features.parquet $(addprefix baseline/,ablation.py train.py tables.py classifier.py) | $(ENV)
-	$(PY) -m baseline.classifier.ablation --run $(RUN)
-
-scrutiny: $(RUN)/baseline/scrutiny.json ## what a reviewer asks: shortcuts, subgroups, operating points, triage
-$(RUN)/baseline/scrutiny.json: $(BASELINE) $(addprefix baseline/,scrutiny.py subgroups.py) | $(ENV)
-	$(PY) -m baseline.evaluation.shortcuts --run $(RUN) --seed $(SEED)
-
-faithfulness: $(RUN)/baseline/faithfulness.json ## whether the reasons point at the air, matter and hold still
-$(RUN)/baseline/faithfulness.json: $(BASELINE) $(addprefix baseline/,faithfulness.py attributions.py tree_shap.py) | $(ENV)
-	$(PY) -m baseline.evaluation.faithfulness --run $(RUN) --seed $(SEED)
-
-GATE := $(addprefix $(RUN)/,gate.json metrics.json cnn/outlines.csv cnn/economics.json)
-report: $(RUN)/report/index.html ## write the SHAP report, one offline HTML file
-# These take a minute or two, so the report shows them only where they were asked for.
-JUDGED := $(patsubst %,$(RUN)/baseline/%.json,$(filter scrutiny faithfulness,$(MAKECMDGOALS)))
-JUDGED += $(wildcard $(RUN)/baseline/scrutiny.json $(RUN)/baseline/faithfulness.json)
-# The U-Net's outlines are shown if they are there; no report by itself waits for a U-Net to be trained.
-JUDGED += $(if $(filter submission gate,$(MAKECMDGOALS)),$(GATE))
-JUDGED += $(shell [ $(RUN)/cnn/outlines.csv -nt $(RUN)/report/index.html ] && echo FORCE)
-$(RUN)/report/index.html: $(BASELINE) $(SETTINGS)/report $(JUDGED) $(wildcard baseline/report/templates/*) \
-		$(addprefix baseline/,attributions.py tree_shap.py reasons.py painting.py cases.py gallery.py inputs.py plots.py \
-		heat.py spots.py findings.py subgroups.py economics.py curves.py card.py page.py report.py) | $(ENV)
-	$(PY) -m baseline.report.write --run $(RUN) --cases $(CASES)
-
-CNN := $(RUN)/cnn/maps/index.csv
-cnn: $(CNN) ## train the U-Net, fold by fold, and draw probability maps
-# A fold whose weights were deleted is trained again.
-LOST_WEIGHTS := $(if $(wildcard $(RUN)/cnn/settings.json),$(if $(filter-out \
-	$(words $(FOLD_NUMBERS)),$(words $(wildcard $(FOLD_NUMBERS:%=$(RUN)/cnn/fold%/weights.safetensors)))),FORCE))
-# Weights of other data or settings are trained anew; those of a killed run are gone on with. Folds
-# that are finished keep their weights, so only the settings, written last, can be newer than the data.
-$(RUN)/cnn/settings.json: $(DATASET) $(EVIDENCE) $(SETTINGS)/cnn $(LOST_WEIGHTS) \
-		$(if $(filter lite,$(PROFILE)),cnn/weights/pretrained.safetensors) | $(ENV)
-	$(PY) -m cnn.training.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
-$(CNN): $(RUN)/cnn/settings.json | $(ENV)
-	$(PY) -m cnn.prediction.predict --run $(RUN)
-
-# The network that ships as a start for others: it sees phantoms alone, other ones than any that are
-# drawn elsewhere, and is kept with the code.
-START_DATA := data/start
-start: | $(ENV) ## make the network anew that lite begins from, which learns from phantoms (15 minutes)
-	$(PY) -m features.phantom.write --out $(START_DATA) --train 2400 --test 1 --seed 2019 --difficulty 0.4 --drained 0.5
-	$(PY) -m features.reading.dataset --data $(START_DATA) --run runs/start --folds 10
-	$(PY) -m cnn.training.train --run runs/start --only 0 --init none --no-evidence --first-epochs 0 --epochs 48 --rate 1.5e-3 \
-	  --overwrite
-	$(PY) -m cnn.weights.pretrained --run runs/start
-
-gate: $(GATE) ## choose the gate's rule out of fold and score every policy
-	@$(PY) -m cnn.submission.write summary --run $(RUN)
-$(GATE) &: $(BASELINE) $(CNN) $(SETTINGS)/gate $(wildcard $(ALSO:%=%/cnn/maps/index.csv)) \
-		$(addprefix baseline/,gate.py gate_choice.py heat.py topzone.py attributions.py tree_shap.py inputs.py) \
-		$(addprefix cnn/,evaluate.py economics.py outlines.py sources.py maps.py masks.py) | $(ENV)
-	$(PY) -m cnn.gate.evaluate --run $(RUN)$(if $(ALSO), --also $(ALSO))
-
-submission: $(RUN)/submission.csv report ## all of it: submission.csv, checked, and the report
-	@$(PY) -m cnn.submission.write summary --run $(RUN)
-$(RUN)/submission.csv: $(GATE) $(DATASET) $(addprefix cnn/,submit.py doctor.py) | $(ENV)
-	$(PY) -m cnn.submission.write write --run $(RUN)
-
-demo: ## the whole pipeline on phantoms: scoreboard, report and submission in minutes
-	@$(MAKE) --no-print-directory submission DATA=$(PHANTOMS) RUN=runs/$(notdir $(PHANTOMS)) PROFILE=demo FOLDS=3
-
-# --- the project itself ----------------------------------------------------------------------
 # One process a core with one thread each: more would wait for one another.
 test: $(ENV) ## run every test
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --dist loadscope
-
 check: $(ENV) ## lint, format, types and layers
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
-
 format: $(ENV) ## format the code
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
-
 lock: ## resolve requirements.lock anew (needs uv)
-	uv pip compile --quiet --universal --fork-strategy fewest --group dev --generate-hashes \
-	  --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --python-version 3.11 \
-	  pyproject.toml -o requirements.lock
-
+	uv pip compile --quiet --universal --fork-strategy fewest --group dev --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command 'make lock' --python-version 3.11 pyproject.toml -o requirements.lock
 clean: ## remove the environment and caches; runs and data stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

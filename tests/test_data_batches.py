@@ -66,7 +66,7 @@ def test_decoded_images_of_other_annotations_are_not_used(run):
 
 def test_an_epoch_leaves_its_fold_out_and_evens_the_classes(run):
     data = batches.labelled(run, 32)
-    asked = batches.Counts(5, 4, 0.6)
+    asked = batches.EpochPlan(5, 4, 0.6)
     order = batches.training_order(data, (1,), asked, (0, 1, 2))
     assert order.shape == (5, 4)
     assert not (data.folds[order] == 1).any()
@@ -86,16 +86,16 @@ def test_weakly_labelled_images_are_met_for_their_share_and_outside_their_fold(r
     assert_array_equal(data.known, np.arange(11) < 9)
     assert_array_equal(data.positive, [True, False, False] * 3 + [True, False])
     assert not data.masks[9:].any()
-    order = batches.training_order(data, (0,), batches.Counts(5, 4, 0.5, 0.4), (0,))
+    order = batches.training_order(data, (0,), batches.EpochPlan(5, 4, 0.5, 0.4), (0,))
     assert_array_equal(np.bincount(order.ravel(), minlength=11)[:3], 0)
     assert (order > 8).sum() == 8 and (order == 9).sum() == 4
     # Fold 1, to which both belong, does without.
-    assert (batches.training_order(data, (1,), batches.Counts(5, 4, 0.5, 0.4), (0,)) < 9).all()
+    assert (batches.training_order(data, (1,), batches.EpochPlan(5, 4, 0.5, 0.4), (0,)) < 9).all()
 
 
 def test_the_evidence_stands_in_for_the_mask_of_a_weak_positive(run):
     data = batches.labelled(run, 32, evidence=True, weak=True)
-    drawn = planes.teaching(run / "seen.npy", run, 0, data.table, 32)
+    drawn = planes.write(run / "seen.npy", run, 0, data.table, 32)
     shown = replace(data, evidence=drawn)
     target = shown.target(np.array([0, 10, 9]))
     assert_array_equal(target[0], data.masks[0])
@@ -137,7 +137,7 @@ def test_a_fold_without_positives_to_learn_from_is_said(run, tiny):
 def test_a_fold_learns_through_the_judges_that_know_neither_it_nor_the_image(run):
     data = batches.labelled(run, 32, evidence=True)
     for fold in range(3):
-        seen = planes.teaching(run / "seen.npy", run, fold, data.table, 32)
+        seen = planes.write(run / "seen.npy", run, fold, data.table, 32)
         levels = to_levels(np.array([evidence_of(n, fold) for n in range(9)], np.float32))
         # Four cells are a pixel of the square.
         assert_array_equal(seen[:, 15:17, 15:17], np.repeat(levels, 4).reshape(9, 2, 2))

@@ -136,7 +136,7 @@ def test_images_held_on_the_devices_teach_bit_for_bit_what_streamed_ones_do(run,
 
 def test_both_feeds_give_each_row_of_the_order_to_the_devices(run, monkeypatch):
     data = batches.labelled(run, 32, evidence=True, weak=True)
-    drawn = planes.teaching(run / "seen.npy", run, 0, data.table, 32)
+    drawn = planes.write(run / "seen.npy", run, 0, data.table, 32)
     data, mesh = replace(data, evidence=drawn), devices.all_devices(4)
     order = np.random.default_rng(0).integers(0, 11, (7, 4), dtype=np.int32)
     for room in (0, 1e9):
@@ -146,7 +146,7 @@ def test_both_feeds_give_each_row_of_the_order_to_the_devices(run, monkeypatch):
             for rows, (seen, target) in zip(order, found, strict=True):
                 assert_array_equal(seen, data.seen(rows, evidence))
                 assert_array_equal(target, data.target(rows))
-                assert seen.sharding.is_equivalent_to(devices.along(mesh), 4)
+                assert seen.sharding.is_equivalent_to(devices.batch_sharding(mesh), 4)
 
 
 def test_batches_are_made_ahead_but_not_far_and_their_errors_are_heard():
@@ -172,7 +172,7 @@ def test_batches_are_made_ahead_but_not_far_and_their_errors_are_heard():
 
 def test_an_accelerator_s_memory_is_asked_for(monkeypatch):
     mesh = devices.all_devices(4)
-    assert devices.room(mesh) == 0  # a processor's is the host's
+    assert devices.device_memory(mesh) == 0  # a processor's is the host's
 
     class Device(NamedTuple):
         stats: dict | None
@@ -185,8 +185,8 @@ def test_an_accelerator_s_memory_is_asked_for(monkeypatch):
 
     monkeypatch.setattr(devices, "accelerated", lambda: True)
     held = [Device({"bytes_limit": 3}), Device({"bytes_limit": 2})]
-    assert devices.room(Held(held)) == 2
-    assert devices.room(Held([*held, Device(None)])) == 0
+    assert devices.device_memory(Held(held)) == 2
+    assert devices.device_memory(Held([*held, Device(None)])) == 0
 
 
 def test_four_devices_lose_as_one_does(run):

@@ -24,15 +24,15 @@ def evidence(**values: float) -> pd.Series:
 
 
 def test_pointing_at_the_cell_that_holds_the_air(zones):
-    mask = zones.cells == NAMES.index("left_apex_rim")
+    mask = zones.finest == NAMES.index("left_apex_rim")
     hit = faithfulness.point(evidence(left_apex_rim=2.0, right_base=1.0), zones, mask)
     assert hit["cell"] == 1 and hit["lung"] == 1
-    assert hit["cell_chance"] == pytest.approx(mask.sum() / (zones.cells >= 0).sum())
+    assert hit["cell_chance"] == pytest.approx(mask.sum() / (zones.finest >= 0).sum())
     assert hit["left"] == 1
     missed = faithfulness.point(evidence(left_apex_core=2.0), zones, mask)
     assert missed["cell"] == 0 and missed["lung"] == 1
     assert faithfulness.point(evidence(right_whole=1.0), zones, mask)["lung"] == 0
-    right = zones.cells == NAMES.index("right_base_rim")
+    right = zones.finest == NAMES.index("right_base_rim")
     assert faithfulness.point(evidence(right_whole=1.0), zones, right)["left"] == 0
 
 
@@ -47,14 +47,14 @@ def test_the_side_is_scored_for_right_and_left_alike():
 
 
 def test_evidence_of_overlapping_zones_adds_up(zones):
-    mask = zones.cells == NAMES.index("left_upper_rim")
+    mask = zones.finest == NAMES.index("left_upper_rim")
     # No single zone says so, but the rim and the upper zone together do.
     both = evidence(left_upper=1.0, left_rim=1.0, right_apex_core=1.5)
     assert faithfulness.point(both, zones, mask)["cell"] == 1
 
 
 def test_air_outside_the_lungs_is_never_hit(zones):
-    mask = zones.cells < 0
+    mask = zones.finest < 0
     found = faithfulness.point(evidence(left_apex=1.0), zones, mask)
     assert np.isnan(found.pop("left"))
     assert found == {"cell": 0, "cell_chance": 0, "lung": 0}

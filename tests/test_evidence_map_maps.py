@@ -56,11 +56,11 @@ def test_only_the_lung_more_likely_to_have_collapsed_is_drawn():
         np.arange(4), np.arange(4), np.float32([0.2, 0.5, 0.1, 0.3]), np.float32([0.4, 0.6] * 2)
     )
     np.testing.assert_array_equal(maps.of_one_lung(both).probability, np.float32([0, 0.5, 0, 0.3]))
-    assert maps.of_one_lung(maps.NONE).probability.size == 0
+    assert maps.of_one_lung(maps.EMPTY).probability.size == 0
 
 
 def test_an_image_without_cells_is_empty():
-    assert not maps.paint(maps.NONE, (64, 80)).any()
+    assert not maps.paint(maps.EMPTY, (64, 80)).any()
 
 
 def test_maps_of_several_judges_are_averaged(tmp_path):

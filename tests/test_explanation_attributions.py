@@ -14,6 +14,7 @@ import shap
 from baseline.explanation import attributions, sentences, tree_shap
 from baseline.learning.calibrate import Calibration
 from baseline.learning.estimator import Classifier, raw_scores
+from features import trees
 from features.families import registry
 from features.run.files import UserError
 
@@ -98,9 +99,9 @@ def trees_of(leaves: int, rounds: int = 40, images: int = 200) -> lgb.Booster:
 def test_values_are_those_of_the_shap_package(leaves, images):
     booster, table = trees_of(leaves), make(images, seed=8)[0].astype(float)
     if leaves > 2:
-        assert tree_shap.read_trees(booster).leaves.max() == leaves
+        assert trees.parse(booster.model_to_string()).leaves.max() == leaves
     # A value that lies exactly on a threshold goes left.
-    table.iloc[0] = tree_shap.read_trees(booster).threshold[0]
+    table.iloc[0] = trees.parse(booster.model_to_string()).threshold[0]
     explainer = shap.TreeExplainer(booster)
     expected = explainer.shap_values(table)
     base, found = tree_shap.shap_values(booster, table.to_numpy())
@@ -126,20 +127,10 @@ def test_values_are_exact_on_long_paths_of_many_features():
 def test_a_tree_that_could_not_split_is_part_of_the_base():
     table, labels = make(200, 2)
     booster = Classifier(rounds=3, leaf_size=150).fit(table, labels).booster_
-    assert set(tree_shap.read_trees(booster).leaves) == {1}
+    assert set(trees.parse(booster.model_to_string()).leaves) == {1}
     base, found = tree_shap.shap_values(booster, table.to_numpy())
     assert not found.any()
     np.testing.assert_allclose(raw_scores(booster, table), base, atol=1e-12)
-
-
-def test_trees_that_are_not_understood_are_refused():
-    table, kinds = make(200, 2)[0], np.arange(200) % 3
-    data = lgb.Dataset(
-        table.assign(**{NAMES[4]: kinds}), kinds == 1, categorical_feature=[NAMES[4]]
-    )
-    booster = lgb.train({"verbosity": -1, "min_data_per_group": 1}, data, 5)
-    with pytest.raises(ValueError, match="only trees with numerical splits"):
-        tree_shap.read_trees(booster)
 
 
 def test_base_and_values_add_up_to_the_raw_score_of_the_models_that_judged():
@@ -259,7 +250,7 @@ def rounded(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
 
 
-@pytest.mark.parametrize("family", [*registry.ZONED, *registry.LEARNED])
+@pytest.mark.parametrize("family", [*registry.MEASURED, *registry.LEARNED])
 def test_every_measure_reads_well_after_an_article(family):
     """As in "the mean grey level is high"; only "how ..." stands without."""
     for key in registry.measures(family):

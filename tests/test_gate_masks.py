@@ -17,7 +17,7 @@ def test_measure_equals_cutting_at_each_level(shape):
     truth, zone = rng.random((2, *shape)) < 0.2
     found = masks.measure(levels, zone, truth, -1.5)
     assert found.log_odds == [-1.5] and found.positive == [1.0]
-    for number in range(len(rules.LEVELS)):
+    for number in range(len(rules.MASK_LEVELS)):
         mask = masks.cut(levels, number)
         assert found.area[0, number] == pytest.approx(mask.mean())
         assert found.dice[0, number] == pytest.approx(scores.dice(mask, truth))

@@ -8,7 +8,7 @@ import pytest
 
 from baseline.explanation import top_zone
 from baseline.gate import rules
-from baseline.gate.rules import LEVELS, Rule
+from baseline.gate.rules import MASK_LEVELS, Rule
 from cnn.gate import outlines
 from features.reading import rle
 
@@ -55,13 +55,13 @@ def written(run: Path, rule: Rule, best: float = 0.5) -> pd.DataFrame:
 
 
 def test_the_mask_is_cut_at_the_rules_level(run):
-    low = list(LEVELS).index(102)
+    low = list(MASK_LEVELS).index(102)
     found = written(run, Rule("unet", mask_level=low, top_level=low))
     assert list(found["id"]) == ["NA", "b"] and list(found["probability"]) == [0.7, 0.9]
     assert rle.decode(found["mask"][0], (SIZE, SIZE)).sum() == 16
     assert list(found["source"]) == ["unet"] * 2
     assert list(found["dice"]) == [1.0, 1.0] and list(found["spoken"]) == [1, 0]
-    high = list(LEVELS).index(230)
+    high = list(MASK_LEVELS).index(230)
     found = written(run, Rule("unet", mask_level=high, top_level=high))
     assert rle.decode(found["mask"][0], (SIZE, SIZE)).sum() == 4
     # 4 of 4 pixels within 16: 2 * 4 / (4 + 16).

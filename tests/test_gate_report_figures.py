@@ -13,7 +13,7 @@ import pytest
 
 from baseline.explanation.trained_run import read_inputs
 from baseline.gate import rules as gate
-from baseline.gate.rules import LEVELS, GateInputs, Rule
+from baseline.gate.rules import MASK_LEVELS, GateInputs, Rule
 from baseline.report import gate_curves, gate_section, rendering, write
 from cnn.gate import report_figures
 from features.run import files
@@ -22,7 +22,7 @@ from tests.helpers.gate_run import measured, of_run
 from tests.helpers.noise_run import NASTY, SHOWN
 from tests.helpers.page_reader import Page
 
-T = len(LEVELS)
+T = len(MASK_LEVELS)
 N = 90
 
 
@@ -166,7 +166,7 @@ def test_deletions_are_what_brute_force_finds(chance):
             ("levels", Rule(**{**vars(base), "mask_level": 0})),
         ):
             rows = found[what][part]
-            assert len(rows) == len(gate.AREAS if what == "floors" else LEVELS)
+            assert len(rows) == len(gate.AREAS if what == "floors" else MASK_LEVELS)
             for number, row in enumerate(rows):
                 if what == "floors":
                     strict = Rule(**{**vars(loose), "least_area": gate.AREAS[number]})
@@ -191,7 +191,7 @@ def test_without_a_gate_only_the_masks_themselves_are_weighed(chance):
     positive = chance[2]["unet"].positive
     found, _, _ = measured(rows, positive, default="empty")
     assert list(found["floors"]) == ["alone"] and list(found["levels"]) == ["alone"]
-    assert found["mask_probability"] == pytest.approx(LEVELS[3] / 255)
+    assert found["mask_probability"] == pytest.approx(MASK_LEVELS[3] / 255)
     assert found["disagreements"]["gate"] not in ("empty", "unet")
 
 
@@ -317,7 +317,7 @@ def test_the_chosen_rows_are_marked(chance):
     shown = gate_section.shown(found, {})
     for title, rows in shown["level_tables"]:
         chosen = [row["name"] for row in rows if row["chosen"]]
-        assert chosen == [f"{LEVELS[rules['joint'].mask_level] / 255:.2f}"], title
+        assert chosen == [f"{MASK_LEVELS[rules['joint'].mask_level] / 255:.2f}"], title
     assert [row["name"] for row in shown["floor_tables"][1][1] if row["chosen"]] == ["none"]
 
 

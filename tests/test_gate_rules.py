@@ -9,7 +9,7 @@ from baseline.gate import choose, rules
 from baseline.gate.rules import GateInputs, Rule
 from features.run.files import UserError
 
-T, R = len(rules.LEVELS), len(rules.RANKS)
+T, R = len(rules.MASK_LEVELS), len(rules.RANKS)
 # A fused score that is the verdict alone.
 ODDS = (0.0, 1.0, *[0.0] * (len(rules.SIGNALS) - 1))
 

@@ -92,23 +92,23 @@ def test_a_drawn_chest_is_found() -> None:
     pixels, right, left = drawn_chest()
     fields = lungs.segment(pixels)
     assert_contract(fields, pixels.shape)
-    assert cascade.dice(fields.right, right) > 0.8
-    assert cascade.dice(fields.left, left) > 0.75
+    assert cascade.overlap(fields.right, right) > 0.8
+    assert cascade.overlap(fields.left, left) > 0.75
 
 
 def test_gain_and_offset_do_not_matter() -> None:
     pixels = drawn_chest()[0]
     first, second = lungs.segment(pixels), lungs.segment(0.3 * pixels + 0.4)
-    assert cascade.dice(first.right, second.right) > 0.99
-    assert cascade.dice(first.left, second.left) > 0.99
+    assert cascade.overlap(first.right, second.right) > 0.99
+    assert cascade.overlap(first.left, second.left) > 0.99
     assert first.quality == pytest.approx(second.quality, abs=0.02)
 
 
 def test_a_mirrored_image_gives_mirrored_lungs() -> None:
     pixels = drawn_chest()[0]
     first, second = lungs.segment(pixels), lungs.segment(pixels[:, ::-1])
-    assert cascade.dice(first.right, second.left[:, ::-1]) > 0.99
-    assert cascade.dice(first.left, second.right[:, ::-1]) > 0.99
+    assert cascade.overlap(first.right, second.left[:, ::-1]) > 0.99
+    assert cascade.overlap(first.left, second.right[:, ::-1]) > 0.99
     assert first.quality == pytest.approx(second.quality, abs=0.02)
 
 
@@ -117,7 +117,7 @@ def test_size_hardly_matters_and_the_result_is_deterministic() -> None:
     again = lungs.segment(drawn_chest(600)[0])
     assert np.array_equal(large.right, again.right) and np.array_equal(large.left, again.left)
     reduced = ndimage.zoom(large.right.astype(np.float32), 1 / 3, order=1) > 0.5
-    assert cascade.dice(reduced, small.right) > 0.95
+    assert cascade.overlap(reduced, small.right) > 0.95
 
 
 def test_bad_arrays_are_refused() -> None:
@@ -254,8 +254,8 @@ def test_a_real_lung_half_white_stays_whole(shared_data: Path) -> None:
         fields = lungs.segment(white.astype(np.float32))
         overlaps.append(
             [
-                cascade.dice(fields.right, case.right),
-                cascade.dice(fields.left, case.left),
+                cascade.overlap(fields.right, case.right),
+                cascade.overlap(fields.left, case.left),
             ]
         )
     assert np.mean(overlaps, axis=0).min() > 0.87

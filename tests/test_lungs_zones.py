@@ -25,7 +25,7 @@ def test_zones_of_a_lung_tile_it(boxes):
     found = zones.build(boxes)
     for side, lung in (("right", boxes.right), ("left", boxes.left)):
         np.testing.assert_array_equal(pixels(found, f"{side}_whole"), lung)
-        for parts in (tuple(zones.HEIGHTS), zones.DEPTHS, zones.CELLS):
+        for parts in (tuple(zones.HEIGHTS), zones.DEPTHS, zones.FINEST):
             covered = sum(pixels(found, f"{side}_{part}").astype(int) for part in parts)
             np.testing.assert_array_equal(covered, lung)
 

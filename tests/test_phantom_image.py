@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score  # Dice by another name
 
 from features.phantom.annotator import annotated
 from features.phantom.display import expose, place
-from features.phantom.findings import (
+from features.phantom.other_findings import (
     Bulla,
     Findings,
     Opacity,
@@ -23,8 +23,8 @@ from features.phantom.findings import (
     under_the_skin,
     water,
 )
-from features.phantom.lung import Lung, lungs
-from features.phantom.patient import child, sample_collapse, sample_exposure, sample_patient
+from features.phantom.lung_shape import Lung, lungs
+from features.phantom.anatomy import child, sample_collapse, sample_exposure, sample_patient
 from features.phantom.skeleton import skeleton
 from features.phantom.strokes import PITCH, SIDE, curve, draw, grid, smooth_curve, tree
 from features.phantom.tissue import dome, rib_cage

@@ -10,10 +10,10 @@ from scipy import ndimage
 
 from features.phantom.abdomen import gas
 from features.phantom.dicom import dicom
-from features.phantom.findings import dry, fluid, sample_findings, surface
-from features.phantom.image import Subject, _attenuate, phantom
-from features.phantom.lung import DENSEST, Lung, aerated, lungs, pleural_air, pleural_line, vessels
-from features.phantom.patient import (
+from features.phantom.other_findings import dry, fluid, sample_findings, surface
+from features.phantom.radiograph import Subject, _attenuate, phantom
+from features.phantom.lung_shape import DENSEST, Lung, aerated, lungs, pleural_air, pleural_line, vessels
+from features.phantom.anatomy import (
     Collapse,
     Exposure,
     Kind,

@@ -16,21 +16,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from baseline.explanation import one_study
-from baseline.learning import predictions
+from baseline.explanation import one_study, trained_run
+from features.run.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = (
     "features.reading.dataset",
-    "features.families.table",
-    "features.cells.table",
+    "features.measure",
     "baseline.evidence_map.train",
     "baseline.classifier.train",
+    "baseline.explanation.shap_values",
     "baseline.report.write",
     "cnn.training.train",
     "cnn.prediction.predict",
     "cnn.gate.evaluate",
-    "cnn.submission.write write",
+    "cnn.submission.write",
 )
 # Seconds into a stage after which it is killed at the latest: a first run on a busy machine, or one
 # that had to compile, takes longer than the run that is killed.
@@ -38,7 +38,7 @@ LATEST = 2.0
 
 
 def command(data: Path, run: Path, target: str = "submission") -> list[str]:
-    options = [f"DATA={data}", f"RUN={run}", "PROFILE=demo", "FOLDS=3", "CASES=2", "TEACHERS=0"]
+    options = [f"DATA={data}", f"RUN={run}", "PROFILE=demo", "FOLDS=3", "CASES=2", "AUXILIARY=0"]
     short = "CNN_OPTIONS=--epochs 2 --steps 5"
     return ["make", "--no-print-directory", target, *options, short]
 
@@ -95,7 +95,7 @@ def times_of_change(run: Path) -> dict[str, int]:
     return {
         str(path.relative_to(run)): path.stat().st_mtime_ns
         for path in sorted(run.rglob("*"))
-        if path.is_file() and ".settings" not in path.parts
+        if path.is_file()
     }
 
 
@@ -149,29 +149,27 @@ def test_a_truncated_dicom_is_set_aside_and_its_row_is_empty(data, undisturbed):
     assert submission.loc[broken, "EncodedPixels"] == "-1"
 
 
-def test_no_image_was_judged_by_a_model_that_saw_its_patient(undisturbed):
-    run, _, _ = undisturbed
-    dataset = pd.read_parquet(run / "dataset.parquet")
-    inside = dataset[dataset["fold"] >= 0]
+def test_no_patient_stands_on_both_sides_of_a_split(undisturbed):
+    dataset = RunFolder(undisturbed[0]).dataset.read()
+    inside, test = dataset[dataset["fold"].notna()], dataset[dataset["split"] == "test"]
     assert inside.groupby("patient")["fold"].nunique().max() == 1
-    assert (dataset.loc[dataset["split"] == "test", "fold"] == -1).all()
-    assert not set(inside["patient"]) & set(dataset.loc[dataset["split"] == "test", "patient"])
+    assert test["fold"].isna().all()
+    assert not set(inside["patient"]) & set(test["patient"])
 
 
 def test_an_image_explained_by_itself_gets_the_prediction_of_the_run(undisturbed):
     """From its file alone, evidence map included: the same log-odds, by the same models."""
-    run, _, _ = undisturbed
-    trained = one_study.read_trained(run)
-    assert trained.sitting
-    for name, kind in (("oof", "oof"), ("test", "deployed")):
-        predicted = predictions.read(run / "baseline" / f"{name}.csv").iloc[0]
-        assert predicted["kind"] == kind
-        found = one_study.judge(Path(trained.dataset.loc[predicted["id"], "path"]), trained)
-        assert found.fold == predicted["fold"]
-        scale = trained.calibrations[found.fold]
-        calibrated = scale.slope * predicted["raw"] + scale.intercept
-        assert found.case.score == pytest.approx(calibrated, abs=1e-6)
-        assert found.case.probability() == pytest.approx(predicted["probability"], abs=1e-6)
+    trained = trained_run.read(RunFolder(undisturbed[0]))
+    assert trained.evidence_models
+    for kind in ("oof", "deployed"):
+        row = trained.predicted[trained.predicted["kind"] == kind].iloc[0]
+        explained = one_study.explain(Path(trained.dataset.loc[row["id"], "path"]), trained)
+        assert (explained.fold is None) == (kind == "deployed")
+        assert explained.fold is None or explained.fold == row["fold"]
+        scale = trained.calibrations[explained.fold]
+        calibrated = scale.slope * row["raw"] + scale.intercept
+        assert explained.case.score == pytest.approx(calibrated, abs=1e-6)
+        assert explained.case.probability() == pytest.approx(row["probability"], abs=1e-6)
 
 
 def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_it(
@@ -190,74 +188,16 @@ def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_i
     (run / "gate.json").unlink()
     assert made("gate")[0] == {"cnn.gate.evaluate"}
     (run / "baseline" / "fold1.txt").unlink()
-    assert made("baseline")[0] == {"baseline.classifier.train"}
+    assert made("classifier")[0] == {"baseline.classifier.train"}
     # Weights are trained again only where they are missing, and come out the same.
     weights = run / "cnn" / "fold1" / "weights.safetensors"
     before_loss = digest(weights)
     weights.unlink()
     stages, output = made()
-    assert stages == {
-        *(
-            "cnn.training.train",
-            "cnn.prediction.predict",
-            "cnn.gate.evaluate",
-            "baseline.report.write",
-            "cnn.submission.write write",
-        )
-    }
+    assert stages == set(STAGES[4:])  # the classifier was made anew, so its SHAP values are too
     assert "U-Net, fold 1" in output and "U-Net, fold 0" not in output
     assert digest(weights) == before_loss
     assert made()[0] == set()
-
-
-def make(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        ["make", *arguments], cwd=ROOT, env=clean(), capture_output=True, text=True, check=False
-    )
-
-
-def test_a_replaced_image_is_noticed(data, undisturbed, tmp_path):
-    first, _, _ = undisturbed
-    run = tmp_path / "run"
-    run.mkdir()
-    shutil.copytree(first / ".settings", run / ".settings")
-    for name in ("dataset.parquet", "quarantine.csv", "sample.csv"):
-        shutil.copy2(first / name, run)
-    made = "-m features.reading.dataset"
-    assert made not in make("dataset", f"RUN={run}").stdout
-    image = next(data.rglob("*.dcm"))
-    before = image.stat()
-    os.utime(image, (before.st_atime, (run / "dataset.parquet").stat().st_mtime + 1))
-    assert made in make("dataset", f"RUN={run}").stdout
-    assert made not in make("dataset", f"RUN={run}").stdout
-    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def test_what_is_left_out_is_as_the_run_was_made(undisturbed):
-    run, _, _ = undisturbed
-    before = times_of_change(run)
-    done = make("submission", f"RUN={run}")
-    assert done.returncode == 0 and not any(f"-m {stage}" in done.stdout for stage in STAGES)
-    assert times_of_change(run) == before
-    # What is given counts, also if it is nothing.
-    assert "'PROFILE=demo SEED=0 --epochs 2 --steps 5'" in make("-n", "cnn", f"RUN={run}").stdout
-    for given, kept in (("CNN_OPTIONS=", "PROFILE=demo SEED=0 '"), ("SEED=7", "demo SEED=7 --ep")):
-        assert kept in make("-n", "cnn", f"RUN={run}", given).stdout
-    # Of another dataset it remembers nothing.
-    assert "FOLDS=5 SEED=0 FILES" in make("-n", "dataset", f"RUN={run}", "DATA=tests").stdout
-
-
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ("PROFILE=ful", "PROFILE=ful: no such profile; give demo, lite or full"),
-        ("PATIENTS=/nowhere.csv", "PATIENTS=/nowhere.csv: no such file"),
-        ("TEACHERS=3", "TEACHERS=3: so few teach nothing"),
-    ],
-)
-def test_wrong_variables_end_before_anything_is_made(given, sentence):
-    done = make("submission", given)
-    assert done.returncode == 2 and sentence in done.stderr and not done.stdout
 
 
 def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbed, tmp_path):
@@ -283,17 +223,13 @@ def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbe
             ["features.reading.dataset", "--data", "nowhere", "--run", "r"],
             "nowhere: no such folder",
         ),
-        (["features.families.table", "--run", "nowhere"], "dataset.parquet: no such file"),
-        (["baseline.classifier.train", "--run", "nowhere"], "dataset.parquet: no such file"),
-        (["cnn.training.train", "--run", "nowhere"], "dataset.parquet: no such file"),
-        (["cnn.gate.evaluate", "--run", "nowhere"], "oof.csv: no such file"),
-        (["cnn.submission.write", "write", "--run", "nowhere"], "no such file"),
+        *((([stage, "--run", "nowhere"]), "nowhere: no such run folder") for stage in STAGES[1:]),
         (
             ["features.reading.dataset", "--data", ".", "--run", "r", "--seed", "-1"],
             "--seed is -1, but",
         ),
         (
-            ["features.families.table", "--run", ".", "--jobs", "0"],
+            ["features.measure", "--run", ".", "--jobs", "0"],
             "--jobs is 0; give the number of",
         ),
     ],
@@ -307,9 +243,9 @@ def test_mistakes_on_the_command_line_end_in_one_sentence(
     with pytest.raises(SystemExit) as stop:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     assert stop.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and message in told
-    assert told.count("\n") == 1 and "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ") and message in printed
+    assert printed.count("\n") == 1 and "Traceback" not in printed
 
 
 def test_a_mistake_ends_the_process_with_its_sentence_alone(tmp_path):

@@ -1,12 +1,10 @@
 """Compiled kernels give what the libraries that they stand for give, mostly to the last bit."""
 
-import lightgbm
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import ndimage
 
-from features import trees
 from features.families import glcm
 from features.lungs import zones
 from features.lungs.fields import LungFields
@@ -16,37 +14,6 @@ from features.pixels import filters, regions, sampling
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
-
-
-def test_trees_equal_lightgbm(rng):
-    table = rng.normal(size=(500, 4)).astype(np.float32)
-    table[:, 3] = np.rint(table[:, 3])  # zeros and ties
-    goal = np.where(table[:, 0] > 0, table[:, 1] ** 2, table[:, 3])
-    # So many rows are asked for in a leaf, of a part of them, that some trees have fewer leaves.
-    settings = {"num_leaves": 12, "min_data_in_leaf": 15, "bagging_fraction": 0.4}
-    settings |= {"bagging_freq": 1, "verbose": -1, "num_threads": 1}
-    booster = lightgbm.train(settings, lightgbm.Dataset(table, goal), 20)
-    assert len({tree["num_leaves"] for tree in booster.dump_model()["tree_info"]}) > 1
-    found = trees.parse(booster.model_to_string())
-    assert_array_equal(trees.predict(found, table), booster.predict(table, num_threads=1))
-    assert_array_equal(trees.predict(found, table[:0]), [])
-
-
-def test_trees_of_one_leaf_equal_lightgbm(rng):
-    table = rng.normal(size=(50, 2)).astype(np.float32)
-    settings = {"min_data_in_leaf": 60, "verbose": -1}
-    booster = lightgbm.train(settings, lightgbm.Dataset(table, rng.normal(size=50)), 2)
-    found = trees.parse(booster.model_to_string())
-    assert_array_equal(trees.predict(found, table), booster.predict(table))
-
-
-def test_trees_with_missing_values_are_refused(rng):
-    table = rng.normal(size=(100, 1))
-    table[:30] = np.nan
-    goal = np.isnan(table).astype(float).ravel()
-    booster = lightgbm.train({"verbose": -1}, lightgbm.Dataset(table, goal), 1)
-    with pytest.raises(ValueError, match="without missing values"):
-        trees.parse(booster.model_to_string())
 
 
 @pytest.mark.parametrize("sigma", [0.7, 1.6, 4.0])

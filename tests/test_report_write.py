@@ -19,7 +19,8 @@ from baseline.explanation import trained_run
 from baseline.explanation.attributions import Explanation
 from baseline.gate import rules
 from baseline.learning import predictions, scores
-from baseline.report import card, case_view, rendering, result_tables, which_cases, write
+from baseline.report import case_view, rendering, result_tables, which_cases, write
+from baseline.report import model_card
 from features.families import registry
 from features.reading import rle
 from features.run.files import UserError
@@ -210,7 +211,7 @@ def test_failures_say_whom_they_strike(run):
     judged = found.predicted.assign(probability=np.abs(truth - wrong))
     found = dataclasses.replace(found, predicted=judged)
     sizes = write.areas(found.dataset)
-    profile = {line["name"]: line for line in card.profile(found, sizes)}
+    profile = {line["name"]: line for line in model_card.profile(found, sizes)}
     labelled = truth[:100]
     assert profile["false negative"]["images"] == (labelled[1::2] == 1).sum()
     assert profile["true positive"]["images"] == (labelled[::2] == 1).sum()

@@ -229,7 +229,7 @@ def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
     data = batches.labelled(run, 32)
     config = replace(TINY, epochs=3, steps=2, patience=2, unet=replace(TINY.unet, evidence=False))
     identity = provenance.identify(config, 0, 2, data)
-    params = jax.device_get(provenance.first_params(config, 0, 2, data))
+    params = jax.device_get(provenance.initial_weights(config, 0, 2, data))
     train_fold.train_fold(run / "cnn" / "fold2", data, 2, config, identity, params)
     assert set(taught) == {(2, 0)}
     curves = pd.read_csv(run / "cnn" / "fold2" / "curves.csv")

@@ -54,7 +54,7 @@ def test_a_checkpoint_comes_back_bit_for_bit_and_replaces_the_one_before(tmp_pat
     assert checkpoint.read_info(folder) == info
     here = mesh.all_devices(4)
     assert here.size == 2
-    found, best = checkpoint.restore(folder, (mesh.copied(state, here), held[1]))
+    found, best = checkpoint.restore(folder, (mesh.replicated(state, here), held[1]))
     for leaf in jax.tree.leaves(found):  # for other devices than those that wrote it
         assert leaf.sharding.device_set == set(here.devices.flat)
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(best))

@@ -23,18 +23,18 @@ def test_another_network_is_a_start(run, tiny, tmp_path):
     params = initial_params(plain.unet, np.random.default_rng(9))
     path = write_start(tmp_path, plain, params)
     data = batches.labelled(run, 32, evidence=True)
-    found = provenance.first_params(TINY, 0, 0, data, path)
+    found = provenance.initial_weights(TINY, 0, 0, data, path)
     assert_array_equal(found["stem"]["kernel"][:, :, :32], params["stem"]["kernel"])
     assert not found["stem"]["kernel"][:, :, 32:].any()
     assert_array_equal(
         found["down"][1][0]["conv1"]["kernel"], params["down"][1][0]["conv1"]["kernel"]
     )
     assert not found["head"]["kernel"].any() and found["trust"] == 1
-    back = provenance.first_params(plain, 0, 0, data, path)  # the same kind: whole
+    back = provenance.initial_weights(plain, 0, 0, data, path)  # the same kind: whole
     assert_array_equal(back["head"]["kernel"], params["head"]["kernel"])
     lost = initial_params(TINY.unet, np.random.default_rng(9))
     path = write_start(tmp_path, TINY, lost)
-    narrow = provenance.first_params(plain, 0, 0, data, path)  # its channel of the evidence goes
+    narrow = provenance.initial_weights(plain, 0, 0, data, path)  # its channel of the evidence goes
     assert_array_equal(narrow["stem"]["kernel"], lost["stem"]["kernel"][:, :, :32])
     assert set(narrow) == set(params)
     assert_array_equal(narrow["head"]["bias"], initial_params(plain.unet, FIXED)["head"]["bias"])
@@ -55,7 +55,7 @@ def test_a_start_of_another_build_is_refused(run, tmp_path, change, sentence):
     path = write_start(tmp_path, theirs, initial_params(theirs.unet, np.random.default_rng(0)))
     data = batches.labelled(run, 32)
     with pytest.raises(UserError, match=f"another network than the profile's {sentence}"):
-        provenance.first_params(TINY, 0, 0, data, path)
+        provenance.initial_weights(TINY, 0, 0, data, path)
 
 
 def test_a_start_of_more_arrays_than_its_network_has_is_refused(run, tmp_path):
@@ -63,7 +63,7 @@ def test_a_start_of_more_arrays_than_its_network_has_is_refused(run, tmp_path):
     path = write_start(tmp_path, TINY, params | {"extra": np.ones(1, np.float32)})
     data = batches.labelled(run, 32)
     with pytest.raises(UserError, match=r"first difference: extra\); give the .* to --init"):
-        provenance.first_params(TINY, 0, 0, data, path)
+        provenance.initial_weights(TINY, 0, 0, data, path)
 
 
 @pytest.mark.parametrize(
@@ -117,23 +117,23 @@ def test_a_start_that_knows_the_scored_images_is_refused(run, tiny):
 
 def test_where_a_training_begins():
     lite, demo = PROFILES["lite"], PROFILES["demo"]
-    assert pretrained.start_of(None, 0, lite) == pretrained.SHIPPED
-    assert pretrained.start_of(None, 0, demo) is None
-    assert pretrained.start_of("none", 0, lite) is None
-    assert pretrained.start_of("a/fold{fold}/b", 3, demo) == Path("a/fold3/b")
+    assert pretrained.pretrained_for(None, 0, lite) == pretrained.SHIPPED
+    assert pretrained.pretrained_for(None, 0, demo) is None
+    assert pretrained.pretrained_for("none", 0, lite) is None
+    assert pretrained.pretrained_for("a/fold{fold}/b", 3, demo) == Path("a/fold3/b")
 
 
 def test_the_shipped_network_fits_lite_and_has_seen_phantoms_alone(run):
     lite = PROFILES["lite"]
     data = batches.labelled(run, 32)
-    params = provenance.first_params(lite, 0, 0, data, pretrained.SHIPPED)
+    params = provenance.initial_weights(lite, 0, 0, data, pretrained.SHIPPED)
     info = tensors.load(pretrained.SHIPPED)[1]
     assert not info["config"]["unet"]["evidence"] and info["start"] is None
     assert len(info["learned_from"]) == 2160
     # No head of its own where the evidence map is what a network begins from.
     assert not np.any(params["head"]["kernel"])
     alone = replace(lite, unet=replace(lite.unet, evidence=False))
-    assert np.any(provenance.first_params(alone, 0, 0, data, pretrained.SHIPPED)["head"]["kernel"])
+    assert np.any(provenance.initial_weights(alone, 0, 0, data, pretrained.SHIPPED)["head"]["kernel"])
 
 
 def test_a_network_that_is_kept_as_a_start_is_rounded_to_half_precision(run, tiny, tmp_path):
@@ -148,7 +148,7 @@ def test_a_network_that_is_kept_as_a_start_is_rounded_to_half_precision(run, tin
         np.testing.assert_allclose(halves[name], array, rtol=1e-3, atol=1e-6)
     known = batches.labelled(run, 32)
     with pytest.raises(UserError, match="learned from 3 images that fold 1 is scored on"):
-        provenance.first_params(TINY, 0, 1, known, path)
+        provenance.initial_weights(TINY, 0, 1, known, path)
 
 
 def test_there_is_nothing_to_keep_of_a_run_without_a_network(run, tmp_path):

@@ -42,7 +42,7 @@ def family_of(name: str) -> str:
 def variants(table: pd.DataFrame, families: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """Columns of each line of the table: all, each family alone, all but each family."""
     owner = {name: family_of(name) for name in table.columns}
-    measured = [family for family in registry.ZONED if family in owner.values()]
+    measured = [family for family in registry.MEASURED if family in owner.values()]
     chosen = [family for family in measured if not families or family in families]
     lines = {"all families": list(table.columns)}
     for family in chosen:

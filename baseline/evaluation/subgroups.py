@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from baseline.learning import scores
 from baseline.learning.scores import Estimate
-from baseline.report import which_cases
 
 Floats = NDArray[np.float64]
 
@@ -107,7 +106,7 @@ def at_half(rows: pd.DataFrame) -> list[dict[str, Any]]:
         ``rate`` with its interval, left out where there are fewer than ten such images.
     """
     positive = rows["label"].to_numpy(float) > 0.5
-    called = rows["probability"].to_numpy(float) >= which_cases.THRESHOLD
+    called = rows["probability"].to_numpy(float) >= scores.POSITIVE_FROM
     patients = rows["patient"].to_numpy(object)
     found = []
     for name, own in (("sensitivity", positive), ("specificity", ~positive)):

@@ -1,14 +1,12 @@
 """The evidence map of each image, read back and painted at the X-ray's own size."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cells.measure import SIZE
-from features.lungs.prepared import working_shape
-from features.run import files
+from features.lungs.prepared import CELL_SIDE, working_shape
+from features.run.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -31,82 +29,78 @@ class EvidenceMap:
     lung: NDArray[np.float32]
 
 
-def read(run: Path) -> dict[str, EvidenceMap]:
-    """Maps of all images of a run by id, each by the judge that did not see it.
+# An X-ray whose lungs are too small for a cell.
+EMPTY = EvidenceMap(*np.zeros((2, 0), np.intp), *np.zeros((2, 0), np.float32))
 
-    Images that no judge saw get the mean of all.
+
+def read(run: RunFolder) -> dict[str, EvidenceMap]:
+    """Maps of all images of a run by id, each by the evidence model that did not see it.
+
+    Images that no model saw get the mean of all.
 
     Raises
     ------
     UserError
-        If the evidence was not learned yet.
+        If the evidence was not learned yet, or an image was predicted by some of the models only.
     """
-    table = files.read_table(run / "evidence" / "map.parquet")
-    table["id"] = table["id"].astype(str)
-    judges = table["judge"].max() + 1
-    found = {}
-    for name, rows in table.groupby("id", sort=False):
-        # The judges of an image list its cells in the same order.
-        count = rows["judge"].nunique()
-        if count not in (1, judges):
-            raise files.UserError(
-                f"{run / 'evidence' / 'map.parquet'}: {name} was judged by {count} of {judges} "
-                "judges; delete the file and run make again."
-            )
-        one = rows[: len(rows) // count]
+    table = run.evidence_map.read()
+    models = table["for_fold"].max() + 1
+    maps = {}
+    for name, rows in table.groupby(table["id"].astype(str), sort=False):
+        # The models of an image list its cells in the same order.
+        count = rows["for_fold"].nunique()
+        if count not in (1, models):
+            raise run.evidence_map.refused(f"{name} was predicted by {count} of {models} models")
+        first = rows[: len(rows) // count]
         means = rows[["probability", "lung"]].to_numpy().reshape(count, -1, 2).mean(axis=0)
-        found[str(name)] = EvidenceMap(one["row"].to_numpy(), one["column"].to_numpy(), *means.T)
-    return found
+        maps[str(name)] = EvidenceMap(first["row"].to_numpy(), first["column"].to_numpy(), *means.T)
+    return maps
 
 
-def read_of(run: Path, fold: int, pairs: bool = False) -> dict[str, EvidenceMap]:
+def read_for_fold(run: RunFolder, fold: int, pairs: bool = False) -> dict[str, EvidenceMap]:
     """Maps by id as a model of one fold may see them.
 
     Parameters
     ----------
-    run : Path
+    run : RunFolder
     fold : int
         The fold which the model is scored on.
     pairs : bool
-        Whether of the images it learns from, each by the judge that saw neither the image's fold
-        nor this one; else of this fold's images and of those without a fold.
+        Whether to read the maps of the images it learns from, each by the evidence model that saw
+        neither the image's fold nor this one; else those of this fold's images and of images
+        without a fold.
 
     Raises
     ------
     UserError
         If the evidence was not learned yet.
     """
-    path = run / "evidence" / ("pairs.parquet" if pairs else "map.parquet")
-    table = files.read_table(path, filters=[("judge", "==", fold)])
-    table["id"] = table["id"].astype(str)
+    source = run.evidence_pairs if pairs else run.evidence_map
+    table = source.read(filters=[("for_fold", "==", fold)])
+    columns = ("row", "column", "probability", "lung")
     return {
-        str(name): EvidenceMap(
-            *(one[c].to_numpy() for c in ("row", "column", "probability", "lung"))
-        )
-        for name, one in table.groupby("id", sort=False)
+        str(name): EvidenceMap(*(rows[column].to_numpy() for column in columns))
+        for name, rows in table.groupby(table["id"].astype(str), sort=False)
     }
 
 
-# An X-ray whose lungs are too small for a cell.
-NONE = EvidenceMap(*np.zeros((2, 0), np.intp), *np.zeros((2, 0), np.float32))
-
-
-def of_one_lung(heat: EvidenceMap) -> EvidenceMap:
+def of_one_lung(evidence_map: EvidenceMap) -> EvidenceMap:
     """The map in the lung that is more likely to have collapsed, and nothing in the other.
 
     A pneumothorax of both sides is rare (2 of the 52 positives of siim-mini). Where the side is in
-    doubt, a mask in both lungs is surely half wrong: committing to one earns more Dice on average.
+    doubt, a mask in both lungs is surely half wrong: to choose one earns more Dice on average.
     """
-    likely = heat.lung >= heat.lung.max(initial=0)
-    return replace(heat, probability=np.where(likely, heat.probability, np.float32(0)))
+    likely = evidence_map.lung >= evidence_map.lung.max(initial=0)
+    probability = np.where(likely, evidence_map.probability, np.float32(0))
+    return replace(evidence_map, probability=probability)
 
 
-def paint(heat: EvidenceMap, shape: tuple[int, int]) -> NDArray[np.float32]:
+def paint(evidence_map: EvidenceMap, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Paint a map at the X-ray's own size, interpolated between the middles of cells.
 
     Parameters
     ----------
-    heat : Heat
+    evidence_map : EvidenceMap
     shape : (int, int)
         Rows and columns of the X-ray.
 
@@ -115,11 +109,11 @@ def paint(heat: EvidenceMap, shape: tuple[int, int]) -> NDArray[np.float32]:
     (rows, columns) array of float32 in [0, 1]
         0 where less than half of what is interpolated is lung.
     """
-    return paint_at(heat, shape, np.arange(shape[0]) + 0.5, np.arange(shape[1]) + 0.5)
+    return paint_at(evidence_map, shape, np.arange(shape[0]) + 0.5, np.arange(shape[1]) + 0.5)
 
 
 def paint_at(
-    heat: EvidenceMap,
+    evidence_map: EvidenceMap,
     shape: tuple[int, int],
     down: NDArray[np.floating],
     across: NDArray[np.floating],
@@ -128,7 +122,7 @@ def paint_at(
 
     Parameters
     ----------
-    heat : Heat
+    evidence_map : EvidenceMap
     shape : (int, int)
         Rows and columns of the X-ray.
     down, across : (r,) and (c,) arrays of float
@@ -140,12 +134,12 @@ def paint_at(
         0 where less than half of what is interpolated is lung, and outside the X-ray.
     """
     working = working_shape(shape)
-    grid = working[0] // SIZE, working[1] // SIZE
+    grid = working[0] // CELL_SIDE, working[1] // CELL_SIDE
     values, lung = np.zeros((2, *grid), np.float32)
-    values[heat.rows, heat.columns] = heat.probability
-    lung[heat.rows, heat.columns] = 1
+    values[evidence_map.rows, evidence_map.columns] = evidence_map.probability
+    lung[evidence_map.rows, evidence_map.columns] = 1
     rows, columns = (
-        _between(place, size, small / SIZE, count)
+        _between(place, size, small / CELL_SIDE, count)
         for place, size, small, count in zip((down, across), shape, working, grid, strict=True)
     )
     share = rows @ lung @ columns.T

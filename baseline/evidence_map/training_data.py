@@ -1,19 +1,19 @@
-"""What judges of lungs learn from: features lung by lung, cells, and which lungs have collapsed."""
+"""What the evidence models learn from: features lung by lung, cells, and which lungs collapsed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.learning.training_table import training_rows
+from baseline.learning.training_rows import training_rows
 from features.cells import table as cell_table
 from features.families.table import read as read_features
 from features.lungs.zones import SIDES
-from features.run import files
+from features.run.files import UserError
+from features.run.folder import RunFolder
 
 Floats = NDArray[np.float64]
 
@@ -31,62 +31,67 @@ def by_lung(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     (2 n, k) DataFrame
-        For each measure of a zone the lung's own value and, under "less", what it exceeds the other
-        lung's by; then what belongs to the image. Comparisons without side are left out.
+        For each measure of a zone its value in this lung and, under "less", its value less that of
+        the other lung; then what belongs to the image. Comparisons without side are left out.
     """
     sides, image, columns = _split(tuple(map(str, table.columns)))
     values = table.to_numpy()
-    own, shared = [values[:, side] for side in sides], values[:, image]
-    parts = [np.hstack((a, a - b, shared)) for a, b in (own, own[::-1])]
+    lungs, shared = [values[:, side] for side in sides], values[:, image]
+    parts = [np.hstack((this, this - other, shared)) for this, other in (lungs, lungs[::-1])]
     return pd.DataFrame(np.vstack(parts), columns=columns)
 
 
 @lru_cache(maxsize=8)
 def _split(names: tuple[str, ...]) -> tuple[list[list[int]], list[int], pd.Index]:
-    """Places of the right and left lung's features and of the image's, and what `by_lung` names."""
-    place = {name: number for number, name in enumerate(names)}
-    zone = [name.split(".")[1] for name in names]
-    right = [name for name, of in zip(names, zone, strict=True) if of.startswith(f"{SIDES[0]}_")]
+    """Positions of the right and left lung's features and of the image's; names of `by_lung`."""
+    position = {name: number for number, name in enumerate(names)}
+    zone = {name: name.split(".")[1] for name in names}
+    right = [name for name in names if zone[name].startswith(f"{SIDES[0]}_")]
     left = [name.replace(f".{SIDES[0]}_", f".{SIDES[1]}_") for name in right]
-    image = [name for name, of in zip(names, zone, strict=True) if of == "image"]
-    one = [name.replace(f".{SIDES[0]}_", ".") for name in right]
-    columns = pd.Index([*one, *(f"less.{name}" for name in one), *image])
-    sides = [[place[name] for name in side] for side in (right, left)]
-    return sides, [place[name] for name in image], columns
+    image = [name for name in names if zone[name] == "image"]
+    sideless = [name.replace(f".{SIDES[0]}_", ".") for name in right]
+    columns = pd.Index([*sideless, *(f"less.{name}" for name in sideless), *image])
+    sides = [[position[name] for name in side] for side in (right, left)]
+    return sides, [position[name] for name in image], columns
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What judges learn from and describe.
+    """What the evidence models learn from, and the images that they are applied to.
 
     Parameters
     ----------
     rows : DataFrame
-        All measured images: id, fold (-1 for none), label, target and patient.
-    view : (2 n, k) DataFrame
+        All measured images: id, fold (missing for none), label, target and patient.
+    features : (2 n, k) DataFrame
         Of `by_lung`.
-    index : DataFrame
-        The cells, image by image in the order of `rows`; "image" is the row's number.
+    cells : DataFrame
+        Image by image in the order of `rows`; "image" is the row's number.
     values : (cells, m) array of float16
+        Measures of the cells.
     starts : (n + 1,) array of int
         Where each image's cells begin.
-    lungs : (n, 2) array
+    mask_areas : (n, 2) array
         Area of the mask in each lung in cells; NaN where no mask is known.
     """
 
     rows: pd.DataFrame
-    view: pd.DataFrame
-    index: pd.DataFrame
+    features: pd.DataFrame
+    cells: pd.DataFrame
     values: NDArray[np.float16]
     starts: NDArray[np.intp]
-    lungs: Floats
+    mask_areas: Floats
 
     def cells_of(self, image: int | np.integer) -> slice:
-        """Where the cells of an image lie in `index` and `values`."""
+        """Where the cells of an image lie in `cells` and `values`."""
         return slice(int(self.starts[image]), int(self.starts[image + 1]))
 
+    def lungs_of(self, images: NDArray[np.intp]) -> pd.DataFrame:
+        """Features of some images lung by lung, as `by_lung` has them."""
+        return self.features.iloc[np.concatenate((images, images + len(self.rows)))]
 
-def read_training_data(run: Path) -> TrainingData:
+
+def read_training_data(run: RunFolder) -> TrainingData:
     """Read features, cells and labels of a run.
 
     Raises
@@ -94,49 +99,42 @@ def read_training_data(run: Path) -> TrainingData:
     UserError
         If a file is missing, or the cells are of other images than the features.
     """
-    dataset = files.read_table(run / "dataset.parquet")
+    dataset = run.dataset.read()
     table = read_features(run)
-    index, values = cell_table.read(run)
-    ids = index["id"].cat.categories
+    cells, values = cell_table.read(run)
+    ids = cells["id"].cat.categories
     if odd := set(ids) ^ set(table.index):
-        raise files.UserError(
-            f"{run / 'cells'}: {min(odd)} is not measured both there and in features.parquet; "
-            "delete the folder and run make again."
-        )
+        raise run.cells.refused(f"{min(odd)} is not measured both there and in features.parquet")
     if odd := set(ids) - set(dataset["id"]):
-        raise files.UserError(
-            f"{run / 'cells'}: {min(odd)} is not in dataset.parquet, which is of other images; "
-            "run make again."
-        )
-    taught = training_rows(dataset).set_index("id")["target"]
+        raise run.cells.refused(f"{min(odd)} is not in dataset.parquet, which is of other images")
+    target = training_rows(dataset).set_index("id")["target"]
     rows = dataset.set_index("id").loc[ids]
-    rows["target"] = taught.reindex(ids)
-    rows["fold"] = rows["fold"].where(rows["fold"] >= 0, -1)
-    image = index["id"].cat.codes.to_numpy()
+    rows["target"] = target.reindex(ids)
+    image = cells["id"].cat.codes.to_numpy()
     starts = np.searchsorted(image, np.arange(len(ids) + 1))
-    index = index.assign(image=image)
-    area = _areas(index, len(ids))
-    view = by_lung(table.loc[ids])
-    return TrainingData(rows.reset_index(names="id"), view, index, values, starts, area)
+    cells = cells.assign(image=image)
+    areas = _mask_areas(cells, len(ids))
+    features = by_lung(table.loc[ids])
+    return TrainingData(rows.reset_index(names="id"), features, cells, values, starts, areas)
 
 
-def collapsed(material: TrainingData) -> Floats:
-    """Which lungs have collapsed by their masks, (n, 2); NaN where no mask tells.
+def collapsed(data: TrainingData) -> Floats:
+    """Which lungs have collapsed by their masks, (n, 2); NaN where no mask says it.
 
-    A mask that lies outside both lungs tells that there is air, not where.
+    A mask that lies outside both lungs says that there is air, not on which side.
     """
-    negative = (material.rows["label"] == 0).to_numpy()
-    told = negative | (material.lungs.sum(axis=1) > 0)
-    return np.where(told[:, None], _holding(material.lungs), np.nan)
+    negative = (data.rows["label"] == 0).to_numpy()
+    known = negative | (data.mask_areas.sum(axis=1) > 0)
+    return np.where(known[:, None], _hold_enough(data.mask_areas), np.nan)
 
 
-def _holding(lungs: Floats) -> NDArray[np.bool_]:
-    """Which lungs, of the areas of the mask in each (n, 2), hold enough of it to have collapsed."""
-    return (lungs >= LEAST_SHARE * lungs.sum(axis=1, keepdims=True)) & (lungs > 0)
+def _hold_enough(areas: Floats) -> NDArray[np.bool_]:
+    """Which lungs hold enough of the mask to have collapsed, of its areas in each (n, 2)."""
+    return (areas >= LEAST_SHARE * areas.sum(axis=1, keepdims=True)) & (areas > 0)
 
 
 @dataclass(frozen=True)
-class Places:
+class LabelledCells:
     """Cells of collapsed lungs, from which is learned where the air lies.
 
     Parameters
@@ -153,60 +151,61 @@ class Places:
     images: int
 
 
-def places(
-    index: pd.DataFrame, values: NDArray[np.float16], collapsed: NDArray[np.bool_]
-) -> Places:
+def labelled_cells(
+    cells: pd.DataFrame, values: NDArray[np.float16], lungs: NDArray[np.bool_]
+) -> LabelledCells:
     """The cells of the collapsed lungs.
 
     Parameters
     ----------
-    index : DataFrame
-        The cells, with "side", "share" and the number of their "image".
+    cells : DataFrame
+        With "side", "share" and the number of their "image".
     values : (cells, m) array of float16
-    collapsed : (n, 2) array of bool
-        By number of the image.
+    lungs : (n, 2) array of bool
+        Which lungs have collapsed, by number of the image.
     """
-    image = index["image"].to_numpy()
-    rows = np.flatnonzero(collapsed[image, index["side"].to_numpy()])
-    shares = index["share"].to_numpy(float)[rows]
-    return Places(values[rows].astype(np.float32), shares, len(np.unique(image[rows])))
+    image = cells["image"].to_numpy()
+    rows = np.flatnonzero(lungs[image, cells["side"].to_numpy()])
+    shares = cells["share"].to_numpy(float)[rows]
+    return LabelledCells(values[rows].astype(np.float32), shares, len(np.unique(image[rows])))
 
 
-def read_phantoms(run: Path, known: Iterable[str]) -> Places:
-    """Cells of the collapsed lungs of a run on phantoms.
+def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
+    """Cells of the collapsed lungs of a run on auxiliary phantoms.
 
     Parameters
     ----------
-    run : Path
+    run : RunFolder
+        Its cells alone are read.
     known : iterable of str
-        Ids of the images that are to be judged, of which the phantoms may be none.
+        Ids of the images that the map will describe, of which the phantoms may be none.
 
     Raises
     ------
     UserError
         If the cells are missing or not whole, none is of a collapsed lung, or they are of images
-        that are to be judged: their masks would teach who is scored on them.
+        that the map will describe: the models would learn from the masks they are scored on.
     """
-    index, values = cell_table.read(run)
-    if met := sorted(set(index["id"].cat.categories) & set(known)):
-        raise files.UserError(
-            f"{run / 'cells'}: {len(met)} of its images are the run's own, such as {met[0]}; give "
-            "a run on other phantoms, or leave --phantoms out."
+    cells, values = cell_table.read(run)
+    if shared := sorted(set(cells["id"].cat.categories) & set(known)):
+        raise UserError(
+            f"{run.cells.path}: {len(shared)} of its images are the run's own, such as {shared[0]}; "
+            "give a run on other phantoms, or leave --auxiliary out."
         )
-    index = index.assign(image=index["id"].cat.codes.to_numpy())
-    found = places(index, values, _holding(_areas(index, len(index["id"].cat.categories))))
-    if not len(found.shares):
-        raise files.UserError(
-            f"{run / 'cells'}: no lung has collapsed by a known mask; give a run on phantoms with "
-            "pneumothorax, or leave --phantoms out."
+    cells = cells.assign(image=cells["id"].cat.codes.to_numpy())
+    areas = _mask_areas(cells, len(cells["id"].cat.categories))
+    sample = labelled_cells(cells, values, _hold_enough(areas))
+    if not len(sample.shares):
+        raise UserError(
+            f"{run.cells.path}: no lung has collapsed by a known mask; give a run on phantoms with "
+            "pneumothorax, or leave --auxiliary out."
         )
-    return found
+    return sample
 
 
-def _areas(index: pd.DataFrame, images: int) -> Floats:
+def _mask_areas(cells: pd.DataFrame, images: int) -> Floats:
     """Area of the mask in each lung in cells, (images, 2); NaN where no mask is known."""
-    area = np.zeros((images, 2))
-    np.add.at(
-        area, (index["image"].to_numpy(), index["side"].to_numpy()), index["share"].to_numpy(float)
-    )
-    return area
+    areas = np.zeros((images, 2))
+    places = cells["image"].to_numpy(), cells["side"].to_numpy()
+    np.add.at(areas, places, cells["share"].to_numpy(float))
+    return areas

@@ -137,7 +137,7 @@ def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[EvidenceMap, Reaso
     places = index.groupby("id", observed=True, sort=False).indices
     found: dict[str, tuple[EvidenceMap, Reason | None]] = {}
     for name, fold in folds.items():
-        one = heats.get(name, maps.NONE)
+        one = heats.get(name, maps.EMPTY)
         at = places.get(name, np.zeros(0, np.intp))
         rows = index.iloc[at]
         cells = Cells(

@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from baseline.explanation.attributions import parts
 from features.families import registry
-from features.lungs.zones import CELLS, NAMES, SIDES, ZONES, ways
+from features.lungs.zones import FINEST_NAMES, NAMES, SIDES, ZONES, enclosing
 
 Floats = NDArray[np.float64]
 
@@ -24,8 +24,6 @@ Floats = NDArray[np.float64]
 HIGH, UNUSUAL = 200 / 3, 90.0
 # Families that are not meant to measure air in the pleural space.
 BESIDE = ("confounders", "acquisition")
-# The finest places, of which one is named.
-FINEST = tuple(f"{side}_{cell}" for side in SIDES for cell in CELLS)
 # Families as a reader would call them; others go by their own name.
 FAMILIES = {
     "firstorder": "grey levels",
@@ -111,11 +109,11 @@ class Case:
         return self.shap * parts(self.names, self.right, place)
 
     def painted(self, cell: str) -> Floats:
-        """SHAP values as far as they are painted on one of `FINEST`, shape (m,).
+        """SHAP values as far as they are painted on one of `FINEST_NAMES`, shape (m,).
 
         A cell shows what belongs to it and to the larger zones that it lies in.
         """
-        return np.sum([self.within(zone) for zone in ways(cell)], axis=0)
+        return np.sum([self.within(zone) for zone in enclosing(cell)], axis=0)
 
 
 def percentiles(training: NDArray[np.floating], rows: NDArray[np.floating]) -> Floats:
@@ -142,14 +140,14 @@ def percentiles(training: NDArray[np.floating], rows: NDArray[np.floating]) -> F
     return result
 
 
-def strongest(case: Case, cells: Sequence[str] = FINEST) -> str:
+def strongest(case: Case, cells: Sequence[str] = FINEST_NAMES) -> str:
     """The cell on which most is painted: for pneumothorax, or against if that is the verdict.
 
     Parameters
     ----------
     case : Case
     cells : sequence of str
-        Those of `FINEST` that the image has.
+        Those of `FINEST_NAMES` that the image has.
 
     Returns
     -------
@@ -157,12 +155,12 @@ def strongest(case: Case, cells: Sequence[str] = FINEST) -> str:
         One of `cells`, or "" if nothing speaks for the verdict there.
     """
     zones = {zone: case.sign * float(case.within(zone).sum()) for zone in NAMES}
-    sums = {cell: sum(zones[zone] for zone in ways(cell)) for cell in cells}
+    sums = {cell: sum(zones[zone] for zone in enclosing(cell)) for cell in cells}
     most = max(sums, key=sums.__getitem__, default="")
     return most if most and sums[most] > 0 else ""
 
 
-def sentences(case: Case, cells: Sequence[str] = FINEST) -> list[Reason]:
+def sentences(case: Case, cells: Sequence[str] = FINEST_NAMES) -> list[Reason]:
     """Up to five reasons.
 
     The verdict, the place painted strongest, the first measure there that is out of the ordinary,
@@ -172,7 +170,7 @@ def sentences(case: Case, cells: Sequence[str] = FINEST) -> list[Reason]:
     ----------
     case : Case
     cells : sequence of str
-        Those of `FINEST` that the image has.
+        Those of `FINEST_NAMES` that the image has.
 
     Returns
     -------

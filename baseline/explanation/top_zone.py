@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from baseline.explanation import attributions
 from baseline.explanation.trained_run import read_inputs
-from features.cells.measure import SIZE
-from features.lungs.prepared import working_shape
+from features.lungs.prepared import CELL_SIDE, working_shape
 from features.lungs.zones import NAMES, PARENTS
 from features.run import files
 
@@ -90,10 +89,10 @@ def paint(zone: TopZone, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """
     working = working_shape(shape)
     # A remainder at the edge makes no cell, but has a place on the grid.
-    grid = np.zeros([-(-side // SIZE) for side in working], bool)
+    grid = np.zeros([-(-side // CELL_SIDE) for side in working], bool)
     grid[zone.rows, zone.columns] = True
     down, across = (
-        ((np.arange(size) + 0.5) * small / size / SIZE).astype(np.intp)
+        ((np.arange(size) + 0.5) * small / size / CELL_SIDE).astype(np.intp)
         for size, small in zip(shape, working, strict=True)
     )
     return grid[np.ix_(down, across)]

@@ -14,15 +14,14 @@ Owen, "Multilinear extensions of games", Management Science 18, 1972.
 Yang, "Fast TreeSHAP: accelerating SHAP value computation for trees", arXiv:2109.09847, 2021.
 """
 
-from dataclasses import dataclass
-
 import lightgbm as lgb
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from features import trees
+
 Floats = NDArray[np.float64]
-Numbers = NDArray[np.int64]
 
 # The values are kept in a table with a row for each set of outcomes of a tree's splits.
 MOST_LEAVES = 12
@@ -36,78 +35,6 @@ NODES, WEIGHTS = (
     np.array([np.pad(half, (0, MOST_LEAVES // 2 - len(half))) for half in halves])
     for halves in zip(*(((x + 1) / 2, w / 2) for x, w in RULES), strict=True)
 )
-# What is read of LightGBM's text of a tree.
-FIELDS: dict[str, type] = {
-    "num_leaves": np.int64,
-    "split_feature": np.int64,
-    "threshold": np.float64,
-    "decision_type": np.int64,
-    "left_child": np.int64,
-    "right_child": np.int64,
-    "internal_count": np.float64,
-    "leaf_value": np.float64,
-    "leaf_count": np.float64,
-    "is_linear": np.int64,
-}
-# Bits of LightGBM's "decision_type": a split by category; zeros taken for missing values.
-CATEGORY, ZERO_MISSING = 1, 4
-
-
-@dataclass(frozen=True)
-class Trees:
-    """Binary trees, one after the other; a tree with L leaves has L - 1 splits.
-
-    Parameters
-    ----------
-    leaves : (t,) array of int
-        Number of leaves of each tree.
-    feature, threshold : (s,) arrays
-        Splits: an image goes left where its feature is at most the threshold.
-    children : (s, 2) array of int
-        Left and right child within the tree: a split, or a leaf as -1 - number.
-    split_count : (s,) array
-        Number of training images that came to each split.
-    leaf_value, leaf_count : (l,) arrays
-    """
-
-    leaves: Numbers
-    feature: Numbers
-    threshold: Floats
-    children: Numbers
-    split_count: Floats
-    leaf_value: Floats
-    leaf_count: Floats
-
-
-def read_trees(booster: lgb.Booster) -> Trees:
-    """Read the trees from LightGBM's own text.
-
-    Raises
-    ------
-    ValueError
-        If a tree has splits by category, zeros for missing values, or linear leaves.
-    """
-    lines: dict[str, list[str]] = {key: [] for key in FIELDS}
-    for line in booster.model_to_string().split("\n"):
-        key, _, value = line.partition("=")
-        if key in lines:
-            lines[key].append(value)
-    found: dict[str, NDArray] = {
-        key: np.fromstring(" ".join(lines[key]).strip(), kind, sep=" ")
-        for key, kind in FIELDS.items()
-    }
-    kinds = found["decision_type"]
-    if (kinds & (CATEGORY | ZERO_MISSING)).any() or found["is_linear"].any():
-        raise ValueError("only trees with numerical splits and constant leaves can be explained")
-    return Trees(
-        leaves=found["num_leaves"],
-        feature=found["split_feature"],
-        threshold=found["threshold"],
-        children=np.stack((found["left_child"], found["right_child"]), axis=1),
-        split_count=found["internal_count"],
-        leaf_value=found["leaf_value"],
-        leaf_count=found["leaf_count"],
-    )
 
 
 def shap_values(booster: lgb.Booster, rows: NDArray[np.floating]) -> tuple[float, Floats]:
@@ -127,16 +54,16 @@ def shap_values(booster: lgb.Booster, rows: NDArray[np.floating]) -> tuple[float
         Mean raw score of the training images by the trees' own counts.
     values : (n, m) array
     """
-    trees = read_trees(booster) if len(rows) >= FEWEST_IMAGES else None
-    if trees is None or trees.leaves.max() > MOST_LEAVES:
+    model = trees.parse(booster.model_to_string()) if len(rows) >= FEWEST_IMAGES else None
+    if model is None or model.leaves.max() > MOST_LEAVES:
         found = np.asarray(booster.predict(rows, pred_contrib=True), float)
         return float(found[0, -1]), found[:, :-1]
     # By feature, since a split asks all images for one.
     columns = np.ascontiguousarray(rows.T)
     values = np.zeros(columns.shape)
     base = _add_trees(
-        columns, trees.leaves, trees.feature, trees.threshold, trees.children,
-        trees.split_count, trees.leaf_value, trees.leaf_count, NODES, WEIGHTS, values,
+        columns, model.leaves, model.feature, model.threshold, model.children,
+        model.split_count, model.leaf_value, model.leaf_count, NODES, WEIGHTS, values,
     )  # fmt: skip
     return base, values.T
 

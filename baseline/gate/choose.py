@@ -1,6 +1,6 @@
 """The gate's rules, chosen on images with known truth and scored on those they were not chosen on.
 
-What a rule is and how it speaks, see `baseline.gate.rules`.
+What a rule is and which masks it keeps, see `baseline.gate.rules`.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from baseline.gate.rules import (
     AREAS,
     FUSED,
-    LEVELS,
+    MASK_LEVELS,
     POLICIES,
     Floats,
     GateInputs,
@@ -32,75 +32,76 @@ PENALTY = 3.0
 TIE = 1e-12
 
 
-def choose(policy: str, evidence: GateInputs) -> Rule:
+def choose(policy: str, inputs: GateInputs) -> Rule:
     """The rule of a policy that earns the highest mean Dice on images with known truth.
 
-    Among equals the first of a fixed order wins, so that the choice does not hang on chance.
+    Among equals the first of a fixed order wins, so that the choice does not depend on chance.
     """
-    # Where no image is negative, or none positive, nothing can be learned of when to speak.
-    if policy == "empty" or (policy in FUSED and len(np.unique(evidence.positive)) < 2):
+    # Without a negative or without a positive image, no score can be learned.
+    if policy == "empty" or (policy in FUSED and len(np.unique(inputs.positive)) < 2):
         return Rule("empty")
-    weights = _fuse(evidence) if policy in FUSED else ()
-    # By its own arithmetic the expected rule may be silent; the others have a rule of their own.
-    best, most = Rule("empty"), 0.0 if policy == "expected" else -np.inf
-    for level in range(len(LEVELS)):
-        expect = _expect(evidence, level) if policy == "expected" else ()
-        rule, gain = _at_level(Rule(policy, level, level, 0.0, None, weights, expect), evidence)
-        if gain > most + TIE:
-            best, most = rule, gain
+    weights = _fused_weights(inputs) if policy in FUSED else ()
+    # The expected rule may come out as all-empty; for the others "empty" is a policy of its own.
+    best, highest = Rule("empty"), 0.0 if policy == "expected" else -np.inf
+    for level in range(len(MASK_LEVELS)):
+        dice_weights = _dice_weights(inputs, level) if policy == "expected" else ()
+        base = Rule(policy, level, level, 0.0, None, weights, dice_weights)
+        rule, gain = _at_level(base, inputs)
+        if gain > highest + TIE:
+            best, highest = rule, gain
     return best
 
 
-def _at_level(base: Rule, evidence: GateInputs) -> tuple[Rule, float]:
-    """The best top level, smallest area and cutoff of a mask level, and the mean gain over silence.
+def _at_level(base: Rule, inputs: GateInputs) -> tuple[Rule, float]:
+    """The best top level, smallest area and cutoff of a mask level; the mean gain over all-empty.
 
     The mean gains of all of them at once are a product of two matrices.
     """
-    level, asked = base.mask_level, score(base, evidence)
-    drawn = evidence.area[:, level] > 0
-    gain = np.where(drawn, evidence.dice[:, level] - (evidence.positive == 0), 0.0)
-    triplets = list(product(range(level, len(LEVELS)), AREAS))
-    large = np.stack([evidence.area[:, top] >= least for top, least in triplets])
-    cutoffs = _cutoffs(base.policy, asked)
-    passing = (asked[:, None] >= cutoffs).astype(float)
-    means = (large * gain) @ passing / len(gain)  # (triplets, cutoffs)
+    level, values = base.mask_level, score(base, inputs)
+    drawn = inputs.area[:, level] > 0
+    gain = np.where(drawn, inputs.dice[:, level] - (inputs.positive == 0), 0.0)
+    areas = list(product(range(level, len(MASK_LEVELS)), AREAS))
+    large = np.stack([inputs.area[:, top] >= least for top, least in areas])
+    cutoffs = _cutoffs(base.policy, values)
+    passing = (values[:, None] >= cutoffs).astype(float)
+    means = (large * gain) @ passing / len(gain)  # (areas, cutoffs)
     first = int(np.argmax(means.ravel() > means.max() - TIE))
-    (top, least), cutoff = triplets[first // len(cutoffs)], float(cutoffs[first % len(cutoffs)])
+    (top, least), cutoff = areas[first // len(cutoffs)], float(cutoffs[first % len(cutoffs)])
     rule = replace(base, top_level=top, least_area=least)
     return replace(rule, cutoff=None if cutoff == -np.inf else cutoff), float(means.max())
 
 
-def _cutoffs(policy: str, asked: Floats) -> Floats:
+def _cutoffs(policy: str, values: Floats) -> Floats:
     """The cutoffs to choose among, in ascending order; minus infinity for no condition."""
     if policy == "unet":
         return np.array([-np.inf])
     if policy == "expected":
         return np.zeros(1)
-    return np.quantile(np.unique(asked), np.linspace(0, 1, CUTOFFS))
+    return np.quantile(np.unique(values), np.linspace(0, 1, CUTOFFS))
 
 
-def _fuse(evidence: GateInputs) -> tuple[float, ...]:
+def _fused_weights(inputs: GateInputs) -> tuple[float, ...]:
     """Intercept and weights of the fused log-odds, fitted by penalised logistic regression."""
-    from sklearn.linear_model import LogisticRegression  # slow to import, and not needed to speak
+    from sklearn.linear_model import LogisticRegression  # slow to import, and only needed here
 
-    values, centre, spread = _standardised(evidence)
-    model = LogisticRegression(C=1 / PENALTY).fit(values, evidence.positive)
+    values, centre, spread = _standardised(inputs)
+    model = LogisticRegression(C=1 / PENALTY).fit(values, inputs.positive)
     return _weights(float(model.intercept_[0]), model.coef_[0], centre, spread)
 
 
-def _expect(evidence: GateInputs, level: int) -> tuple[float, ...]:
+def _dice_weights(inputs: GateInputs, level: int) -> tuple[float, ...]:
     """Intercept and weights of the Dice to expect of a lesion's mask cut at a level."""
     from sklearn.linear_model import Ridge
 
-    ill = evidence.take(evidence.positive == 1)
-    values, centre, spread = _standardised(ill)
-    model = Ridge(alpha=PENALTY).fit(values, ill.dice[:, level])
+    lesions = inputs.take(inputs.positive == 1)
+    values, centre, spread = _standardised(lesions)
+    model = Ridge(alpha=PENALTY).fit(values, lesions.dice[:, level])
     return _weights(float(model.intercept_), model.coef_, centre, spread)
 
 
-def _standardised(evidence: GateInputs) -> tuple[Floats, Floats, Floats]:
+def _standardised(inputs: GateInputs) -> tuple[Floats, Floats, Floats]:
     """Signals of mean 0 and deviation 1, and what makes them so; a constant one is left at 0."""
-    values = signals(evidence)
+    values = signals(inputs)
     centre, spread = values.mean(axis=0), values.std(axis=0)
     spread = np.where(spread > TIE, spread, np.inf)
     return (values - centre) / spread, centre, spread
@@ -112,19 +113,19 @@ def _weights(intercept: float, slopes: Floats, centre: Floats, spread: Floats) -
     return (intercept - float(weights @ centre), *(float(w) for w in weights))
 
 
-def nested(policy: str, evidence: GateInputs, folds: NDArray[np.integer]) -> Floats:
+def nested(policy: str, inputs: GateInputs, folds: NDArray[np.integer]) -> Floats:
     """Dice of each image under the rule chosen on the other folds, shape (n,).
 
     The rule never saw the image it is scored on, so the mean is not the optimum of itself.
     """
     result = np.empty(len(folds))
     for fold in np.unique(folds):
-        rule = choose(policy, evidence.take(folds != fold))
-        result[folds == fold] = earned(rule, evidence.take(folds == fold))
+        rule = choose(policy, inputs.take(folds != fold))
+        result[folds == fold] = earned(rule, inputs.take(folds == fold))
     return result
 
 
-def nested_default(evidence: dict[str, GateInputs], folds: NDArray[np.integer]) -> Floats:
+def nested_default(inputs: dict[str, GateInputs], folds: NDArray[np.integer]) -> Floats:
     """Dice of each image under the policy and the rule chosen on the other folds, shape (n,).
 
     On the other folds the policies are compared by their own nested scores, so neither the rule nor
@@ -133,23 +134,23 @@ def nested_default(evidence: dict[str, GateInputs], folds: NDArray[np.integer]) 
 
     Parameters
     ----------
-    evidence : dict of str to Evidence
+    inputs : dict of str to GateInputs
         By source of the map.
     folds : (n,) array of int
     """
     result = np.empty(len(folds))
     for fold in np.unique(folds):
-        rest, own = folds != fold, folds == fold
-        known = {name: one.take(rest) for name, one in evidence.items()}
-        means = {p: _compared(p, known[source(p)], folds[rest]).mean() for p in POLICIES}
-        chosen = max(POLICIES, key=lambda policy: means[policy])
-        rule = choose(chosen, known[source(chosen)])
-        result[own] = earned(rule, evidence[source(chosen)].take(own))
+        others, held_out = folds != fold, folds == fold
+        known = {name: of_source.take(others) for name, of_source in inputs.items()}
+        means = {p: _compared(p, known[source(p)], folds[others]).mean() for p in POLICIES}
+        best = max(POLICIES, key=lambda policy: means[policy])
+        rule = choose(best, known[source(best)])
+        result[held_out] = earned(rule, inputs[source(best)].take(held_out))
     return result
 
 
-def _compared(policy: str, evidence: GateInputs, folds: NDArray[np.integer]) -> Floats:
+def _compared(policy: str, inputs: GateInputs, folds: NDArray[np.integer]) -> Floats:
     """Dice of each image by which policies are compared, see `nested_default`."""
     if len(np.unique(folds)) > 1:
-        return nested(policy, evidence, folds)
-    return earned(choose(policy, evidence), evidence)
+        return nested(policy, inputs, folds)
+    return earned(choose(policy, inputs), inputs)

@@ -1,45 +1,42 @@
-"""The gate: decides, image by image, whether a mask is spoken at all.
+"""The gate: decides, image by image, whether a mask is kept or emptied.
 
-A false mask on a healthy chest costs a whole image of Dice, so silence is the better answer unless
-pneumothorax is likely. This module knows arrays only: the classifier's log-odds, what the map looks
-like, how much of it lies above each level, and the Dice that each level's mask would earn.
+A false mask on a healthy chest costs a whole image of Dice, so an empty mask is the better answer
+unless pneumothorax is likely. This module knows arrays only: the classifier's log-odds, what the
+map looks like, how much of it lies above each level, and the Dice that a mask of each level earns.
 
 Policies
 --------
 empty
-    Never speak: scores the share of healthy images.
+    Empty every mask: the all-empty submission, which scores the share of healthy images.
 unet
-    Speak the U-Net's mask where enough of its map is above a top level (the challenge winners'
+    Keep the U-Net's mask where enough of its map is above a top level (the challenge winners'
     triplet of top level, smallest area and mask level).
 gated
     The same, and the classifier's log-odds must reach a cutoff.
 fused
     The same, but what must reach the cutoff is a logistic model's score of the classifier's
     log-odds and of the map (`signals`): top scores, area, entropy, and how far the map fills the
-    zone that the verdict's reasons point at.
+    zone with the largest SHAP contribution for pneumothorax.
 handcrafted
-    The same without any network: the mask is cut from the evidence map (`baseline.evidence_map.train`).
+    The same without any network: the mask is cut from the evidence map (`baseline.evidence_map`).
 joint
-    The same on the mean of the U-Net's and the evidence map.
+    The same on the mean of the U-Net's map and the evidence map.
 expected
-    The joint mask, spoken where it pays by the metric's own arithmetic: p > 1 / (1 + d), p being
-    the fused probability of pneumothorax and d the Dice that this mask may expect if it is there;
-    of the triplet it has all, of cutoffs none.
+    The joint mask, kept where it pays by the metric's own arithmetic: p > 1 / (1 + d), p being
+    the fused probability of pneumothorax and d the Dice that this mask may expect if it is there.
+    It chooses the triplet, but no cutoff.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.run.files import UserError
-
 Floats = NDArray[np.float64]
 
 # Levels at which a probability map is cut, in 1/255 as the maps are stored.
-LEVELS = np.array([13, 26, 51, 77, 102, 128, 153, 179, 204, 230])
+MASK_LEVELS = np.array([13, 26, 51, 77, 102, 128, 153, 179, 204, 230])
 MIDDLE = 5
 # Shares of the image whose brightest pixels reach the top scores.
 RANKS = (0.0001, 0.001, 0.01)
@@ -47,10 +44,12 @@ TOP = RANKS.index(0.001)
 # Smallest areas, as shares of the image (0.002 is the winners' 2,048 pixels of 1024x1024).
 AREAS = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
 POLICIES = ("empty", "unet", "gated", "fused", "handcrafted", "joint", "expected")
-# The map that a policy cuts its masks from, where it is not the U-Net's.
-SOURCES = {"handcrafted": "evidence", "joint": "joint", "expected": "joint"}
+# The maps that masks may be cut from.
+SOURCES = ("unet", "evidence", "joint")
+# The map of a policy, where it is not the U-Net's.
+SOURCE_OF = {"handcrafted": "evidence", "joint": "joint", "expected": "joint"}
 FUSED = ("fused", "handcrafted", "joint", "expected")
-# What the fused score listens to.
+# What the fused score is made of.
 SIGNALS = ("log_odds", *(f"top_{rank:g}" for rank in RANKS), "area", "entropy", "agreement")
 # No mask is expected to earn less than this if there is a pneumothorax.
 LEAST_DICE = 0.01
@@ -58,21 +57,21 @@ LEAST_DICE = 0.01
 
 @dataclass(frozen=True)
 class GateInputs:
-    """What the gate may look at, and what each choice would earn.
+    """What the gate decides by, and what each choice would earn.
 
     Parameters
     ----------
     log_odds : (n,) array
-        Calibrated log-odds of the classifier.
+        Log-odds of the classifier, calibrated.
     top : (n, r) array in [0, 1]
         Top scores: what the map reaches on each of `RANKS`; at `TOP`, its 99.9th percentile.
     area : (n, t) array in [0, 1]
-        Share of the image where the map reaches each of `LEVELS`.
+        Share of the image where the map reaches each of `MASK_LEVELS`.
     entropy : (n,) array in [0, 1]
         Mean entropy of the map's pixels in bits: how much of it is in doubt.
     agreement : (n,) array in [0, 1]
-        Mean of the map over the zone with the most SHAP evidence for pneumothorax: the share of it
-        that the mask may be expected to fill.
+        Mean of the map over the zone with the largest SHAP contribution for pneumothorax: the share
+        of it that the mask may be expected to fill.
     dice : (n, t) array in [0, 1] or NaN
         Dice of the mask cut at each level against the truth; NaN where the truth is unknown.
     positive : (n,) array
@@ -88,12 +87,12 @@ class GateInputs:
     positive: Floats
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "GateInputs":
-        """The evidence of some of the images."""
+        """The inputs of some of the images."""
         return GateInputs(**{name: values[rows] for name, values in vars(self).items()})
 
 
 def join(parts: Sequence[GateInputs]) -> GateInputs:
-    """The evidence of all images of all parts, of which there is one at least."""
+    """The inputs of all images of all parts, of which there is at least one."""
     names = GateInputs.__dataclass_fields__
     return GateInputs(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
@@ -107,13 +106,13 @@ class Rule:
     policy : str
         One of `POLICIES`.
     mask_level : int
-        Index into `LEVELS` at which the spoken mask is cut.
+        Index into `MASK_LEVELS` at which the mask is cut.
     top_level : int
-        Index into `LEVELS` above which the area is counted.
+        Index into `MASK_LEVELS` above which the area is counted.
     least_area : float
         Smallest such area, as a share of the image.
     cutoff : float or None
-        Smallest score (log-odds) that speaks; None for no condition.
+        Smallest score (log-odds) with which a mask is kept; None for no condition.
     weights : tuple of float
         Intercept and weights of the fused score; empty for other policies.
     dice_weights : tuple of float
@@ -128,68 +127,41 @@ class Rule:
     weights: tuple[float, ...] = ()
     dice_weights: tuple[float, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object, levels also as probabilities."""
-        return asdict(self) | {
-            "mask_probability": float(LEVELS[self.mask_level] / 255),
-            "top_probability": float(LEVELS[self.top_level] / 255),
-        }
 
-
-def from_json(content: Any) -> Rule:
-    """Read a rule written by `Rule.to_json`.
-
-    Raises
-    ------
-    UserError
-        If it is not such a rule, or one of another version.
-    """
-    try:
-        fields = {name: content[name] for name in Rule.__dataclass_fields__}
-        arrays = {name: tuple(map(float, fields[name])) for name in ("weights", "dice_weights")}
-        rule = Rule(**{**fields, **arrays})
-        wrong = _fault(rule)
-    except (KeyError, TypeError, ValueError):
-        wrong = "not a gate's rule"
-    if wrong:
-        raise UserError(f"gate.json: {wrong}; delete it and run make again.")
-    return rule
-
-
-def _fault(rule: Rule) -> str:
-    """What is wrong with a rule's values, "" if nothing is."""
+def fault(rule: Rule) -> str:
+    """What is wrong with a rule's values, as words for a sentence; "" if nothing is."""
     if rule.policy not in POLICIES:
         return f"policy {rule.policy!r} is none of {', '.join(POLICIES)}"
     for name in ("mask_level", "top_level"):
         level = getattr(rule, name)
-        if type(level) is not int or not 0 <= level < len(LEVELS):
-            return f"{name} = {level!r} is no number of a level, 0 to {len(LEVELS) - 1}"
+        if not 0 <= level < len(MASK_LEVELS):
+            return f"{name} = {level!r} is no number of a level, 0 to {len(MASK_LEVELS) - 1}"
     if not 0 <= rule.least_area <= 1:
         return f"least_area = {rule.least_area} is no share of an image, 0 to 1"
     cutoff = 0.0 if rule.cutoff is None else rule.cutoff
     if not np.isfinite([cutoff, *rule.weights, *rule.dice_weights]).all():
         return f"the rule of {rule.policy} holds a number that is not finite"
     counts = len(rule.weights), len(rule.dice_weights)
-    one = 1 + len(SIGNALS)
-    if counts != (one * (rule.policy in FUSED), one * (rule.policy == "expected")):
+    full = 1 + len(SIGNALS)
+    if counts != (full * (rule.policy in FUSED), full * (rule.policy == "expected")):
         return f"the weights of {rule.policy} are those of another version"
     return ""
 
 
 def source(policy: str) -> str:
-    """The map that a policy cuts its masks from: "unet", "evidence" or "joint"."""
-    return SOURCES.get(policy, "unet")
+    """The map that a policy cuts its masks from, one of `SOURCES`."""
+    return SOURCE_OF.get(policy, "unet")
 
 
-def signals(evidence: GateInputs) -> Floats:
+def signals(inputs: GateInputs) -> Floats:
     """What the fused score is made of, shape (n, 7), all as log-odds, in the order of `SIGNALS`."""
     return np.column_stack(
         (
-            evidence.log_odds,
-            _log_odds(evidence.top, 1e-3),
-            _log_odds(evidence.area[:, MIDDLE], 1e-5),
-            _log_odds(evidence.entropy, 1e-5),
-            _log_odds(evidence.agreement, 1e-3),
+            inputs.log_odds,
+            _log_odds(inputs.top, 1e-3),
+            _log_odds(inputs.area[:, MIDDLE], 1e-5),
+            _log_odds(inputs.entropy, 1e-5),
+            _log_odds(inputs.agreement, 1e-3),
         )
     )
 
@@ -199,11 +171,11 @@ def _log_odds(shares: Floats, least: float) -> Floats:
     return np.log(clipped / (1 - clipped))
 
 
-def score(rule: Rule, evidence: GateInputs) -> Floats:
+def score(rule: Rule, inputs: GateInputs) -> Floats:
     """The score that a rule compares with its cutoff, shape (n,)."""
     if rule.policy not in FUSED:
-        return evidence.log_odds
-    values = signals(evidence)
+        return inputs.log_odds
+    values = signals(inputs)
     fused = _weighed(rule.weights, values)
     if rule.policy != "expected":
         return fused
@@ -213,24 +185,25 @@ def score(rule: Rule, evidence: GateInputs) -> Floats:
 
 
 def _weighed(weights: tuple[float, ...], values: Floats) -> Floats:
-    """Intercept and weighted sum; no matrix product, whose last bit hangs on how many rows it has.
+    """Intercept and weighted sum.
 
-    A cutoff is the score of an image, which must speak alone as it does among others.
+    No matrix product, since its last bit depends on the number of rows. A cutoff is the score of an
+    image, and that image must get the same score alone as among others.
     """
     return weights[0] + (values * np.array(weights[1:])).sum(axis=1)
 
 
-def keeps(rule: Rule, evidence: GateInputs) -> NDArray[np.bool_]:
-    """Whether the mask of each image is spoken, shape (n,); an empty mask never is."""
+def keeps(rule: Rule, inputs: GateInputs) -> NDArray[np.bool_]:
+    """Whether the mask of each image is kept, shape (n,); False where it is empty already."""
     if rule.policy == "empty":
-        return np.zeros(len(evidence.log_odds), bool)
-    enough = evidence.area[:, rule.top_level] >= rule.least_area
+        return np.zeros(len(inputs.log_odds), bool)
+    enough = inputs.area[:, rule.top_level] >= rule.least_area
     if rule.cutoff is not None:
-        enough &= score(rule, evidence) >= rule.cutoff
-    return enough & (evidence.area[:, rule.mask_level] > 0)
+        enough &= score(rule, inputs) >= rule.cutoff
+    return enough & (inputs.area[:, rule.mask_level] > 0)
 
 
-def earned(rule: Rule, evidence: GateInputs) -> Floats:
-    """Dice that a rule earns on each image, shape (n,): of the mask if spoken, else of silence."""
-    silence = (evidence.positive == 0).astype(float)
-    return np.where(keeps(rule, evidence), evidence.dice[:, rule.mask_level], silence)
+def earned(rule: Rule, inputs: GateInputs) -> Floats:
+    """Dice that a rule earns on each image, shape (n,): of its mask, or of an empty one."""
+    empty = (inputs.positive == 0).astype(float)
+    return np.where(keeps(rule, inputs), inputs.dice[:, rule.mask_level], empty)

@@ -4,7 +4,7 @@ And how honest they are: the slope and intercept that they would still need, and
 from the observed shares.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,9 @@ Floats = NDArray[np.float64]
 
 # Images in a bin of the calibration error, and the most bins.
 BIN, MOST_BINS = 25, 15
-# Probabilities nearer to 0 or 1 have no finite log-odds worth speaking of.
+# Probabilities are cut off here from 0 and 1, where log-odds are infinite.
 NEAREST = 1e-6
+# Most steps of Newton's method.
 STEPS = 25
 # Where the probabilities (nearly) separate a sample, no finite slope is the best.
 STEEPEST = 10.0
@@ -34,10 +35,6 @@ class Calibration:
 
     def __call__(self, raw: Floats) -> Floats:
         return expit(self.slope * np.asarray(raw) + self.intercept)
-
-    def to_json(self) -> dict[str, float]:
-        """As a JSON object."""
-        return asdict(self)
 
 
 def fit(raw: Floats, labels: Floats) -> Calibration:
@@ -61,7 +58,7 @@ def fit(raw: Floats, labels: Floats) -> Calibration:
         error = expit(z) - target
         return float(np.sum(np.logaddexp(0, z) - target * z)), np.array([error @ raw, error.sum()])
 
-    # A verdict that ranks worse than chance on a small sample is made flat, never turned round.
+    # Where the ranking is worse than chance on a small sample, the slope is 0, never negative.
     best = minimize(loss, np.array([1.0, 0.0]), jac=True, bounds=[(0, None), (None, None)])
     return Calibration(float(best.x[0]), float(best.x[1]))
 
@@ -74,7 +71,7 @@ def cross_fit(raw: Floats, labels: Floats, folds: NDArray[np.integer]) -> Floats
     raw : (n,) array
         Out-of-fold log-odds.
     labels : (n,) array
-        1, 0, or NaN where the truth is unknown; such images are calibrated but teach nothing.
+        1, 0, or NaN where the truth is unknown; such images are calibrated, but not learned from.
     folds : (n,) array of int
 
     Returns
@@ -84,48 +81,61 @@ def cross_fit(raw: Floats, labels: Floats, folds: NDArray[np.integer]) -> Floats
     known = ~np.isnan(labels)
     result = np.empty(len(raw))
     for fold in np.unique(folds):
-        teaches = known & (folds != fold)
-        result[folds == fold] = fit(raw[teaches], labels[teaches])(raw[folds == fold])
+        others = known & (folds != fold)
+        result[folds == fold] = fit(raw[others], labels[others])(raw[folds == fold])
     return result
 
 
-def quality(
-    labels: Floats, probabilities: Floats, patients: NDArray[np.object_]
-) -> dict[str, Estimate]:
+@dataclass(frozen=True)
+class Quality:
+    """How well probabilities are calibrated; None for what cannot be estimated.
+
+    Parameters
+    ----------
+    error : Estimate or None
+        See `calibration_error`.
+    slope : Estimate or None
+        Of the log-odds: 1 at best, below 1 where the probabilities are too extreme, at most 10.
+    intercept : Estimate or None
+        What the log-odds lack on average, 0 at best (Cox 1958; Van Calster et al., BMC Medicine 17,
+        2019).
+    """
+
+    error: Estimate | None
+    slope: Estimate | None
+    intercept: Estimate | None
+
+
+def quality(labels: Floats, probabilities: Floats, patients: NDArray[np.object_]) -> Quality:
     """How well probabilities are calibrated, with 95% intervals by bootstrap over patients.
+
+    Equal probabilities, or labels of one class, have no slope or no intercept.
 
     Parameters
     ----------
     labels : (n,) array of 0 and 1
     probabilities : (n,) array in [0, 1]
     patients : (n,) array of str
-
-    Returns
-    -------
-    dict of str to Estimate
-        ``calibration_error``, see there; ``calibration_slope`` of the log-odds, 1 at best, below 1
-        where the probabilities are too extreme, told up to 10; ``calibration_intercept``, what the
-        log-odds lack on average, 0 at best (Cox 1958; Van Calster et al., BMC Medicine 17, 2019).
-        What cannot be told of equal probabilities is left out.
     """
-    known = logit(np.clip(probabilities, NEAREST, 1 - NEAREST))
+    log_odds = logit(np.clip(probabilities, NEAREST, 1 - NEAREST))
 
     def slope(rows: NDArray[np.intp]) -> float:
-        design = np.stack((known[rows], np.ones(len(rows))), axis=1)
+        design = np.stack((log_odds[rows], np.ones(len(rows))), axis=1)
         return float(min(_logistic(design, np.zeros(len(rows)), labels[rows])[0], STEEPEST))
 
     def intercept(rows: NDArray[np.intp]) -> float:
-        return float(_logistic(np.ones((len(rows), 1)), known[rows], labels[rows])[0])
+        return float(_logistic(np.ones((len(rows), 1)), log_odds[rows], labels[rows])[0])
 
-    found = {
-        "calibration_error": calibration_error(labels, probabilities, patients),
-        "calibration_slope": scores.bootstrap(slope, patients),
-        "calibration_intercept": scores.bootstrap(intercept, patients),
-    }
-    told = (
-        name for name, one in found.items() if np.isfinite((one.value, one.low, one.high)).all()
+    return Quality(
+        error=_if_finite(calibration_error(labels, probabilities, patients)),
+        slope=_if_finite(scores.bootstrap(slope, patients)),
+        intercept=_if_finite(scores.bootstrap(intercept, patients)),
     )
-    return {name: found[name] for name in told}
+
+
+def _if_finite(estimate: Estimate) -> Estimate | None:
+    finite = np.isfinite((estimate.value, estimate.low, estimate.high)).all()
+    return estimate if finite else None
 
 
 def calibration_error(
@@ -136,10 +146,10 @@ def calibration_error(
     The gap is that between mean probability and observed share in bins of equal counts. Observed
     shares of a few images lie off by chance, so the norm of the gaps is above 0 for a perfectly
     calibrated model too (Kumar et al., "Verified uncertainty calibration", NeurIPS 2019). How large
-    that chance is, a bootstrap over patients tells: how far the gaps of resamples lie from the
+    that chance is, a bootstrap over patients shows: how far the gaps of resamples lie from the
     sample's. Its mean square is taken off. The norm of resamples themselves has that chance twice,
     and an interval of its percentiles may miss its own estimate; so the interval is the norm of the
-    sample's gaps give or take what 95% of resamples keep to. By the triangle inequality it holds
+    sample's gaps, plus and minus the distance that 95% of the resamples keep. By the triangle inequality it holds
     the true norm at least as often, and always the estimate. Gaps within a bin that cancel out are
     not seen.
 
@@ -174,7 +184,7 @@ def _norm(gaps: Floats) -> float:
 def _logistic(design: Floats, offset: Floats, labels: Floats) -> Floats:
     """Maximum-likelihood coefficients of a logistic regression by Newton's method.
 
-    NaN where there is none: one class only, or columns that say the same.
+    NaN where there is none: one class only, or columns that depend on one another.
     """
     theta = np.zeros(design.shape[1])
     if labels.min() == labels.max():

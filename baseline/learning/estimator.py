@@ -1,4 +1,4 @@
-"""The verdict: LightGBM on named features, behind scikit-learn's estimator contract.
+"""The classifier: LightGBM on named features, behind scikit-learn's estimator contract.
 
 Labels may be soft (probabilities from another classifier), so the loss is the cross-entropy of a
 probability. Every tree sees a small random part of the features, since so many say nearly the same.
@@ -28,7 +28,7 @@ INNER_FOLDS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What decides how a verdict is trained; the defaults were searched once, see the README."""
+    """What decides how a classifier is trained; the defaults were searched once, see the README."""
 
     rounds: int = 1500
     """Number of boosted trees; with early stopping, the most."""
@@ -129,8 +129,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _parameters(self, X: pd.DataFrame) -> dict[str, object]:
-        """The same in LightGBM's words."""
-        # Of a few features a small share would be one, and no tree could join two.
+        """The same by LightGBM's names."""
+        # Of a few features a small share would be a single one, and no tree could join two.
         least = min(1.0, self.leaves / max(X.shape[1], 1))
         return {
             "objective": "cross_entropy",
@@ -153,7 +153,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
     ) -> int:
         """Rounds after which the mean loss on left-out patients of the training images is least.
 
-        All images then teach the model for so many rounds.
+        The model is then fitted to all images with so many rounds.
         """
         fold = folds.assign((labels > 0.5).astype(int), patients, INNER_FOLDS, self.seed)
         parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(INNER_FOLDS)]

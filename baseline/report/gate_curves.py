@@ -1,31 +1,30 @@
 """Curves of the gate: mean Dice against a policy's threshold, laid out as inline SVG.
 
-Here thresholds and scores become places in a panel, which templates/section_economics.html draws:
-inline, so that they are as sharp in print as on a phone, and take their colours from the page.
+Here thresholds and scores become places in a panel, which templates/section_gate.html draws: inline,
+so that they are as sharp in print as on a phone, and take their colours from the page.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-from baseline.learning.scores import Estimate
+from baseline.gate.results import Curve, GateFigures
 
 # The frame of a panel, in the units of the template's drawing.
 LEFT, RIGHT, TOP, BOTTOM = 42, 286, 10, 176
 # The least distance of two labels on the axis of thresholds.
-ROOM = 36
-# What a policy's threshold is put on, by kind of axis.
+LABEL_DISTANCE = 36
+# What a policy's threshold limits, by kind of axis.
 AXES = {
     "area": "smallest area above the top level, % of the image",
-    "probability": "smallest probability that speaks",
-    "payoff": "gain to expect for a Dice of 1 at risk",
+    "probability": "smallest probability to keep a mask",
+    "payoff": "expected gain for each Dice of 1 at risk",
 }
-# Values to label, those first that matter most.
-CHANCES = (0.5, 0.1, 0.9, 0.01, 0.99, 0.001, 0.999, 0.25, 0.75, 0.05, 0.95)
+# Values to label, the most important first.
+PROBABILITIES = (0.5, 0.1, 0.9, 0.01, 0.99, 0.001, 0.999, 0.25, 0.75, 0.05, 0.95)
 PAYOFFS = (1.0, 10.0, 0.1, 100.0, 0.01, 1000.0, 0.001, 3.0, 0.3)
-SHARES = (0.01, 0.1, 0.001, 0.0001, 0.00001, 0.03, 0.3, 0.003, 0.0003)
+AREAS = (0.01, 0.1, 0.001, 0.0001, 0.00001, 0.03, 0.3, 0.003, 0.0003)
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,10 @@ class Panel:
         with its interval.
     ticks : list of Tick
         On the axis of thresholds.
-    axis, at : str
-        What the threshold is put on, and the chosen one in words.
-    dice : float
-        Of the chosen rule on the images it was chosen on.
-    score : Estimate
-        Nested.
-    spoken : int
-        Images on which the chosen rule speaks.
+    axis, threshold : str
+        What the threshold limits, and the chosen one in words.
+    curve : Curve
+        The numbers themselves.
     """
 
     policy: str
@@ -71,10 +66,8 @@ class Panel:
     high: float
     ticks: list[Tick]
     axis: str
-    at: str
-    dice: float
-    score: Estimate
-    spoken: int
+    threshold: str
+    curve: Curve
 
 
 @dataclass(frozen=True)
@@ -114,74 +107,74 @@ class Axis:
 
 
 def span(values: list[float]) -> Axis:
-    """An axis that holds all thresholds, with room on the right to fall silent."""
+    """An axis that holds all thresholds, with room on the right, where all masks are empty."""
     low, high = min(values), max(values)
     margin = 0.04 * (high - low) or 0.5
     return Axis(low - margin, low, high, high + margin)
 
 
-def common_scale(found: dict[str, Any]) -> Scale:
-    """One scale for all panels, so that they compare: it holds every score with its interval.
+def common_scale(figures: GateFigures) -> Scale:
+    """One scale for all panels, so that they can be compared: it holds every score's interval.
 
-    A curve may fall far below, where every mask is spoken; it is cut off there, or else nothing of
-    what matters could be told apart.
+    A curve may fall far below, where every mask is kept. It is cut off there; else the differences
+    that matter would be too small to see.
     """
-    marks = [found["silence"]]
-    for curve in found["curves"]:
-        marks += [curve["dice"], *curve["nested"].values()]
-        marks += [max((dice for _, dice in curve["points"]), default=curve["dice"])]
+    marks = [figures.all_empty]
+    for curve in figures.curves:
+        marks += [curve.dice, curve.nested.value, curve.nested.low, curve.nested.high]
+        marks += [max((dice for _, dice in curve.points), default=curve.dice)]
     margin = max(0.06 * (max(marks) - min(marks)), 0.005)
     return Scale(max(min(marks) - margin, 0.0), min(max(marks) + margin, 1.0))
 
 
-def kind(policy: str) -> str:
+def axis_kind(policy: str) -> str:
     """The axis that a policy's threshold lies on, one of `AXES`."""
     return {"unet": "area", "expected": "payoff"}.get(policy, "probability")
 
 
 def axis_value(policy: str, threshold: float) -> float:
-    """A threshold where the axis is even: log-odds as they are, areas by their logarithm."""
+    """Where a threshold lies on its axis: log-odds as they are, areas by their logarithm."""
     return float(np.log10(max(threshold, 1e-7))) if policy == "unet" else threshold
 
 
 def in_words(policy: str, threshold: float) -> str:
-    """A threshold as a reader would say it."""
-    if kind(policy) == "area":
+    """A threshold in a sentence."""
+    if axis_kind(policy) == "area":
         return "any area" if threshold == 0 else f"{100 * threshold:.2g}% of the image"
-    short = in_short(policy, threshold)
-    return f"a gain of {short}" if kind(policy) == "payoff" else short
+    short = axis_label(policy, threshold)
+    return f"a gain of {short}" if axis_kind(policy) == "payoff" else short
 
 
-def in_short(policy: str, value: float) -> str:
+def axis_label(policy: str, value: float) -> str:
     """A place on the axis as a label."""
-    if kind(policy) == "area":
+    if axis_kind(policy) == "area":
         return f"{100 * 10**value:.2g}"
-    if kind(policy) == "payoff":
+    if axis_kind(policy) == "payoff":
         return f"{np.exp(value):.2g}"
-    # Near certainty the digits that tell are those of what is missing.
+    # Near 100% the digits that matter are those of the difference from 100%.
     share = 100 * expit(value)
     return f"{share:.2g}%" if share < 90 else f"{100 - float(f'{100 - share:.2g}'):.6g}%"
 
 
 def ticks(policy: str, axis: Axis) -> list[Tick]:
-    """Labels within the panel, no two nearer than `ROOM`; of a narrow axis, its two ends."""
-    if kind(policy) == "area":
-        ladder = [(float(np.log10(v)), f"{100 * v:g}") for v in SHARES]
-    elif kind(policy) == "payoff":
-        ladder = [(float(np.log(v)), f"{v:g}") for v in PAYOFFS]
+    """Labels within the panel, no two nearer than `LABEL_DISTANCE`; the ends of a narrow axis."""
+    if axis_kind(policy) == "area":
+        candidates = [(float(np.log10(v)), f"{100 * v:g}") for v in AREAS]
+    elif axis_kind(policy) == "payoff":
+        candidates = [(float(np.log(v)), f"{v:g}") for v in PAYOFFS]
     else:
-        ladder = [(float(logit(v)), f"{100 * v:g}%") for v in CHANCES]
-    kept: list[Tick] = []
-    for value, text in ladder:
+        candidates = [(float(logit(v)), f"{100 * v:g}%") for v in PROBABILITIES]
+    placed: list[Tick] = []
+    for value, text in candidates:
         place = axis.place(value)
-        # Room on the right for the strip's own label.
-        inside = axis.low <= value <= axis.high and place <= RIGHT - ROOM / 2
-        if inside and all(abs(place - other.place) >= ROOM for other in kept):
-            kept.append(Tick(place, text))
-    if len(kept) < 2:
+        # Room on the right for the label of the strip beside the panel.
+        inside = axis.low <= value <= axis.high and place <= RIGHT - LABEL_DISTANCE / 2
+        if inside and all(abs(place - other.place) >= LABEL_DISTANCE for other in placed):
+            placed.append(Tick(place, text))
+    if len(placed) < 2:
         ends = (axis.least, axis.most) if axis.most > axis.least else (axis.least,)
-        kept = [Tick(axis.place(end), in_short(policy, end)) for end in ends]
-    return sorted(kept, key=lambda tick: tick.place)
+        placed = [Tick(axis.place(end), axis_label(policy, end)) for end in ends]
+    return sorted(placed, key=lambda tick: tick.place)
 
 
 def steps(stops: list[tuple[float, float]], scale: Scale) -> str:
@@ -194,49 +187,54 @@ def steps(stops: list[tuple[float, float]], scale: Scale) -> str:
     scale : Scale
     """
     parts: list[str] = []
-    x, below = LEFT + 0.0, True
+    x, was_below = LEFT + 0.0, True
     for right, dice in stops:
-        y, out = scale.place(dice), dice < scale.low
-        if not out:
-            start = f"M{x:g} {BOTTOM if parts else y:g}" if below else ""
+        y, is_below = scale.place(dice), dice < scale.low
+        if not is_below:
+            start = f"M{x:g} {BOTTOM if parts else y:g}" if was_below else ""
             parts.append(f"{start}V{y:g}H{right:g}")
-        elif not below:
+        elif not was_below:
             parts.append(f"V{BOTTOM}")
         else:
             parts.append("")
-        below, x = out, right
+        was_below, x = is_below, right
     return "".join(parts)
 
 
-def panel(curve: dict[str, Any], silence: float, scale: Scale) -> Panel:
-    """Lay out one policy."""
-    policy, points = str(curve["policy"]), curve["points"]
-    score = Estimate(**curve["nested"])
-    path, x, labels, at = "", None, [], ""
-    if points:
-        values = [axis_value(policy, threshold) for threshold, _ in points]
-        # An area of nothing has no logarithm: it lies a little left of the smallest.
+def panel(curve: Curve, all_empty: float, scale: Scale) -> Panel:
+    """Lay out one policy.
+
+    Parameters
+    ----------
+    curve : Curve
+    all_empty : float
+        Mean Dice of the all-empty submission.
+    scale : Scale
+    """
+    path, x, labels, threshold = "", None, [], ""
+    if curve.points and curve.threshold is not None:
+        policy = curve.policy
+        thresholds, heights = zip(*curve.points, strict=True)
+        values = [axis_value(policy, value) for value in thresholds]
+        # An area of 0 has no logarithm: it lies a little left of the smallest.
         if policy == "unet" and len(values) > 1:
             values[0] = values[1] - 0.3
         axis = span(values)
         places = [axis.place(value) for value in values]
-        heights = [dice for _, dice in points]
-        # Beyond the last threshold nothing is spoken.
-        path = steps([*zip(places, heights, strict=True), (float(RIGHT), silence)], scale)
-        x = places[[threshold for threshold, _ in points].index(curve["threshold"])]
-        labels, at = ticks(policy, axis), in_words(policy, curve["threshold"])
+        # Beyond the last threshold every mask is empty.
+        path = steps([*zip(places, heights, strict=True), (float(RIGHT), all_empty)], scale)
+        x = places[thresholds.index(curve.threshold)]
+        labels, threshold = ticks(policy, axis), in_words(policy, curve.threshold)
     return Panel(
-        policy=policy,
+        policy=curve.policy,
         path=path,
         x=x,
-        y=scale.place(curve["dice"]),
-        nested=scale.place(score.value),
-        low=scale.place(score.low),
-        high=scale.place(score.high),
+        y=scale.place(curve.dice),
+        nested=scale.place(curve.nested.value),
+        low=scale.place(curve.nested.low),
+        high=scale.place(curve.nested.high),
         ticks=labels,
-        axis=AXES[kind(policy)],
-        at=at,
-        dice=curve["dice"],
-        score=score,
-        spoken=curve["spoken"],
+        axis=AXES[axis_kind(curve.policy)],
+        threshold=threshold,
+        curve=curve,
     )

@@ -1,28 +1,23 @@
-"""What the gate earns and what it costs, as the report shows it: curves, floors, disagreements.
+"""What the report shows of the gate: curves, what stricter settings delete, disagreements.
 
-`cnn.gate.evaluate` leaves the numbers in RUN/cnn/economics.json; a run without them has no such
+`cnn.gate.evaluate` leaves the numbers in RUN/cnn/gate_figures.json; a run without them has no such
 section.
 """
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import logit
 
 from baseline.explanation import attributions
-from baseline.explanation.trained_run import Inputs
+from baseline.explanation.trained_run import TrainedRun
+from baseline.gate import results
+from baseline.gate.results import Deleted, Disagreement, DisputedCase, GateFigures
 from baseline.report import gate_curves
-from features.run import files
-from features.run.files import UserError
 
-# What the file holds; another version's may lack some of it.
-KEYS = (
-    *("default", "images", "positives", "silence", "mean_log_odds", "source", "mask_probability"),
-    *("top_probability", "least_area", "curves", "floors", "levels", "disagreements"),
-)
 # Cases of each kind of disagreement that are shown.
-LISTED = 8
+CASES_SHOWN = 8
 
 SOURCES = {
     "unet": "the U-Net’s map",
@@ -31,109 +26,152 @@ SOURCES = {
 }
 
 
-def read(run: Path, inputs: Inputs) -> tuple[dict[str, Any] | None, str]:
-    """The gate's economics as cnn.gate.evaluate left them.
+@dataclass(frozen=True)
+class DeletionRow:
+    """What one setting deletes, with the setting in words, and whether it is the chosen one."""
+
+    name: str
+    chosen: bool
+    deleted: Deleted
+
+
+@dataclass(frozen=True)
+class DeletionTable:
+    """What each setting deletes, the strictest last."""
+
+    title: str
+    rows: list[DeletionRow]
+
+
+@dataclass(frozen=True)
+class LinkedCase:
+    """A disputed case, with its number and anchor in the gallery; None and "" where it is not."""
+
+    case: DisputedCase
+    number: int | None
+    anchor: str
+
+
+@dataclass(frozen=True)
+class DisagreementTable:
+    """Images on which only one of two policies keeps the mask, and the first of them."""
+
+    counts: Disagreement
+    cases: list[LinkedCase]
+
+
+def read(trained: TrainedRun) -> tuple[GateFigures | None, str]:
+    """Read the gate's figures as cnn.gate.evaluate left them.
 
     Returns
     -------
-    found : dict or None
-        None where there are none, or the verdict has changed since.
+    figures : GateFigures or None
+        None where there are none, or the classifier has changed since.
     state : {"", "fresh", "stale"}
 
     Raises
     ------
     UserError
-        If the file lacks some of `KEYS`.
+        If the file is damaged.
     """
-    path = run / "cnn" / "economics.json"
-    if not path.exists():
+    figures = results.read_figures(trained.run)
+    if figures is None:
         return None, ""
-    found = files.read_json(path)
-    if not isinstance(found, dict) or not set(KEYS) <= set(found):
-        raise UserError(f"{path}: not as this version writes it; run `make gate` again.")
-    predicted = inputs.predicted[inputs.predicted["kind"] == "oof"]
-    known = inputs.dataset.loc[predicted["id"], "mask"].notna().to_numpy()
+    predicted = trained.predicted[trained.predicted["kind"] == "oof"]
+    known = trained.dataset.loc[predicted["id"], "mask"].notna().to_numpy()
     odds = logit(np.clip(predicted["probability"].to_numpy(float)[known], 1e-6, 1 - 1e-6))
-    gap = abs(odds.mean() - found["mean_log_odds"])
-    same = len(odds) == found["images"] and gap <= attributions.TOLERANCE
-    return (found, "fresh") if same else (None, "stale")
+    gap = abs(odds.mean() - figures.mean_log_odds)
+    same = len(odds) == figures.images and gap <= attributions.TOLERANCE
+    return (figures, "fresh") if same else (None, "stale")
 
 
-def tables(found: dict[str, Any], what: str) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Tables of deletions with their titles: of the masks alone and, if any, under the rule.
-
-    Parameters
-    ----------
-    found : dict
-        Content of economics.json.
-    what : {"floors", "levels"}
-
-    Returns
-    -------
-    list of (str, list of dict)
-        Each row as in the file, with its `name` and whether it is the one `chosen`.
-    """
-    titles = {"alone": "Every mask spoken", "gate": f"By the rule of {found['default']}"}
-    # Without a gate no area was chosen.
-    own = found["least_area"] if "gate" in found["floors"] else None
-    result = []
-    for part, rows in found[what].items():
-        named = []
-        for row in rows:
-            if what == "floors":
-                name = f"{100 * row['floor']:g}%" if row["floor"] else "none"
-                chosen = row["floor"] == own
-            else:
-                name, chosen = f"{row['level']:.2f}", row["level"] == found["mask_probability"]
-            named.append(row | {"name": name, "chosen": chosen})
-        result.append((titles[part], named))
-    return result
+def _titles(figures: GateFigures) -> tuple[str, str]:
+    return "Every mask kept", f"By the rule of {figures.default}"
 
 
-def listed(side: dict[str, Any], cases: dict[str, tuple[int, str]]) -> dict[str, Any]:
+def area_tables(figures: GateFigures) -> list[DeletionTable]:
+    """What each smallest area deletes: of the masks alone and, if any, under the rule."""
+    parts = [part for part in (figures.by_mask, figures.by_rule) if part is not None]
+    tables = []
+    for title, part in zip(_titles(figures), parts, strict=False):
+        # Without a gate no area was chosen.
+        rows = [
+            DeletionRow(
+                f"{100 * row.setting:g}%" if row.setting else "none",
+                figures.by_rule is not None and row.setting == figures.least_area,
+                row,
+            )
+            for row in part.areas
+        ]
+        tables.append(DeletionTable(title, rows))
+    return tables
+
+
+def level_tables(figures: GateFigures) -> list[DeletionTable]:
+    """What cutting the map at each level deletes, likewise."""
+    parts = [part for part in (figures.by_mask, figures.by_rule) if part is not None]
+    return [
+        DeletionTable(
+            title,
+            [
+                DeletionRow(f"{row.setting:.2f}", row.setting == figures.mask_probability, row)
+                for row in part.levels
+            ],
+        )
+        for title, part in zip(_titles(figures), parts, strict=False)
+    ]
+
+
+def disagreement(
+    counts: Disagreement, gallery: dict[str, tuple[int, str]]
+) -> DisagreementTable:
     """A kind of disagreement with its first cases, linked to the gallery where they are in it."""
-    chosen = []
-    for case in side["cases"][:LISTED]:
-        number, anchor = cases.get(case["id"], (None, ""))
-        chosen.append(case | {"number": number, "anchor": anchor})
-    return side | {"listed": chosen}
+    linked = [
+        LinkedCase(case, *gallery.get(case.id, (None, ""))) for case in counts.cases[:CASES_SHOWN]
+    ]
+    return DisagreementTable(counts, linked)
 
 
-def notes(found: dict[str, Any]) -> dict[str, str]:
+def notes(figures: GateFigures) -> dict[str, str]:
     """What stands above the tables of deletions."""
-    cut, level = SOURCES[found["source"]], f"{found['mask_probability']:.2f}"
+    source, level = SOURCES[figures.source], f"{figures.mask_probability:.2f}"
     top = ""
-    if "gate" in found["floors"] and found["top_probability"] != found["mask_probability"]:
-        top = f" By the rule, that is the area above its top level, {found['top_probability']:.2f}."
-    shared = "In brackets, the Dice that the lost masks earned; a false mask removed earns 1."
+    if figures.by_rule is not None and figures.top_probability != figures.mask_probability:
+        top = (
+            " The rule counts only the area above its top level, "
+            f"{figures.top_probability:.2f}."
+        )
+    brackets = (
+        "In brackets: the Dice that the lost masks had earned. A removed false mask earns 1."
+    )
     return {
-        "floor_note": f"Masks cut from {cut} at {level}: which of them would a smallest area, as a "
-        f"share of the image, silence? 0.2% are 2,097 pixels of 1024 × 1024.{top} {shared}",
-        "level_note": f"Masks cut from {cut}: which of those cut at the lowest threshold would "
-        f"vanish at a higher one? {shared} Dice on lesions: all images with pneumothorax, every "
-        "mask spoken.",
+        "area_note": f"Masks cut from {source} at {level}. Each row empties the masks that are "
+        "smaller than a share of the image; 0.2% are 2,097 pixels of 1024 × 1024."
+        f"{top} {brackets}",
+        "level_note": f"Masks cut from {source}. Each row empties the masks of the lowest level "
+        f"that are empty at its own, higher level. {brackets} Dice on lesions: mean over all images "
+        "with pneumothorax, every mask kept.",
     }
 
 
-def shown(found: dict[str, Any], cases: dict[str, tuple[int, str]]) -> dict[str, Any]:
+def shown(figures: GateFigures, gallery: dict[str, tuple[int, str]]) -> dict[str, Any]:
     """What the template shows.
 
     Parameters
     ----------
-    found : dict
-        Content of economics.json.
-    cases : dict of str to (int, str)
+    figures : GateFigures
+    gallery : dict of str to (int, str)
         Number and anchor of each case in the gallery, by image id.
     """
-    scale, differ = gate_curves.common_scale(found), found["disagreements"]
-    speaking = [curve for curve in found["curves"] if curve["policy"] != "empty"]
-    values = {
-        "panels": [gate_curves.panel(curve, found["silence"], scale) for curve in speaking],
+    scale = gate_curves.common_scale(figures)
+    curves = [curve for curve in figures.curves if curve.policy != "empty"]
+    return notes(figures) | {
+        "figures": figures,
+        "panels": [gate_curves.panel(curve, figures.all_empty, scale) for curve in curves],
         "ticks": scale.ticks(),
-        "level": scale.place(found["silence"]),
-        "floor_tables": tables(found, "floors"),
-        "level_tables": tables(found, "levels"),
-        "disagreements": {side: listed(differ[side], cases) for side in ("silenced", "added")},
-        "against": differ["gate"],
+        "all_empty_place": scale.place(figures.all_empty),
+        "area_tables": area_tables(figures),
+        "level_tables": level_tables(figures),
+        "emptied": disagreement(figures.emptied, gallery),
+        "added": disagreement(figures.added, gallery),
     }
-    return found | notes(found) | values

@@ -1,7 +1,6 @@
-"""The report's figures: ROC curve, reliability, and shap's beeswarm, as PNG or SVG data URIs.
+"""The report's figures by matplotlib: ROC curve, reliability, and shap's beeswarm, as PNG data URIs.
 
-Figures are made without pyplot's global state where they are our own; shap's plot needs an axes of
-ours to stay out of it too.
+No figure uses pyplot's global state; shap's plot is given axes of its own to stay out of it too.
 """
 
 import base64
@@ -17,7 +16,8 @@ from PIL import Image
 from sklearn.metrics import roc_curve
 
 from baseline.explanation.attributions import Explanation, importance, shap_module
-from baseline.explanation.sentences import label
+from baseline.explanation.wording import label
+from baseline.learning import scores
 from baseline.report.gate_curves import Tick
 from features.families import registry
 
@@ -25,9 +25,8 @@ Floats = NDArray[np.float64]
 
 # Colours with enough contrast on white.
 INK, MUTED, LINE = "#1c2733", "#5b6875", "#1f5f99"
-Z95 = 1.959964
 # Rows of the beeswarm, and the round values on its axis.
-MEASURES = 12
+MEASURES_SHOWN = 12
 AXIS = MaxNLocator(5, steps=[1, 2, 5, 10])
 
 
@@ -51,7 +50,7 @@ class Swarm:
 def uri(figure: Figure) -> str:
     """A figure as a PNG data URI, the same bytes for the same figure.
 
-    A palette of 128 colours is plenty for dots, lines and text, and takes a third of the room.
+    A palette of 128 colours is enough for dots, lines and text, and takes a third of the bytes.
     """
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(160)
@@ -85,8 +84,8 @@ def roc(curves: dict[str, tuple[Floats, Floats]]) -> str:
     """
     figure = _square("1 − specificity (share of false alarms)", "sensitivity (share found)")
     axes = figure.axes[0]
-    for (name, (labels, scores)), style in zip(curves.items(), ("-", ":", "-."), strict=False):
-        false, true, _ = roc_curve(labels, scores)
+    for (name, (labels, values)), style in zip(curves.items(), ("-", ":", "-."), strict=False):
+        false, true, _ = roc_curve(labels, values)
         axes.plot(false, true, style, color=LINE, lw=2, label=name)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
     return uri(figure)
@@ -106,20 +105,18 @@ def reliability_bins(labels: Floats, probabilities: Floats, bins: int) -> Floats
     (bins, 4) array
         Mean probability, share of positives, lower and upper end (Wilson 1927).
     """
-    found = []
+    rows = []
     for part in np.array_split(np.argsort(probabilities, kind="stable"), min(bins, len(labels))):
-        n, share = len(part), labels[part].mean()
-        centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-        half = Z95 * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
-        found.append((probabilities[part].mean(), share, centre - half, centre + half))
-    return np.array(found)
+        share = float(labels[part].mean())
+        rows.append((probabilities[part].mean(), share, *scores.wilson(share, len(part))))
+    return np.array(rows)
 
 
 def reliability(labels: Floats, probabilities: Floats) -> str:
-    """Reliability diagram: how often it is true what the model says with a given probability."""
+    """Reliability diagram: the share of positives against the predicted probability."""
     # About 15 images a bin: fewer would show noise, not calibration.
     bins = reliability_bins(labels, probabilities, int(np.clip(len(labels) // 15, 2, 10)))
-    figure = _square("probability the model gave", "share that had a pneumothorax")
+    figure = _square("predicted probability", "share that had a pneumothorax")
     axes = figure.axes[0]
     axes.vlines(bins[:, 0], bins[:, 2], bins[:, 3], color=LINE, lw=1.2, alpha=0.6)
     axes.plot(bins[:, 0], bins[:, 1], "o-", color=LINE, lw=1.5, ms=5)
@@ -127,11 +124,11 @@ def reliability(labels: Floats, probabilities: Floats) -> str:
 
 
 def beeswarm(
-    explanation: Explanation, features: NDArray[np.floating], count: int = MEASURES
+    explanation: Explanation, features: NDArray[np.floating], count: int = MEASURES_SHOWN
 ) -> Swarm:
-    """shap's beeswarm of the measures that move the verdict most, one picture a measure.
+    """shap's beeswarm of the measures that move the prediction most, one picture a measure.
 
-    Names and axis are no part of the pictures, so that they stay whole and legible on a phone.
+    Names and axis are not in the pictures, so that a phone shows them whole and in a legible size.
 
     Parameters
     ----------
@@ -148,8 +145,8 @@ def beeswarm(
     margin = 0.02 * (float(np.ptp(values)) or 1.0)
     low, high = min(values.min(), 0.0) - margin, max(values.max(), 0.0) + margin
     rows = []
-    # shap shuffles the dots with numpy's global generator: seed it for the same picture each
-    # time, and give the state back.
+    # shap shuffles the dots with numpy's global generator: it is seeded for the same picture each
+    # time, and its state is restored.
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(0)  # noqa: NPY002
     try:

@@ -1,7 +1,7 @@
 """Pages of the report: templates filled with escaped values, each page whole in one file.
 
 A page loads nothing from any network. Its content policy names the one script by its hash, so that
-even a value that escaped escaping could neither run nor call home.
+a value that was not escaped could still not run, and could load nothing.
 """
 
 import base64
@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from baseline.explanation.sentences import percent, signed
+from baseline.explanation.wording import percent, signed
 
 TEMPLATES = Path(__file__).with_name("templates")
 NOTICE = "For research and education; not a medical device"
@@ -21,16 +21,16 @@ NOTICE = "For research and education; not a medical device"
 
 @cache
 def environment() -> jinja2.Environment:
-    """The template engine; every value is escaped, and a missing one is an error."""
-    found = jinja2.Environment(
+    """The template engine: every value is escaped, and a missing one is an error."""
+    engine = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"percent": percent, "signed": signed}
-    return found
+    engine.filters |= {"percent": percent, "signed": signed}
+    return engine
 
 
 def render(template: str, values: dict[str, Any]) -> str:
@@ -50,6 +50,6 @@ def render(template: str, values: dict[str, Any]) -> str:
 
 
 def plain(text: str, values: dict[str, Any]) -> str:
-    """Fill a sentence of our own with values, unescaped: it is text, not yet part of a page."""
+    """Fill a sentence of the project with values, unescaped: it is text, not yet part of a page."""
     engine = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     return engine.from_string(text).render(values)

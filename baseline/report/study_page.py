@@ -1,13 +1,13 @@
-"""One X-ray's verdict and its reasons: on the terminal, and as a page of its own.
+"""One X-ray's probability and the reasons for it: on the terminal, and as a page of its own.
 
-An image that taught the run's models is judged by the one fold model that saw neither it nor its
-patient; any other by the mean of all fold models. It is measured anew from its file, so it need not
-belong to the run, and its truth need not be known.
+A training image of the run is predicted by the one fold model that has not seen it or its patient;
+any other image by the mean of all fold models. The image is measured anew from its file, so it need
+not belong to the run, and its truth need not be known.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -15,13 +15,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from baseline.explanation.one_study import Judged, judge, read_trained
-from baseline.explanation.sentences import label, percent, sentences, signed
-from baseline.report import case_view, rendering, which_cases
+from baseline.evaluation import triage
+from baseline.explanation import trained_run
+from baseline.explanation.one_study import StudyExplanation, explain
+from baseline.explanation.sentences import sentences
+from baseline.explanation.trained_run import TrainedRun
+from baseline.explanation.wording import label, percent, signed
+from baseline.report import case_view, rendering
+from baseline.report.case_view import CaseInputs, ShownCase
 from features.families import registry
 from features.reading import images, rle
 from features.run import command, files
 from features.run.files import UserError
+from features.run.folder import RunFolder
 
 # Lines of the terminal's table.
 TOP_MEASURES = 6
@@ -29,94 +35,140 @@ TOP_MEASURES = 6
 
 @dataclass(frozen=True)
 class Settings:
-    """Explain the verdict of a trained RUN on X-rays."""
+    """Explain the predictions of a trained RUN on X-rays."""
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """DICOM or PNG files."""
     run: Path
-    """Run folder with a trained verdict."""
+    """Run folder with a trained classifier."""
     out: Path | None = None
     """Folder of the pages; RUN/report unless given."""
 
 
-def show(judged: Judged, console: Console) -> None:
-    """Print verdict, reasons and the measures that moved it most."""
-    case = judged.case
+def show(explained: StudyExplanation, decision: str | None, console: Console) -> None:
+    """Print the probability, the reasons and the measures that moved it most.
+
+    Parameters
+    ----------
+    explained : StudyExplanation
+    decision : str or None
+        What triage decides; None where the run's triage was not checked.
+    console : Console
+    """
+    case = explained.case
     console.print(
-        f"[bold]{escape(judged.study.id)}: probability of pneumothorax "
+        f"[bold]{escape(explained.study.id)}: probability of pneumothorax "
         f"{percent(case.probability())}[/] (log-odds {signed(case.score)})"
     )
-    if judged.triage is not None:
-        console.print(f"Triage: {judged.triage}")
-    for note in judged.notes:
+    if decision is not None:
+        console.print(f"Triage: {decision}")
+    for note in explained.notes:
         console.print(note, style="dim")
-    for reason in (*sentences(case), *([judged.spot] if judged.spot else [])):
+    for reason in (*sentences(case), *([explained.hottest] if explained.hottest else [])):
         console.print(f"- {reason.text}", markup=False)
-    shown = Table("measure", "where", "percentile", "log-odds")
-    for column in shown.columns[2:]:
+    table = Table("measure", "where", "percentile", "log-odds")
+    for column in table.columns[2:]:
         column.justify = "right"
     for number in np.argsort(-np.abs(case.shap), kind="stable")[:TOP_MEASURES]:
         name = case.names[number]
         where = registry.zone_in_words(registry.describe(name).zone)
         value = signed(float(case.shap[number]))
-        shown.add_row(escape(label(name)), where, f"{case.percentiles[number]:.0f}", value)
-    console.print(shown)
+        table.add_row(escape(label(name)), where, f"{case.percentiles[number]:.0f}", value)
+    console.print(table)
 
 
-def write_page(judged: Judged, path: Path, folds: int, target: Path) -> None:
-    """Write the page of one X-ray."""
-    study, case = judged.study, judged.case
-    size, mask = (study.rows, study.columns), judged.mask or rle.EMPTY
-    order = case_view.Order(
-        study.id, str(path), size, case, mask, heat=judged.heat, spot=judged.spot
+def write_page(
+    explained: StudyExplanation, decision: str | None, path: Path, folds: int, target: Path
+) -> None:
+    """Write the page of one X-ray.
+
+    Parameters
+    ----------
+    explained : StudyExplanation
+    decision : str or None
+        What triage decides; None where the run's triage was not checked.
+    path : Path
+        The X-ray.
+    folds : int
+        Number of fold models.
+    target : Path
+        The page.
+    """
+    study, case = explained.study, explained.case
+    size, mask = (study.rows, study.columns), explained.mask or rle.EMPTY
+    inputs = CaseInputs(
+        id=study.id,
+        path=str(path),
+        size=size,
+        case=case,
+        mask=mask,
+        evidence_map=explained.evidence_map,
+        hottest=explained.hottest,
     )
-    drawn = case_view.draw(order)
-    truth = None if judged.mask is None else float(mask != rle.EMPTY)
-    probability = case.probability()
-    shown: dict[str, Any] = {
-        "drawn": drawn,
-        "probability": probability,
-        "truth": truth,
-        "area": rle.area(mask) / (size[0] * size[1]),
-        "outcome": None if truth is None else which_cases.outcome(probability, truth),
-        "kind": "oof" if judged.fold >= 0 else "deployed",
-        "fold": judged.fold,
-        "tags": "",
-        "unet": None,
+    shown = ShownCase(
+        drawn=case_view.draw(inputs),
+        probability=case.probability(),
+        truth=None if explained.mask is None else float(mask != rle.EMPTY),
+        area=rle.area(mask) / (size[0] * size[1]),
+        fold=explained.fold,
+    )
+    notes = [*([f"Triage: {decision}."] if decision else []), *explained.notes]
+    values = {
+        "case": shown,
+        "notes": notes,
+        "folds": folds,
+        "full_colour": case_view.FULL_COLOUR,
     }
-    notes = [*([f"Triage: {judged.triage}."] if judged.triage else []), *judged.notes]
-    values = {"case": shown, "notes": notes, "folds": folds, "scale": case_view.FULL}
     files.write_text(target, rendering.render("study.html", values))
 
 
 def check_names(paths: tuple[Path, ...]) -> None:
-    """Refuse images whose pages would take each other's place, or the report's."""
+    """Refuse images whose pages would overwrite each other, or the report.
+
+    Raises
+    ------
+    UserError
+        If two images have one name, or one is called index.
+    """
     names = [path.stem if images.is_image(path) else path.name for path in paths]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice or "index" in names:
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated or "index" in names:
         raise UserError(
-            f"images: {twice[0] if twice else 'index'} would take the place of another page; "
+            f"images: {repeated[0] if repeated else 'index'} would take the place of another page; "
             "every image needs a name of its own, and none may be called index."
         )
 
 
+def explain_file(path: Path, trained: TrainedRun, folder: Path, console: Console) -> None:
+    """Explain one X-ray: print it, and write its page into a folder.
+
+    Raises
+    ------
+    UnreadableImage
+        If the file is missing or is no X-ray.
+    """
+    explained = explain(path, trained)
+    decision = triage.decide(trained, explained.fold, explained.raw)
+    target = folder / f"{explained.study.id}.html"
+    write_page(explained, decision, path, len(trained.boosters), target)
+    show(explained, decision, console)
+    console.print(f"{target}\n", markup=False, soft_wrap=True)
+
+
 def main(settings: Settings) -> None:
-    """Explain the images one by one; those that cannot be read are told at the end."""
+    """Explain the images one by one; those that cannot be read are named at the end."""
     if not settings.images:
         raise UserError("images: name at least one DICOM or PNG file.")
     check_names(settings.images)
-    trained = read_trained(settings.run)
+    run = RunFolder(settings.run).check()
+    trained = trained_run.read(run)
+    folder = settings.out or run.report.parent
     console, failures = Console(), []
     for path in settings.images:
         try:
-            judged = judge(path, trained)
+            explain_file(path, trained, folder, console)
         except images.UnreadableImage as error:
             failures.append(str(error))
-            continue
-        target = (settings.out or settings.run / "report") / f"{judged.study.id}.html"
-        write_page(judged, path, len(trained.boosters), target)
-        show(judged, console)
-        console.print(f"{target}\n", markup=False, soft_wrap=True)
     if failures:
         raise UserError("\n".join(failures))
 

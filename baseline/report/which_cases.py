@@ -1,39 +1,32 @@
-"""Which X-rays the report shows: the clearest hits, the worst errors, and what lies on the fence.
+"""Which X-rays the report shows: clear hits, the worst errors, and those near the threshold.
 
 The choice follows from the predictions alone, so the same run always shows the same cases. Only
-images whose truth is known and that no model of theirs has seen are shown.
+images whose truth is known are shown, each predicted by a model that has not seen it.
 """
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-# An image is called positive where a pneumothorax is more likely than not.
-THRESHOLD = 0.5
+from baseline.learning.scores import POSITIVE_FROM
 
 OUTCOMES = ("true positive", "false negative", "false positive", "true negative")
 # Those of images with pneumothorax.
 POSITIVE = OUTCOMES[:2]
 ERRORS = OUTCOMES[1:3]
-GROUPS = {
-    "true positive": "Clear hits: pneumothorax, and the model is surest of it",
-    "false negative": "Worst misses: pneumothorax, and the model is surest that there is none",
-    "false positive": "Worst false alarms: none, and the model is surest of a pneumothorax",
-    "true negative": "Clear negatives: none, and the model is surest of that",
-    "near the threshold": "On the fence: the probability is closest to 50%",
-}
+NEAR = "near the threshold"
+# Groups of cases: the highest and lowest probabilities of each outcome, and those closest to 50%.
+GROUPS = (*OUTCOMES, NEAR)
 
 
 def outcome(probability: float, truth: float) -> str:
-    """Name of the verdict's outcome, one of `OUTCOMES`."""
-    positive = probability >= THRESHOLD
+    """Name of a prediction's outcome, one of `OUTCOMES`."""
+    positive = probability >= POSITIVE_FROM
     right = positive == (truth > 0.5)
     return f"{'true' if right else 'false'} {'positive' if positive else 'negative'}"
 
 
 def choose(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Choose cases, turn and turn about from each group of `GROUPS`.
+    """Choose cases, one from each group of `GROUPS` in turn.
 
     Parameters
     ----------
@@ -47,18 +40,7 @@ def choose(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     DataFrame
         The chosen rows with their `group`, in the order of `GROUPS`, the clearest first.
     """
-    probability = rows["probability"].to_numpy()
-    outcomes = np.array(
-        [outcome(p, t) for p, t in zip(probability, rows["truth"], strict=True)], object
-    )
-    sure = -np.abs(probability - THRESHOLD)
-    queues: dict[str, list[int]] = {}
-    for group in GROUPS:
-        near = group == "near the threshold"
-        members = np.arange(len(rows)) if near else np.flatnonzero(outcomes == group)
-        # Equal probabilities are ordered by id, so that the choice does not hang on the table's.
-        keys = (rows["id"].to_numpy(str)[members], (-sure if near else sure)[members])
-        queues[group] = list(members[np.lexsort(keys)])
+    queues = _queues(rows)
     chosen: dict[int, str] = {}
     while len(chosen) < min(count, len(rows)):
         for group, queue in queues.items():
@@ -71,17 +53,19 @@ def choose(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     return picked.iloc[np.argsort(rank.to_numpy(), kind="stable")].reset_index(drop=True)
 
 
-def worst(cases: list[dict[str, Any]], kind: str, count: int) -> list[dict[str, Any]]:
-    """The worst errors of a kind among some cases, the surest first.
-
-    Parameters
-    ----------
-    cases : list of dict
-        With `probability` and `outcome`.
-    kind : str
-        One of `ERRORS`.
-    count : int
-        At most so many.
-    """
-    found = [case for case in cases if case["outcome"] == kind]
-    return sorted(found, key=lambda case: -abs(case["probability"] - THRESHOLD))[:count]
+def _queues(rows: pd.DataFrame) -> dict[str, list[int]]:
+    """Row numbers of each group, the clearest first."""
+    probability = rows["probability"].to_numpy()
+    outcomes = np.array(
+        [outcome(p, t) for p, t in zip(probability, rows["truth"], strict=True)], object
+    )
+    distance = np.abs(probability - POSITIVE_FROM)
+    queues: dict[str, list[int]] = {}
+    for group in GROUPS:
+        near = group == NEAR
+        members = np.arange(len(rows)) if near else np.flatnonzero(outcomes == group)
+        # Equal probabilities are ordered by id, so that the choice does not depend on the order of
+        # the table.
+        keys = (rows["id"].to_numpy(str)[members], (distance if near else -distance)[members])
+        queues[group] = list(members[np.lexsort(keys)])
+    return queues

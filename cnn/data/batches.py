@@ -37,7 +37,7 @@ Number = TypeVar("Number", bound=np.number)
 FEW = 300
 
 
-class Counts(NamedTuple):
+class EpochPlan(NamedTuple):
     """How many images an epoch meets, and of which kinds."""
 
     steps: int
@@ -52,7 +52,7 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Labelled:
+class TrainingImages:
     """Images to learn from, those of known mask first.
 
     Parameters
@@ -103,7 +103,7 @@ class Labelled:
         return drawn
 
 
-def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -> Labelled:
+def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -> TrainingImages:
     """Load every image to learn from, decoding it unless a former run has.
 
     Parameters
@@ -144,7 +144,7 @@ def labelled(run: Path, size: int, evidence: bool = False, weak: bool = False) -
     positive = np.where(known, codes != rle.EMPTY, label > 0.5)
     images, masks, pixels = _cached(run / "cnn", table.assign(mask=codes), size)
     found = fingerprint(table["id"], codes, table["fold"], pd.Series(positive)) + pixels
-    return Labelled(
+    return TrainingImages(
         ids=tuple(table["id"]),
         folds=table["fold"].to_numpy(np.int64),
         known=known,
@@ -221,9 +221,9 @@ def _write_pairs(
 
 
 def training_order(
-    data: Labelled,
+    data: TrainingImages,
     without: tuple[int, ...],
-    counts: Counts,
+    counts: EpochPlan,
     key: tuple[int, ...],
 ) -> NDArray[np.int32]:
     """Draw an epoch's batches from the images outside some folds.

@@ -20,8 +20,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 from numpy.typing import NDArray
 
-from cnn.data.batches import Labelled
-from cnn.devices.mesh import along, copied, of_each, room, shared_out
+from cnn.data.batches import TrainingImages
+from cnn.devices.mesh import batch_sharding, replicated, from_each_process, device_memory, sharded
 
 # Share of a device's memory for the images; the rest is the network's, most of it while it learns.
 SHARE = 0.5
@@ -49,7 +49,7 @@ class Feed:
     batches: Callable[[NDArray[np.int32]], Iterator[Batch]]
 
 
-def feed(data: Labelled, evidence: bool, mesh: Mesh) -> Feed:
+def feed(data: TrainingImages, evidence: bool, mesh: Mesh) -> Feed:
     """Put all images on the devices if they fit there, else prepare to stream them.
 
     Parameters
@@ -61,17 +61,17 @@ def feed(data: Labelled, evidence: bool, mesh: Mesh) -> Feed:
     """
     planes = 1 + (evidence and data.evidence is not None)
     size = data.images.size * planes + data.masks.size
-    if not all(of_each(size <= SHARE * room(mesh))):
+    if not all(from_each_process(size <= SHARE * device_memory(mesh))):
         return Feed(mesh, partial(_streamed, data, evidence, mesh))
     every = np.arange(len(data.ids))
-    held = copied((data.seen(every, evidence), data.target(every)), mesh)
+    held = replicated((data.seen(every, evidence), data.target(every)), mesh)
     return Feed(mesh, partial(_gathered, held, mesh))
 
 
 def _gathered(held: Batch, mesh: Mesh, order: NDArray[np.int32]) -> Iterator[Batch]:
-    gather = jax.jit(_take, out_shardings=along(mesh))
+    gather = jax.jit(_take, out_shardings=batch_sharding(mesh))
     for rows in order:
-        yield gather(held, copied(rows, mesh))
+        yield gather(held, replicated(rows, mesh))
 
 
 def _take(held: Batch, rows: Int[Array, " n"]) -> Batch:
@@ -79,10 +79,10 @@ def _take(held: Batch, rows: Int[Array, " n"]) -> Batch:
 
 
 def _streamed(
-    data: Labelled, evidence: bool, mesh: Mesh, order: NDArray[np.int32]
+    data: TrainingImages, evidence: bool, mesh: Mesh, order: NDArray[np.int32]
 ) -> Iterator[Batch]:
     def made(rows: NDArray[np.int32]) -> Batch:
-        return shared_out((data.seen(rows, evidence), data.target(rows)), mesh)
+        return sharded((data.seen(rows, evidence), data.target(rows)), mesh)
 
     return ahead(made, order)
 

@@ -15,8 +15,18 @@ from numpy.typing import NDArray
 
 from baseline.evidence_map import maps
 from cnn.data.geometry import centres
-from cnn.gate.sources import to_levels
 from features.run.files import UserError, atomic, open_array
+
+
+# The evidence map is a product of two probabilities and seldom near one; its odds are raised by
+# this factor, so that it spreads over the grey levels. No ranking changes.
+EVIDENCE_ODDS = 8.0
+
+
+def to_bytes(evidence: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """An evidence map in [0, 1] as levels of 1/255, its odds raised by `EVIDENCE_ODDS`."""
+    raised = EVIDENCE_ODDS * evidence
+    return np.rint(255 * raised / (1 - evidence + raised)).astype(np.uint8)
 
 
 def digest(run: Path) -> str:
@@ -57,12 +67,12 @@ def draw(heats: dict[str, maps.EvidenceMap], rows: pd.DataFrame, size: int) -> I
         Levels of evidence in the geometry of `geometry.to_square`.
     """
     for name, *shape in rows[["id", "rows", "columns"]].itertuples(index=False):
-        drawn = maps.of_one_lung(heats.get(name, maps.NONE))
+        drawn = maps.of_one_lung(heats.get(name, maps.EMPTY))
         grid = centres(shape[0], shape[1], size)
-        yield to_levels(maps.paint_at(drawn, (shape[0], shape[1]), *grid))
+        yield to_bytes(maps.paint_at(drawn, (shape[0], shape[1]), *grid))
 
 
-def teaching(path: Path, run: Path, fold: int, rows: pd.DataFrame, size: int) -> NDArray[np.uint8]:
+def write(path: Path, run: Path, fold: int, rows: pd.DataFrame, size: int) -> NDArray[np.uint8]:
     """Planes of the labelled images as the network of `fold` sees them, memory-mapped at `path`.
 
     Parameters
@@ -79,7 +89,7 @@ def teaching(path: Path, run: Path, fold: int, rows: pd.DataFrame, size: int) ->
     -------
     (n, size, size) array of uint8
     """
-    heats = maps.read_of(run, fold, pairs=True) | maps.read_of(run, fold)
+    heats = maps.read_for_fold(run, fold, pairs=True) | maps.read_for_fold(run, fold)
     with atomic(path) as temporary:
         planes = open_array(temporary, (len(rows), size, size), np.uint8)
         for row, plane in enumerate(draw(heats, rows, size)):

@@ -68,15 +68,15 @@ class Cluster:
                 "coordinator and number."
             ) from error
         # The first word among all, which is waited for half a minute only, comes before any work.
-        of_each(True)
+        from_each_process(True)
 
 
-def is_first() -> bool:
+def is_first_process() -> bool:
     """Whether this process is the one that writes."""
     return jax.process_index() == 0
 
 
-def first(work: Callable[[], Tree]) -> Tree:
+def first_process_first(work: Callable[[], Tree]) -> Tree:
     """Do what leaves files behind: the first process before all others, who then find them.
 
     Returns
@@ -92,11 +92,11 @@ def first(work: Callable[[], Tree]) -> Tree:
     for turn in (True, False):
         fault = None
         try:
-            if is_first() == turn:
+            if is_first_process() == turn:
                 found.append(work())
         except Exception as error:  # whatever it is, the others must not wait
             fault = error
-        failed = of_each(fault is not None)
+        failed = from_each_process(fault is not None)
         if fault is not None:
             raise fault
         if any(failed):
@@ -107,7 +107,7 @@ def first(work: Callable[[], Tree]) -> Tree:
     return found[0]
 
 
-def of_each(value: bool) -> list[bool]:
+def from_each_process(value: bool) -> list[bool]:
     """What each process says, in every process."""
     return multihost_utils.process_allgather(np.array(value)).tolist()
 
@@ -130,7 +130,7 @@ def accelerated() -> bool:
         ) from error
 
 
-def room(mesh: Mesh) -> int:
+def device_memory(mesh: Mesh) -> int:
     """Bytes that JAX may use of the smallest device's memory; processors have none of their own."""
     if not accelerated():
         return 0
@@ -152,7 +152,7 @@ def split_processor() -> None:
             jax.config.update("jax_num_cpu_devices", 2)
 
 
-def demand(accelerator: bool) -> None:
+def require_device(accelerator: bool) -> None:
     """Make sure that JAX has a device, and an accelerator, if one is asked for.
 
     Raises
@@ -196,17 +196,17 @@ def all_devices(batch: int, parts: int = 1) -> Mesh:
     return Mesh(np.array(jax.devices()[:count]), (AXIS,))
 
 
-def copied(tree: Tree, mesh: Mesh) -> Tree:
+def replicated(tree: Tree, mesh: Mesh) -> Tree:
     """The arrays of a tree, whole on each device."""
     return _placed(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def shared_out(tree: Tree, mesh: Mesh) -> Tree:
+def sharded(tree: Tree, mesh: Mesh) -> Tree:
     """The arrays of a tree, cut along their first axis, a part on each device."""
-    return _placed(tree, along(mesh))
+    return _placed(tree, batch_sharding(mesh))
 
 
-def along(mesh: Mesh) -> NamedSharding:
+def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Arrays cut along their first axis, a part on each device."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from baseline.gate.rules import LEVELS, RANKS, GateInputs
+from baseline.gate.rules import MASK_LEVELS, RANKS, GateInputs
 from cnn.data.geometry import from_square
 
 # Entropy of a probability of each grey level in bits.
@@ -13,7 +13,7 @@ ENTROPY /= np.log(2)
 
 
 def to_original(probability: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Scale a square map back to the X-ray's own size, as levels of 1/255.
+    """Scale a square map back to the X-ray's own size, as grey levels of 1/255.
 
     Parameters
     ----------
@@ -30,50 +30,50 @@ def to_original(probability: NDArray[np.float32], shape: tuple[int, int]) -> NDA
     return np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
 
 
-def cut(levels: NDArray[np.uint8], mask_level: int) -> NDArray[np.bool_]:
-    """The mask of a map at the X-ray's own size, cut at one of the gate's `LEVELS`."""
-    return levels >= LEVELS[mask_level]
+def cut(grey: NDArray[np.uint8], mask_level: int) -> NDArray[np.bool_]:
+    """The mask of a map at the X-ray's own size, cut at one of the gate's `MASK_LEVELS`."""
+    return grey >= MASK_LEVELS[mask_level]
 
 
 def measure(
-    levels: NDArray[np.uint8],
+    grey: NDArray[np.uint8],
     zone: NDArray[np.bool_],
     truth: NDArray[np.bool_] | None,
     log_odds: float,
 ) -> GateInputs:
-    """What the gate needs to know of one map.
+    """The gate's inputs from one map.
 
     Parameters
     ----------
-    levels : (h, w) array of uint8
+    grey : (h, w) array of uint8
         Map at the X-ray's own size.
     zone : (h, w) array of bool
-        The zone that the verdict's reasons point at.
+        The zone with the largest SHAP contribution for pneumothorax.
     truth : (h, w) array of bool, optional
         True mask, if known.
     log_odds : float
-        The verdict's.
+        Of the classifier.
 
     Returns
     -------
-    Evidence
+    GateInputs
         Of one image.
     """
-    counts = np.bincount(levels.ravel(), minlength=256)
+    counts = np.bincount(grey.ravel(), minlength=256)
     # Counting grey levels once gives every cut at once.
     above = _from_above(counts)
-    ranks = [np.flatnonzero(above >= rank * levels.size)[-1] for rank in RANKS]
-    dice = np.full(len(LEVELS), np.nan)
+    ranks = [np.flatnonzero(above >= rank * grey.size)[-1] for rank in RANKS]
+    dice = np.full(len(MASK_LEVELS), np.nan)
     if truth is not None:
-        inside = _from_above(np.bincount(levels[truth], minlength=256))
-        total = above[LEVELS] + truth.sum()
-        dice = np.where(total == 0, 1.0, 2 * inside[LEVELS] / np.maximum(total, 1))
+        inside = _from_above(np.bincount(grey[truth], minlength=256))
+        total = above[MASK_LEVELS] + truth.sum()
+        dice = np.where(total == 0, 1.0, 2 * inside[MASK_LEVELS] / np.maximum(total, 1))
     return GateInputs(
         log_odds=np.array([log_odds]),
         top=np.array([ranks]) / 255,
-        area=above[None, LEVELS] / levels.size,
-        entropy=np.array([counts @ ENTROPY / levels.size]),
-        agreement=np.array([levels[zone].mean() / 255 if zone.any() else 0.0]),
+        area=above[None, MASK_LEVELS] / grey.size,
+        entropy=np.array([counts @ ENTROPY / grey.size]),
+        agreement=np.array([grey[zone].mean() / 255 if zone.any() else 0.0]),
         dice=dice[None],
         positive=np.array([np.nan if truth is None else float(truth.any())]),
     )

@@ -1,73 +1,74 @@
-"""What the report shows of the masks: each one drawn, where the truth is known, spoken or not.
+"""What the report shows of the masks: each one drawn, where the truth is known, kept or not.
 
-The report lies upstream and knows no network, so the masks wait for it in a table,
-RUN/cnn/outlines.csv, one row an image:
+The report lies upstream and knows no network, so the masks wait for it in a table (`run.outlines`),
+one row an image:
 
 id
     The image.
 probability
-    The verdict's probability that the gate was asked with.
-spoken
-    1 if the default policy's rule speaks the mask, else 0. The rule was chosen on all labelled
+    The classifier's probability by which the gate decided.
+kept
+    1 if the default policy's rule keeps the mask, else 0. The rule was chosen on all labelled
     images, as for the submission, so this describes and does not score.
 source
     The map that the mask was cut from: "unet", "evidence" or "joint".
 level
-    Probability at which the map was cut: the rule's, or, where the default policy is to speak
-    none, the level at which the masks are best by themselves.
+    Probability at which the map was cut: the rule's, or, where the default policy empties every
+    mask, the level at which the masks are best without a gate.
 dice
-    Dice of the mask against the truth, spoken or not.
+    Dice of the mask against the truth, kept or not.
 mask
     Its run-length code, "-1" if empty.
 """
-
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from baseline.gate import rules
-from baseline.gate.rules import LEVELS, Rule
+from baseline.gate.results import GateMetrics
+from baseline.gate.rules import MASK_LEVELS, GateInputs, Rule
 from cnn.gate import masks
-from cnn.gate.sources import weigh
+from cnn.gate.sources import SourceMaps
 from features.reading import rle
-from features.run import command, files
+from features.run import command
 
 
 def write(
-    runs: Sequence[Path], rows: pd.DataFrame, rule: Rule, source: str, best_level: float
+    maps: SourceMaps,
+    rows: pd.DataFrame,
+    inputs: dict[str, GateInputs],
+    rule: Rule,
+    metrics: GateMetrics,
 ) -> None:
-    """Write cnn/outlines.csv.
+    """Write the outlines into the first run of the maps.
 
     Parameters
     ----------
-    runs : sequence of Path
-        Run folders with probability maps, as of `cnn.gate.sources.together`; the first is written to.
+    maps : SourceMaps
     rows : DataFrame
-        Images with known truth: id, probability, rows, columns and mask (run-length code).
+        Images with known truth: id, probability, rows and columns.
+    inputs : dict of str to GateInputs
+        Of these images, by source.
     rule : Rule
-        The default policy's rule, which may be to keep silent.
-    source : str
-        Whose map the default policy cuts, of `cnn.gate.sources.SOURCES`.
-    best_level : float
-        Probability at which the masks are best by themselves.
+        The default policy's rule.
+    metrics : GateMetrics
     """
-    level = rule.mask_level
-    if rule.policy == "empty":
-        level = int(np.abs(LEVELS / 255 - best_level).argmin())
-    found = []
-    images = zip(rows.to_dict("records"), weigh(runs, rows), strict=True)
-    for row, (maps, evidence) in command.progress(images, "outlining", total=len(rows)):
-        found.append(
-            {
-                "id": row["id"],
-                "probability": row["probability"],
-                "spoken": int(rules.keeps(rule, evidence[source])[0]),
-                "source": source,
-                "level": LEVELS[level] / 255,
-                "dice": evidence[source].dice[0, level],
-                "mask": rle.encode(masks.cut(maps[source], level)),
-            }
-        )
-    files.write_csv(runs[0] / "cnn" / "outlines.csv", pd.DataFrame(found))
+    source = rules.source(metrics.default)
+    level = cut_level(rule, metrics)
+    drawn = command.progress(maps.stream(rows, (source,)), "outlining", total=len(rows))
+    table = rows[["id", "probability"]].assign(
+        kept=rules.keeps(rule, inputs[source]).astype(int),
+        source=source,
+        level=MASK_LEVELS[level] / 255,
+        dice=inputs[source].dice[:, level],
+        mask=[rle.encode(masks.cut(grey[source], level)) for grey in drawn],
+    )
+    maps.runs[0].outlines.write(table)
+
+
+def cut_level(rule: Rule, metrics: GateMetrics) -> int:
+    """Index into `MASK_LEVELS` at which masks are shown: the default rule's, or the best one."""
+    if rule.policy != "empty":
+        return rule.mask_level
+    best = metrics.mask_alone[rules.source(metrics.default)].at_probability
+    return int(np.abs(MASK_LEVELS / 255 - best).argmin())

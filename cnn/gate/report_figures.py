@@ -1,32 +1,31 @@
-"""What the gate earns and what it costs, for the report: RUN/cnn/economics.json.
+"""What the gate earns and what it costs, for the report: see `baseline.gate.results.GateFigures`.
 
-The report lies upstream and knows no network, so what it shows of the gate waits for it in a file:
-
-silence, images, positives, mean_log_odds
-    Mean Dice of never speaking, the counts of labelled images, and what tells the report whether
-    the verdict is still the one that the gate was asked with.
-curves
-    For every policy, mean Dice against its gate threshold, all else in its rule as chosen. Measured
-    on the images that the rule was chosen on; `nested` is the score that is not.
-floors, levels
-    What every smallest area and every mask level would delete of the default policy's masks: true
-    lesions against false masks. `alone` asks nothing but the mask, `gate` the policy's whole rule.
-disagreements
-    Images on which the ungated U-Net and the gate decide differently.
+The report lies upstream and knows no network, so what it shows of the gate waits for it in a file.
+Curves and deletions are measured on the images that the rules were chosen on; only the nested
+scores beside them are not.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.gate import rules as gate
-from baseline.gate.rules import AREAS, LEVELS, GateInputs, Rule
+from baseline.gate import rules
+from baseline.gate.results import (
+    Curve,
+    Deleted,
+    Deletions,
+    Disagreement,
+    DisputedCase,
+    GateFigures,
+    GateMetrics,
+    Scoreboard,
+)
+from baseline.gate.rules import AREAS, MASK_LEVELS, POLICIES, GateInputs, Rule
+from cnn.gate.outlines import cut_level
 from features.run import files
+from features.run.folder import RunFolder
 
 Flags = NDArray[np.bool_]
 
@@ -37,106 +36,103 @@ CASES = 50
 
 
 def at_threshold(rule: Rule, threshold: float) -> Rule:
-    """The same rule with another gate threshold: the smallest area where no score is asked."""
+    """The same rule with another threshold: the smallest area where it compares no score."""
     if rule.policy == "unet":
         return replace(rule, least_area=threshold)
     return replace(rule, cutoff=threshold)
 
 
 def threshold_of(rule: Rule) -> float | None:
-    """A rule's gate threshold: an area as a share of the image, or log-odds; None for silence."""
+    """A rule's threshold: an area as a share of the image, or log-odds; None if it keeps nothing."""
     return rule.least_area if rule.policy == "unet" else rule.cutoff
 
 
-def curve(rule: Rule, evidence: GateInputs) -> list[list[float]]:
-    """Mean Dice against the gate threshold, all else in the rule as it is.
+def curve_points(rule: Rule, inputs: GateInputs) -> tuple[tuple[float, float], ...]:
+    """Mean Dice against the threshold, all else in the rule as it is.
 
     Parameters
     ----------
     rule : Rule
-    evidence : Evidence
-        Images with known truth.
+    inputs : GateInputs
+        Of images with known truth.
 
     Returns
     -------
-    list of [threshold, mean Dice]
-        In ascending order, the rule's own threshold among them. Between two thresholds the mean is
-        that of the upper one, beyond the last it is silence's. Empty for a rule without threshold.
+    tuple of (threshold, mean Dice)
+        As in `results.Curve`.
     """
     chosen = threshold_of(rule)
     if chosen is None:
-        return []
-    asked = evidence.area[:, rule.top_level]
-    values = np.unique(asked if rule.policy == "unet" else gate.score(rule, evidence))
+        return ()
+    areas = inputs.area[:, rule.top_level]
+    values = np.unique(areas if rule.policy == "unet" else rules.score(rule, inputs))
     if len(values) > POINTS:
         values = np.quantile(values, np.linspace(0, 1, POINTS), method="lower")
     thresholds = np.unique(np.append(values, [chosen, *([0.0] if rule.policy == "unet" else [])]))
-    return [[float(t), _mean(at_threshold(rule, float(t)), evidence)] for t in thresholds]
+    return tuple((float(t), _mean(at_threshold(rule, float(t)), inputs)) for t in thresholds)
 
 
-def _mean(rule: Rule, evidence: GateInputs) -> float:
-    return float(gate.earned(rule, evidence).mean())
+def _mean(rule: Rule, inputs: GateInputs) -> float:
+    return float(rules.earned(rule, inputs).mean())
 
 
-def deleted(loose: Rule, strict: Rule, evidence: GateInputs) -> dict[str, float]:
-    """What a stricter rule deletes of the masks that a looser one speaks.
+def deleted(
+    loose: Rule, strict: Rule, inputs: GateInputs, setting: float, dice_level: int
+) -> Deleted:
+    """What a stricter rule deletes of the masks that a looser one keeps.
 
     Parameters
     ----------
     loose, strict : Rule
-        `strict` speaks on no image on which `loose` is silent.
-    evidence : Evidence
-        Images with known truth.
-
-    Returns
-    -------
-    dict
-        lesions and false: images with and without pneumothorax whose mask `loose` speaks; lost and
-        removed: those of each that `strict` silences; lost_dice: sum of the Dice of the lost; dice:
-        mean Dice of all images under `strict`.
+        `strict` keeps no mask that `loose` empties.
+    inputs : GateInputs
+        Of images with known truth.
+    setting : float
+        The area or level that makes `strict` stricter.
+    dice_level : int
+        Mask level of `Deleted.dice_on_lesions`.
     """
-    before = gate.keeps(loose, evidence)
-    gone = before & ~gate.keeps(strict, evidence)
-    ill = evidence.positive == 1
-    return {
-        "lesions": int((before & ill).sum()),
-        "lost": int((gone & ill).sum()),
-        "lost_dice": float(evidence.dice[gone & ill, loose.mask_level].sum()),
-        "false": int((before & ~ill).sum()),
-        "removed": int((gone & ~ill).sum()),
-        "dice": _mean(strict, evidence),
-    }
+    before = rules.keeps(loose, inputs)
+    emptied = before & ~rules.keeps(strict, inputs)
+    lesion = inputs.positive == 1
+    return Deleted(
+        setting=setting,
+        lesions=int((before & lesion).sum()),
+        false_masks=int((before & ~lesion).sum()),
+        lost=int((emptied & lesion).sum()),
+        removed=int((emptied & ~lesion).sum()),
+        lost_dice=float(inputs.dice[emptied & lesion, loose.mask_level].sum()),
+        dice=_mean(strict, inputs),
+        dice_on_lesions=float(inputs.dice[lesion, dice_level].mean()) if lesion.any() else 0.0,
+    )
 
 
-def floors(rule: Rule, evidence: GateInputs) -> list[dict[str, float]]:
-    """What each smallest area would delete of the masks that a rule speaks without one."""
-    loose = replace(rule, least_area=0.0)
-    return [
-        {"floor": area} | deleted(loose, replace(rule, least_area=area), evidence) for area in AREAS
-    ]
+def deletions(rule: Rule, inputs: GateInputs) -> Deletions:
+    """What each smallest area deletes of a rule's masks without one, and each level of the lowest's.
 
-
-def levels(rule: Rule, evidence: GateInputs) -> list[dict[str, float]]:
-    """What cutting the map at each level would delete of the masks cut at the lowest one."""
-    loose = replace(rule, mask_level=0)
-    return [
-        {"level": float(level / 255)}
-        | deleted(loose, replace(rule, mask_level=number), evidence)
-        | {"on_lesions": _on_lesions(number, evidence)}
-        for number, level in enumerate(LEVELS)
-    ]
-
-
-def _on_lesions(level: int, evidence: GateInputs) -> float:
-    """Mean Dice of all true lesions' masks at a level, no gate asked; 0 where there is none."""
-    ill = evidence.positive == 1
-    return float(evidence.dice[ill, level].mean()) if ill.any() else 0.0
+    Parameters
+    ----------
+    rule : Rule
+    inputs : GateInputs
+        Of images with known truth.
+    """
+    any_area, lowest = replace(rule, least_area=0.0), replace(rule, mask_level=0)
+    return Deletions(
+        areas=tuple(
+            deleted(any_area, replace(rule, least_area=area), inputs, area, rule.mask_level)
+            for area in AREAS
+        ),
+        levels=tuple(
+            deleted(lowest, replace(rule, mask_level=number), inputs, float(level / 255), number)
+            for number, level in enumerate(MASK_LEVELS)
+        ),
+    )
 
 
 def opponent(default: str, means: dict[str, float]) -> str:
-    """The policy that is set against the ungated U-Net: the default, if it asks the verdict at all.
+    """The policy that is compared with the ungated U-Net: the default, if it asks the classifier.
 
-    Else the best of those that do by nested score, the first among equals.
+    Else the best of those that ask it by nested score, the first among equals.
 
     Parameters
     ----------
@@ -146,122 +142,115 @@ def opponent(default: str, means: dict[str, float]) -> str:
     """
     if default not in ("empty", "unet"):
         return default
-    asking = [policy for policy in gate.POLICIES if policy not in ("empty", "unet")]
+    asking = [policy for policy in POLICIES if policy not in ("empty", "unet")]
     return max(asking, key=lambda policy: means[policy])
 
 
 def disagreements(
-    rows: pd.DataFrame, unet: tuple[Rule, GateInputs], other: tuple[Rule, GateInputs]
-) -> dict[str, Any]:
+    rows: pd.DataFrame, unet: tuple[Rule, GateInputs], gate: tuple[Rule, GateInputs]
+) -> tuple[Disagreement, Disagreement]:
     """Images on which the ungated U-Net and another policy decide differently.
 
     Parameters
     ----------
     rows : DataFrame
-        id and probability of the images of the evidence, in its order.
-    unet, other : (Rule, Evidence)
-        Rule and evidence of each.
+        id and probability of the images, in the order of the inputs.
+    unet, gate : (Rule, GateInputs)
+        Rule and inputs of each.
 
     Returns
     -------
-    dict
-        silenced (the U-Net alone speaks) and added (the other alone does): counts of images,
-        lesions and healthy, `change` (Dice that the other earns more, summed), and the cases that
-        change it most: id, positive, probability, dice (of the mask that is spoken) and change.
+    emptied, added : Disagreement
+        The U-Net alone keeps the mask, and the other policy alone does.
     """
-    spoken = [gate.keeps(*pair) for pair in (unet, other)]
-    earned = [gate.earned(*pair) for pair in (unet, other)]
-    dice = [evidence.dice[:, rule.mask_level] for rule, evidence in (unet, other)]
-    change, positive = earned[1] - earned[0], unet[1].positive == 1
-    table = rows[["id", "probability"]].assign(positive=positive.astype(int), change=change)
-    return {
-        "silenced": _side(table.assign(dice=dice[0]), spoken[0] & ~spoken[1]),
-        "added": _side(table.assign(dice=dice[1]), spoken[1] & ~spoken[0]),
-    }
+    by_unet, by_gate = rules.keeps(*unet), rules.keeps(*gate)
+    dice_unet, dice_gate = (inputs.dice[:, rule.mask_level] for rule, inputs in (unet, gate))
+    table = rows[["id", "probability"]].assign(
+        positive=unet[1].positive == 1, change=rules.earned(*gate) - rules.earned(*unet)
+    )
+    return (
+        _disagreement(table.assign(dice=dice_unet), by_unet & ~by_gate),
+        _disagreement(table.assign(dice=dice_gate), by_gate & ~by_unet),
+    )
 
 
-def _side(table: pd.DataFrame, chosen: Flags) -> dict[str, Any]:
-    found = table[chosen]
-    # By what they change, then by id, so that the list does not hang on the table's order.
-    order = np.lexsort((found["id"].to_numpy(str), -found["change"].abs().to_numpy()))
-    return {
-        "images": len(found),
-        "lesions": int(found["positive"].sum()),
-        "healthy": int((1 - found["positive"]).sum()),
-        "change": float(found["change"].sum()),
-        "cases": found.iloc[order[:CASES]].to_dict("records"),
-    }
+def _disagreement(table: pd.DataFrame, disputed: Flags) -> Disagreement:
+    rows = table[disputed]
+    # By what they change, then by id, so that the list does not depend on the table's order.
+    order = np.lexsort((rows["id"].to_numpy(str), -rows["change"].abs().to_numpy()))
+    columns = ["id", "probability", "positive", "dice", "change"]
+    listed = rows[columns].iloc[order[:CASES]].itertuples(index=False, name=None)
+    return Disagreement(
+        images=len(rows),
+        lesions=int(rows["positive"].sum()),
+        healthy=int((~rows["positive"]).sum()),
+        change=float(rows["change"].sum()),
+        cases=tuple(DisputedCase(*case) for case in listed),
+    )
 
 
 def measure(
     rows: pd.DataFrame,
-    evidence: dict[str, GateInputs],
-    rules: dict[str, Rule],
-    metrics: dict[str, Any],
-) -> dict[str, Any]:
+    inputs: dict[str, GateInputs],
+    chosen: dict[str, Rule],
+    metrics: GateMetrics,
+) -> GateFigures:
     """All that the report shows of the gate.
 
     Parameters
     ----------
     rows : DataFrame
-        id and probability of the labelled images, in the order of the evidence.
-    evidence : dict of str to Evidence
+        id and probability of the labelled images, in the order of the inputs.
+    inputs : dict of str to GateInputs
         By source of the map.
-    rules : dict of str to Rule
+    chosen : dict of str to Rule
         Each policy's rule, chosen on all labelled images.
-    metrics : dict
-        Scores from `cnn.gate.evaluate.score`: out_of_fold, mask_alone and default.
+    metrics : GateMetrics
     """
-    default, board = metrics["default"], metrics["out_of_fold"]
-    own = {policy: evidence[gate.source(policy)] for policy in rules}
-    rule, masks = rules[default], own[default]
-    level = rule.mask_level
-    if rule.policy == "empty":
-        best = metrics["mask_alone"][gate.source(default)]["at_probability"]
-        level = int(np.abs(LEVELS / 255 - best).argmin())
-    asked = {"alone": Rule("unet", level, level)}
-    if rule.policy != "empty":
-        asked["gate"] = rule
-    other = opponent(default, {policy: board[policy]["dice"]["value"] for policy in rules})
-    pairs = [(rules[policy], own[policy]) for policy in ("unet", other)]
-    return {
-        "default": default,
-        "images": len(rows),
-        "positives": int((masks.positive == 1).sum()),
-        "silence": _mean(Rule("empty"), masks),
-        "mean_log_odds": float(masks.log_odds.mean()),
-        "source": gate.source(default),
-        "mask_probability": float(LEVELS[level] / 255),
-        "curves": list(_curves(rules, own, board)),
-        "floors": {name: floors(one, masks) for name, one in asked.items()},
-        "levels": {name: levels(one, masks) for name, one in asked.items()},
-        "least_area": rule.least_area,
-        "top_probability": float(LEVELS[rule.top_level] / 255),
-        "disagreements": {"gate": other, **disagreements(rows, *pairs)},
-    }
+    default, board = metrics.default, metrics.out_of_fold
+    of_policy = {policy: inputs[rules.source(policy)] for policy in chosen}
+    rule, of_default = chosen[default], of_policy[default]
+    level = cut_level(rule, metrics)
+    against = opponent(default, {p: board.policies[p].dice.value for p in chosen})
+    emptied, added = disagreements(
+        rows, *((chosen[policy], of_policy[policy]) for policy in ("unet", against))
+    )
+    return GateFigures(
+        default=default,
+        images=len(rows),
+        positives=int((of_default.positive == 1).sum()),
+        all_empty=_mean(Rule("empty"), of_default),
+        mean_log_odds=float(of_default.log_odds.mean()),
+        source=rules.source(default),
+        mask_probability=float(MASK_LEVELS[level] / 255),
+        top_probability=float(MASK_LEVELS[rule.top_level] / 255),
+        least_area=rule.least_area,
+        curves=tuple(_curve(chosen[policy], policy, of_policy[policy], board) for policy in chosen),
+        by_mask=deletions(Rule("unet", level, level), of_default),
+        by_rule=None if rule.policy == "empty" else deletions(rule, of_default),
+        against=against,
+        emptied=emptied,
+        added=added,
+    )
 
 
-def _curves(
-    rules: dict[str, Rule], own: dict[str, GateInputs], board: dict[str, Any]
-) -> Iterable[dict[str, Any]]:
-    for policy, rule in rules.items():
-        spoken = gate.keeps(rule, own[policy])
-        yield {
-            "policy": policy,
-            "threshold": threshold_of(rule),
-            "dice": _mean(rule, own[policy]),
-            "spoken": int(spoken.sum()),
-            "nested": board[policy]["dice"],
-            "points": curve(rule, own[policy]),
-        }
+def _curve(rule: Rule, policy: str, inputs: GateInputs, board: Scoreboard) -> Curve:
+    return Curve(
+        policy=policy,
+        threshold=threshold_of(rule),
+        dice=_mean(rule, inputs),
+        kept=int(rules.keeps(rule, inputs).sum()),
+        nested=board.policies[policy].dice,
+        points=curve_points(rule, inputs),
+    )
 
 
 def write(
-    run: Path,
+    run: RunFolder,
     rows: pd.DataFrame,
-    evidence: dict[str, GateInputs],
-    rules: dict[str, Rule],
-    metrics: dict[str, Any],
+    inputs: dict[str, GateInputs],
+    chosen: dict[str, Rule],
+    metrics: GateMetrics,
 ) -> None:
-    """Write cnn/economics.json, whole or not at all; see `measure`."""
-    files.write_json(run / "cnn" / "economics.json", measure(rows, evidence, rules, metrics))
+    """Write the figures, whole or not at all; see `measure`."""
+    files.write_record(run.gate_figures, measure(rows, inputs, chosen, metrics))

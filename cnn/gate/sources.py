@@ -1,238 +1,137 @@
-"""Where masks may come from: the U-Net's map, the handcrafted evidence map, or both.
+"""Where masks may come from: the U-Net's map, the evidence map, or the mean of both.
 
-All are brought to the X-ray's own size as levels of 1/255, so that one gate serves them alike. The
-U-Net's map may be the mean of several runs' (`together`); who chooses the gate's rule, who shows
-its masks and who submits them all read the maps here, so that they speak of the same ones.
+All are brought to the X-ray's own size as grey levels of 1/255, so that one gate serves them alike.
+The U-Net's map may be the mean of several runs' (`cnn.gate.runs`). The stages that choose the
+gate's rule, outline its masks and write the submission all read the maps here, so that they use the
+same ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from baseline.evidence_map import maps as heat
+from baseline.evidence_map import maps as evidence_maps
+from baseline.evidence_map.maps import EvidenceMap
 from baseline.explanation import top_zone
-from baseline.gate import rules as gate
-from baseline.gate.rules import GateInputs, Rule
+from baseline.explanation.top_zone import TopZone
+from baseline.gate.rules import SOURCES, GateInputs
+from cnn.data.planes import to_bytes
 from cnn.gate import masks
-from cnn.prediction.store import judges_of, stream_maps
+from cnn.prediction.store import stream_maps
 from features.reading import rle
-from features.run import files
-from features.run.files import UserError
+from features.run.folder import RunFolder
 
-SOURCES = {
-    "unet": "U-Net's masks",
-    "evidence": "Handcrafted masks",
-    "joint": "Masks of both maps",
-}
-# The evidence is a product of two probabilities and seldom near one; its odds are raised by this
-# factor, so that it spreads over the gate's levels. No ranking changes.
-EVIDENCE_ODDS = 8.0
-
-Levels = NDArray[np.uint8]
-
-
-def need_folder(run: Path) -> Path:
-    """A run, unless it is a file.
-
-    Raises
-    ------
-    UserError
-        If it is one.
-    """
-    if run.exists() and not run.is_dir():
-        raise UserError(f"run = {run}: it is a file; give the run folder that it lies in.")
-    return run
-
-
-def together(run: Path, also: Sequence[Path | str] = ()) -> tuple[Path, ...]:
-    """A run and those whose U-Net maps are averaged with its own, checked to belong together.
-
-    Parameters
-    ----------
-    run : Path
-        Run folder whose verdict, evidence map and gate count.
-    also : sequence of Path
-        Further run folders.
-
-    Returns
-    -------
-    tuple of Path
-        `run`, then the others as absolute paths, so that they are found from any folder.
-
-    Raises
-    ------
-    UserError
-        If a run stands twice, or an image is in another fold of one, or was when its map was drawn:
-        the mean would then come from networks that learned from the image they judge.
-    """
-    others = tuple(Path(other).resolve() for other in also)
-    for place, other in enumerate(others):
-        if other in (run.resolve(), *others[:place]):
-            raise UserError(
-                f"{other}: stands twice among the runs to average; name each once, without RUN."
-            )
-        _check_folds(run, other)
-    for one in (run, *others):
-        _check_maps(one)
-    return (run, *others)
+GreyMap = NDArray[np.uint8]
+Squares = tuple[NDArray[np.float32], ...]
 
 
 @dataclass(frozen=True)
-class Gate:
-    """What RUN/gate.json holds.
+class SourceMaps:
+    """The maps of some runs.
+
+    The evidence maps and the top zones are read once, when the first image needs them.
 
     Parameters
     ----------
-    default : str
-        The policy that speaks unless another is asked for.
-    rules : dict of str to Rule
-        By policy.
-    runs : tuple of Path
-        Runs whose maps the rules were chosen on, as `together` gives them.
+    runs : tuple of RunFolder
+        As `cnn.gate.runs.together` gives them. The U-Net's maps of all are averaged, whatever their
+        networks' sizes; classifier and evidence map are the first one's.
     """
 
-    default: str
-    rules: dict[str, Rule]
-    runs: tuple[Path, ...]
+    runs: tuple[RunFolder, ...]
+
+    @cached_property
+    def _evidence(self) -> dict[str, EvidenceMap]:
+        return evidence_maps.read(self.runs[0])
+
+    @cached_property
+    def _top_zones(self) -> dict[str, TopZone]:
+        return top_zone.read(self.runs[0])
+
+    def stream(
+        self, rows: pd.DataFrame, sources: Sequence[str] = SOURCES
+    ) -> Iterator[dict[str, GreyMap]]:
+        """Yield the maps of each image, one image in memory at a time.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            id, rows and columns of the images; fastest in the order of the dataset.
+        sources : sequence of str
+            Which of `rules.SOURCES` are wanted; the others are not drawn.
+
+        Yields
+        ------
+        dict of (rows, columns) arrays of uint8
+            By source.
+        """
+        ids = rows["id"].tolist()
+        shapes = zip(rows["rows"].tolist(), rows["columns"].tolist(), strict=True)
+        squares: Iterable[Squares] = ((),) * len(ids)
+        if set(sources) != {"evidence"}:
+            squares = zip(*(stream_maps(run, ids) for run in self.runs), strict=True)
+        for name, shape, of_runs in zip(ids, shapes, squares, strict=True):
+            drawn = {}
+            if of_runs:
+                drawn["unet"] = mean([masks.to_original(square, shape) for square in of_runs])
+            if set(sources) != {"unet"}:
+                drawn["evidence"] = self._paint(name, shape)
+            if "joint" in sources:
+                drawn["joint"] = mean([drawn["unet"], drawn["evidence"]])
+            yield {source: drawn[source] for source in sources}
+
+    def _paint(self, name: str, shape: tuple[int, int]) -> GreyMap:
+        """The evidence map of an image at its own size."""
+        known = self._evidence.get(name, evidence_maps.EMPTY)
+        return to_bytes(evidence_maps.paint(evidence_maps.of_one_lung(known), shape))
+
+    def measure(
+        self, rows: pd.DataFrame, sources: Sequence[str] = SOURCES
+    ) -> Iterator[tuple[dict[str, GreyMap], dict[str, GateInputs]]]:
+        """Yield the maps of each image as `stream` does, and the gate's inputs from each of them.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            id, probability, rows, columns, and mask (run-length code, missing where unknown).
+        sources : sequence of str
+            As for `stream`.
+
+        Yields
+        ------
+        maps : dict of (rows, columns) arrays of uint8
+        inputs : dict of GateInputs
+            Of this one image.
+        """
+        odds = log_odds(rows["probability"]).tolist()
+        images = zip(rows["id"], rows["mask"], odds, self.stream(rows, sources), strict=True)
+        for name, code, odds_of_image, maps in images:
+            shape = (maps[sources[0]].shape[0], maps[sources[0]].shape[1])
+            truth = None if pd.isna(code) else rle.decode(str(code), shape)
+            zone = top_zone.paint(self._top_zones.get(name, top_zone.NONE), shape)
+            yield (
+                maps,
+                {
+                    source: masks.measure(grey, zone, truth, odds_of_image)
+                    for source, grey in maps.items()
+                },
+            )
 
 
-def read_gate(run: Path) -> Gate:
-    """Read the gate of a run.
-
-    Raises
-    ------
-    UserError
-        If there is none, it is not as `cnn.gate.evaluate` writes it, or its runs are gone or no longer
-        belong together.
-    """
-    path = run / "gate.json"
-    content = files.read_json(path)
-    try:
-        rules = {name: gate.from_json(rule) for name, rule in content["rules"].items()}
-        also = [Path(other) for other in content["also"]]
-        default = content["default"]
-        if default not in rules:
-            raise KeyError(default)
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(
-            f"{path}: not a gate, with its rules, default and runs; delete it and run make again."
-        ) from None
-    return Gate(default, rules, together(run, also))
+def log_odds(probability: pd.Series) -> NDArray[np.float64]:
+    """Log-odds of the classifier's probabilities, kept within those of 1e-6 and 1 - 1e-6."""
+    odds: NDArray[np.float64] = logit(np.clip(probability.to_numpy(float), 1e-6, 1 - 1e-6))
+    return odds
 
 
-def _check_folds(run: Path, other: Path) -> None:
-    """Refuse a run whose networks learned from other images than the same folds' of `run`."""
-    own, theirs = _folds(run), _folds(other)
-    # A test image that only the other run has is none that it learned from.
-    wanted = [*own, *(name for name, fold in theirs.items() if fold >= 0 and name not in own)]
-    odd = [name for name in wanted if own.get(name) != theirs.get(name)]
-    if odd:
-        there, here = (_place(folds.get(odd[0])) for folds in (theirs, own))
-        raise UserError(
-            f"{other / 'dataset.parquet'}: image {odd[0]!r} is {there}, but in {run} it is {here} "
-            f"({len(odd)} such images); only runs of the same images and folds are averaged, or a "
-            "network would judge images that it learned from, so make that run with the same DATA, "
-            "FOLDS, SEED and PATIENTS."
-        )
-
-
-def _check_maps(run: Path) -> None:
-    """Refuse maps that were drawn when the folds were others."""
-    then = judges_of(run)
-    now = _folds(run) if then else {}
-    odd = [name for name, fold in then.items() if now.get(name, fold) != fold]
-    if odd:
-        raise UserError(
-            f"{run / 'cnn' / 'maps'}: image {odd[0]!r} was {_place(then[odd[0]])} when its map was "
-            f"drawn and is {_place(now[odd[0]])} now ({len(odd)} such images); networks "
-            "would judge images that they learned from, so run make cnn for this run first."
-        )
-
-
-def _folds(run: Path) -> dict[str, int]:
-    """Fold by id of the images that are scored, -1 for test images that are in none."""
-    table = files.read_table(run / "dataset.parquet")
-    table = table[(table["fold"] >= 0) | (table["split"] == "test")]
-    return dict(zip(table["id"].astype(str), table["fold"].astype(int), strict=True))
-
-
-def _place(fold: int | None) -> str:
-    return "missing" if fold is None else "in no fold" if fold < 0 else f"in fold {fold}"
-
-
-def stream(runs: Sequence[Path], rows: pd.DataFrame) -> Iterator[dict[str, Levels]]:
-    """Yield the maps of each image by source, one image in memory at a time.
-
-    Parameters
-    ----------
-    runs : sequence of Path
-        Run folders as of `together`: the U-Net's maps of all are averaged, whatever their
-        networks' sizes; the evidence map is the first one's.
-    rows : DataFrame
-        id, rows and columns of the images; fastest in the order of the dataset.
-
-    Yields
-    ------
-    dict of (rows, columns) arrays of uint8
-        One for each of `SOURCES`.
-    """
-    heats = heat.read(runs[0])
-    ids = rows["id"].tolist()
-    shapes = zip(rows["rows"].tolist(), rows["columns"].tolist(), strict=True)
-    drawn = zip(*(stream_maps(run, ids) for run in runs), strict=True)
-    for name, shape, squares in zip(ids, shapes, drawn, strict=True):
-        unet = mean([masks.to_original(square, shape) for square in squares])
-        handcrafted = to_levels(heat.paint(heat.of_one_lung(heats.get(name, heat.NONE)), shape))
-        yield {"unet": unet, "evidence": handcrafted, "joint": join(unet, handcrafted)}
-
-
-def weigh(
-    runs: Sequence[Path], rows: pd.DataFrame
-) -> Iterator[tuple[dict[str, Levels], dict[str, GateInputs]]]:
-    """Yield the maps of each image as `stream` does, with what the gate may look at in each.
-
-    Parameters
-    ----------
-    runs : sequence of Path
-        Run folders as of `together`; the verdict is the first one's.
-    rows : DataFrame
-        id, probability, rows, columns, and mask (run-length code, missing where unknown).
-
-    Yields
-    ------
-    maps : dict of (rows, columns) arrays of uint8
-    evidence : dict of Evidence
-        Of this one image.
-    """
-    zones = top_zone.read(runs[0])
-    odds = logit(np.clip(rows["probability"].to_numpy(float), 1e-6, 1 - 1e-6))
-    images = zip(rows["id"], rows["mask"], odds.tolist(), stream(runs, rows), strict=True)
-    for name, code, one, maps in images:
-        shape = (maps["unet"].shape[0], maps["unet"].shape[1])
-        truth = None if pd.isna(code) else rle.decode(str(code), shape)
-        zone = top_zone.paint(zones.get(name, top_zone.NONE), shape)
-        yield maps, {key: masks.measure(levels, zone, truth, one) for key, levels in maps.items()}
-
-
-def to_levels(evidence: NDArray[np.float32]) -> Levels:
-    """Evidence in [0, 1] as levels, its odds raised by `EVIDENCE_ODDS`."""
-    raised = EVIDENCE_ODDS * evidence
-    return np.rint(255 * raised / (1 - evidence + raised)).astype(np.uint8)
-
-
-def mean(maps: Sequence[Levels]) -> Levels:
+def mean(maps: Sequence[GreyMap]) -> GreyMap:
     """The mean of maps of one size, half a level rounded up."""
     total = np.zeros(maps[0].shape, np.uint32)
-    for one in maps:
-        total += one
+    for grey in maps:
+        total += grey
     return ((total + len(maps) // 2) // len(maps)).astype(np.uint8)
-
-
-def join(unet: Levels, evidence: Levels) -> Levels:
-    """The mean of both maps."""
-    return mean([unet, evidence])

@@ -26,7 +26,7 @@ from cnn.data import planes
 from cnn.data.batches import FEW, check_folder, chunks, fingerprint, padded
 from cnn.data.geometry import read_square
 from cnn.devices.compilation import keep_compiled
-from cnn.devices.mesh import all_devices, copied, demand, shared_out, split_processor
+from cnn.devices.mesh import all_devices, replicated, require_device, sharded, split_processor
 from cnn.network.unet import UNetConfig, apply, outline
 from cnn.prediction.store import is_made, part_path
 from cnn.weights import provenance, tensors
@@ -95,12 +95,12 @@ def load_networks(run: Path, table: pd.DataFrame, flip: bool | None = None) -> N
                 f"{path}: no such file; train first (python -m cnn.training.train --run {run})."
             )
         arrays, info = tensors.load(path)
-        unet, mirrored = provenance.network(info, path, again)
+        unet, mirrored = provenance.network_of(info, path, again)
         first = first or info["config"]
         if info["config"] != first:
             raise UserError(f"{path}: trained with other settings than fold 0; {again}.")
         judged = table["id"][(table["fold"] == fold) | (table["fold"] < 0)]
-        if known := provenance.met(list(judged), info):
+        if known := provenance.known_images(list(judged), info):
             raise UserError(
                 f"{path}: has learned from {len(known)} of the images that it would judge, such as "
                 f"{known[0]}; the folds are no longer those of the training, or it began from a "
@@ -158,7 +158,7 @@ def predict_part(
     maps = np.zeros(images.shape, np.uint8)
     batch = math.lcm(BATCH, jax.device_count())
     mesh = all_devices(batch)
-    params = [copied(own, mesh) for own in networks.params]
+    params = [replicated(own, mesh) for own in networks.params]
     for fold in np.unique(folds):
         judges = range(len(networks.params)) if fold < 0 else [fold]
         rows = np.flatnonzero(folds == fold)
@@ -166,7 +166,7 @@ def predict_part(
             each = []
             for judge in judges:
                 seen = [images[rows[part]], *(own[rows[part]] for own in evidence[judge:][:1])]
-                shown = shared_out(padded(np.stack(seen, axis=-1), batch), mesh)
+                shown = sharded(padded(np.stack(seen, axis=-1), batch), mesh)
                 each.append(probabilities(params[judge], shown, networks.config, networks.flip))
             mean = jnp.stack(each).mean(0)[: part.stop - part.start]
             maps[rows[part]] = np.rint(np.asarray(mean) * 255)
@@ -200,7 +200,7 @@ def _key(networks: Networks, rows: pd.DataFrame) -> str:
 def main(settings: Settings) -> None:
     """Write the maps that are not there yet, then the index."""
     split_processor()
-    demand(accelerator=False)
+    require_device(accelerator=False)
     table = scored_images(settings.run)
     table["stamp"] = stamps(table["path"])
     flip = None if settings.flip == "auto" else settings.flip == "yes"
@@ -216,7 +216,7 @@ def main(settings: Settings) -> None:
     if missing:
         (folder / "index.csv").unlink(missing_ok=True)
     size, folds = networks.config.size, range(len(networks.params))
-    heats = [heat.read_of(settings.run, k) for k in folds] if networks.config.evidence else []
+    heats = [heat.read_for_fold(settings.run, k) for k in folds] if networks.config.evidence else []
     paths = [path for rows in missing.values() for path in table["path"][rows]]
     read = partial(read_square, size=size)
     squares = parallel.stream(read, paths, "maps", jobs=-1 if len(paths) > FEW else 1)

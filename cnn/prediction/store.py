@@ -1,6 +1,6 @@
 """Probability maps as `cnn.prediction.predict` writes them, read back part by part.
 
-Apart from the networks, so that who only reads maps need not wait for JAX.
+This module knows no network, so that whoever only reads maps need not wait for JAX.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,21 +13,40 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.run.files import UserError
+from features.run.files import UserError, atomic
+from features.run.folder import RunFolder
 
 # What reading a file that is no whole part may raise.
 DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, ZlibError)
 
 
-def part_path(folder: Path, part: int) -> Path:
-    """The file of a part of the maps in `folder`."""
-    return folder / f"part-{part:04d}.npz"
+def write_part(
+    run: RunFolder, part: int, maps: NDArray[np.uint8], ids: pd.Series, digest: str
+) -> None:
+    """Write a part of the maps.
+
+    Parameters
+    ----------
+    run : RunFolder
+    part : int
+        Number of the part.
+    maps : (n, size, size) array of uint8
+        255 for a probability of one.
+    ids : (n,) Series of str
+        Images of the maps.
+    digest : str
+        Fingerprint of what the maps depend on, see `is_made`.
+    """
+    with atomic(run.map_part(part)) as temporary:
+        np.savez_compressed(
+            temporary, maps=maps, ids=ids.to_numpy(np.str_), digest=np.array(digest)
+        )
 
 
-def is_made(folder: Path, part: int, digest: str) -> bool:
-    """Whether a part is there, of this digest; a damaged one is none."""
+def is_made(run: RunFolder, part: int, digest: str) -> bool:
+    """Whether a part is there and of this digest; a damaged one counts as missing."""
     try:
-        return str(_array(part_path(folder, part), "digest")) == digest
+        return str(_array(run.map_part(part), "digest")) == digest
     except DAMAGED:
         return False
 
@@ -38,10 +57,9 @@ def _array(path: Path, name: str) -> NDArray[Any]:
         return np.asarray(content[name])
 
 
-def _read_part(folder: Path, part: int) -> NDArray[np.uint8]:
+def _read_part(run: RunFolder, part: int) -> NDArray[np.uint8]:
     """Maps of a part, (n, size, size), 255 for a probability of one."""
-    path = part_path(folder, part)
-    repair = f"delete {folder / 'index.csv'} and run make again"
+    path, repair = run.map_part(part), f"delete {run.maps.path} and run `make cnn` again"
     try:
         return _array(path, "maps")
     except FileNotFoundError:
@@ -52,13 +70,12 @@ def _read_part(folder: Path, part: int) -> NDArray[np.uint8]:
         ) from None
 
 
-def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
+def stream_maps(run: RunFolder, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
     """Yield the map of each image, one part in memory at a time.
 
     Parameters
     ----------
-    run : Path
-        The run folder.
+    run : RunFolder
     ids : iterable of str
         Image ids; fastest in the order of the dataset.
 
@@ -72,47 +89,30 @@ def stream_maps(run: Path, ids: Iterable[str]) -> Iterator[NDArray[np.float32]]:
     UserError
         If the maps are not complete or damaged, or an id has none.
     """
-    folder = run / "cnn" / "maps"
-    if not (folder / "index.csv").exists():
-        raise UserError(
-            f"{folder / 'index.csv'}: no such file; predict first (python -m cnn.prediction.predict --run "
-            f"{run})."
-        )
-    places = _places(folder / "index.csv")
-    held, maps = -1, np.zeros((0, 0, 0), np.uint8)
+    index = run.maps.read()
+    places = dict(zip(index["id"], zip(index["part"], index["row"], strict=True), strict=True))
+    current, maps = None, np.zeros((0, 0, 0), np.uint8)
     for name in ids:
         if name not in places:
             raise UserError(
-                f"{folder / 'index.csv'}: image {name!r} has no map; only images of a fold and "
-                "test images get one."
+                f"{run.maps.path}: image {name!r} has no map; only images of a fold and test "
+                "images get one."
             )
         part, row = places[name]
-        if part != held:
-            held, maps = part, _read_part(folder, part)
+        if part != current:
+            current, maps = part, _read_part(run, part)
         yield maps[row].astype(np.float32) / 255
 
 
-def _places(path: Path) -> dict[str, tuple[int, int]]:
-    """Part and row of each image's map, as an index says."""
-    index = _index(path)
-    return dict(zip(index["id"], zip(index["part"], index["row"], strict=True), strict=True))
-
-
-def judges_of(run: Path) -> dict[str, int]:
-    """By id the fold whose network drew an image's map, -1 for all networks; {} without maps."""
-    path = run / "cnn" / "maps" / "index.csv"
-    if not path.exists():
+def folds_of_maps(run: RunFolder) -> dict[str, int | None]:
+    """Fold of each image when its map was drawn, see `by_id`; {} without maps."""
+    if not run.maps.exists():
         return {}
-    index = _index(path)
-    return dict(zip(index["id"], index["fold"], strict=True))
+    index = run.maps.read()
+    return by_id(index["id"], index["fold"])
 
 
-def _index(path: Path) -> pd.DataFrame:
-    kinds = {"id": str, "fold": int, "part": int, "row": int}
-    try:
-        return pd.read_csv(path, dtype=kinds, usecols=list(kinds), keep_default_na=False)
-    except ValueError as error:  # empty, of other columns, or with words for numbers
-        raise UserError(
-            f"{path}: no index of maps ({error}); delete it and predict again (python -m "
-            "cnn.prediction.predict)."
-        ) from error
+def by_id(ids: pd.Series, folds: pd.Series) -> dict[str, int | None]:
+    """Fold by image id, None for images of no fold."""
+    numbers = (None if pd.isna(fold) else int(fold) for fold in folds)
+    return dict(zip(ids.astype(str), numbers, strict=True))

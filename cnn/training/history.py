@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cnn.data.batches import Labelled
+from cnn.data.batches import TrainingImages
 from cnn.network.config import TrainConfig
 from features.run.files import UserError, atomic
 
@@ -97,7 +97,7 @@ def draw(path: Path, history: History) -> None:
         figure.savefig(temporary, format="png")
 
 
-def summary(folder: Path, folds: Iterable[int], data: Labelled, config: TrainConfig) -> str:
+def summary(folder: Path, folds: Iterable[int], data: TrainingImages, config: TrainConfig) -> str:
     """Dice at 0.5 over all positives of some folds, out of fold: before the first step, at the end.
 
     The end is the epoch whose weights are kept.

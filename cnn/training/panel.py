@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from cnn.data.batches import Labelled
+from cnn.data.batches import TrainingImages
 from cnn.network.unet import UNetConfig, apply
 from features.run.files import atomic
 
@@ -30,7 +30,7 @@ def outlined(
     return picture
 
 
-def write(path: Path, params: PyTree, data: Labelled, fold: int, config: UNetConfig) -> None:
+def write(path: Path, params: PyTree, data: TrainingImages, fold: int, config: UNetConfig) -> None:
     """Write the first positives of a fold, filled up with its negatives, side by side as PNG."""
     rows = np.flatnonzero((data.folds == fold) & data.known)
     rows = rows[np.argsort(~data.positive[rows], kind="stable")][:COUNT]

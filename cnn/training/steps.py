@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
-from cnn.data.batches import Labelled, chunks, padded
+from cnn.data.batches import TrainingImages, chunks, padded
 from cnn.network.augment import augment
 from cnn.network.config import TrainConfig
 from cnn.network.losses import cross_entropy, hard_dice, mean_shares, segmentation_loss, soft_dice
@@ -125,7 +125,7 @@ def eval_step(
 
 
 def validate(
-    params: PyTree, data: Labelled, fold: int, config: TrainConfig
+    params: PyTree, data: TrainingImages, fold: int, config: TrainConfig
 ) -> dict[str, float | None]:
     """Score weights on the images of a fold whose mask is known.
 

@@ -12,16 +12,16 @@ from typing import Literal
 import numpy as np
 
 from cnn.data import planes
-from cnn.data.batches import Counts, labelled, training_order
+from cnn.data.batches import EpochPlan, labelled, training_order
 from cnn.devices.compilation import keep_compiled
 from cnn.devices.mesh import (
     Cluster,
     accelerated,
     all_devices,
-    demand,
-    first,
-    is_first,
-    of_each,
+    require_device,
+    first_process_first,
+    is_first_process,
+    from_each_process,
     split_processor,
 )
 from cnn.network.config import PROFILES, TrainConfig
@@ -29,7 +29,7 @@ from cnn.prediction import predict
 from cnn.training.history import summary
 from cnn.training.train_fold import left_out, phases, train_phases
 from cnn.weights import checkpoint, provenance, tensors
-from cnn.weights.pretrained import start_of
+from cnn.weights.pretrained import pretrained_for
 from features.run import command
 from features.run.files import UserError, write_json
 
@@ -154,44 +154,44 @@ def main(settings: Settings) -> None:
     if settings.cluster.coordinator is None:
         split_processor()
     settings.cluster.join()
-    demand(settings.accelerator)
+    require_device(settings.accelerator)
     config = configured(settings)
     folder, seed = settings.run / "cnn", settings.seed
     weak = bool(config.first_epochs and config.weak_share)
-    data = first(lambda: labelled(settings.run, config.unet.size, settings.evidence, weak))
+    data = first_process_first(lambda: labelled(settings.run, config.unet.size, settings.evidence, weak))
     keep_compiled(folder)
     all_devices(config.batch, config.accumulate)  # complaints come before any training
     missing = {}
     chosen = asked(settings.only, data.fold_count)
     tested = predict.scored_images(settings.run).query("fold < 0")["id"].tolist()
     for fold in chosen:
-        start = start_of(settings.init, fold, config)
+        start = pretrained_for(settings.init, fold, config)
         identity = provenance.identify(config, seed, fold, data, start)
-        done = partial(provenance.check, folder / f"fold{fold}", identity, settings.overwrite)
-        if not first(done):
-            training_order(data, left_out(fold, data, config), Counts(1, 1, 1.0), (seed,))
+        done = partial(provenance.is_finished, folder / f"fold{fold}", identity, settings.overwrite)
+        if not first_process_first(done):
+            training_order(data, left_out(fold, data, config), EpochPlan(1, 1, 1.0), (seed,))
             begun = next(iter(phases(config, data).values()))
-            provenance.first_params(begun, seed, fold, data, start, tested)
+            provenance.initial_weights(begun, seed, fold, data, start, tested)
             missing[fold] = identity, start
-        elif is_first():
+        elif is_first_process():
             provenance.tidy(folder / f"fold{fold}")
-    if settings.only is not None and missing and is_first():
+    if settings.only is not None and missing and is_first_process():
         (folder / "settings.json").unlink(missing_ok=True)  # no mark that all are of one training
     for fold, (identity, start) in missing.items():
         own, seen = folder / f"fold{fold}", data
         if settings.evidence:
             path = own / "evidence.npy"
-            draw = partial(planes.teaching, path, settings.run, fold, data.table, config.unet.size)
+            draw = partial(planes.write, path, settings.run, fold, data.table, config.unet.size)
             load = partial(np.load, path, mmap_mode="r", allow_pickle=False)
-            seen = replace(data, evidence=first(draw if is_first() else load))
+            seen = replace(data, evidence=first_process_first(draw if is_first_process() else load))
         train_phases(own, seen, fold, config, identity, start)
-        of_each(True)  # the others may be reading still
-        if is_first():
+        from_each_process(True)  # the others may be reading still
+        if is_first_process():
             provenance.tidy(own)
-    if is_first() and settings.only is None:
+    if is_first_process() and settings.only is None:
         content = {"profile": settings.profile, "seed": seed, "config": asdict(config)}
         write_json(folder / "settings.json", content)
-    if is_first():
+    if is_first_process():
         print(summary(folder, chosen, data, config))
 
 

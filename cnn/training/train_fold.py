@@ -26,9 +26,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import PyTree
 
-from cnn.data.batches import Counts, Labelled, training_order
+from cnn.data.batches import EpochPlan, TrainingImages, training_order
 from cnn.data.feeding import Feed, feed
-from cnn.devices.mesh import all_devices, copied, first, is_first
+from cnn.devices.mesh import all_devices, replicated, first_process_first, is_first_process
 from cnn.network.config import TrainConfig
 from cnn.training import panel
 from cnn.training.history import History, best_epoch, check_epoch, draw
@@ -43,7 +43,7 @@ SPACING = 200
 
 def train_epoch(
     state: TrainState,
-    data: Labelled,
+    data: TrainingImages,
     without: tuple[int, ...],
     epoch: int,
     config: TrainConfig,
@@ -57,7 +57,7 @@ def train_epoch(
         key = jax.random.fold_in(key, number)
     low, high = config.positive_shares
     share = low + (high - low) * epoch / max(config.epochs - 1, 1)
-    counts = Counts(config.steps, config.batch, share, config.weak_share)
+    counts = EpochPlan(config.steps, config.batch, share, config.weak_share)
     losses = []
     order = training_order(data, without, counts, (seed, without[0], epoch))
     for batch in source.batches(order):
@@ -70,7 +70,7 @@ def train_epoch(
 
 def train_fold(
     folder: Path,
-    data: Labelled,
+    data: TrainingImages,
     fold: int,
     config: TrainConfig,
     identity: dict[str, Any],
@@ -104,7 +104,7 @@ def train_fold(
     without = left_out(fold, data, config)
     kept = folder / "checkpoint"
     best = jax.device_get(params)  # a copy: the first step gives the state's memory away
-    state = copied(initial_state(jax.tree.map(jnp.asarray, best), config), mesh)
+    state = replicated(initial_state(jax.tree.map(jnp.asarray, best), config), mesh)
     history: History = []
     if info := checkpoint.read_info(kept):
         state, best = checkpoint.restore(kept, (state, best))
@@ -116,7 +116,7 @@ def train_fold(
     left = range(saved + 1, config.epochs + 1)
     images = range(len(left) * config.steps * config.batch)
     what = f"U-Net, fold {fold}" + (", X-ray alone" if folder.name == provenance.FIRST else "")
-    ticks = command.progress(images, what) if is_first() else iter(images)
+    ticks = command.progress(images, what) if is_first_process() else iter(images)
     for epoch in left:
         if best_epoch(history, config) + (config.patience or config.epochs) < epoch:
             print(f"fold {fold}: no gain for {config.patience} epochs, so it ends here")
@@ -128,7 +128,7 @@ def train_fold(
         check_epoch(loss, (now, ema), history, what, saved, config)
         history.append({"epoch": epoch, "loss": loss} | judged(ema, data, without, config))
         best = ema if best_epoch(history, config) == epoch else best
-        if is_first():
+        if is_first_process():
             write_csv(folder / "curves.csv", pd.DataFrame(history))
             panel.write(folder / "panel.png", ema, data, fold, config.unet)
         if is_due(epoch, config):
@@ -136,7 +136,7 @@ def train_fold(
             saved = epoch
     for _ in ticks:  # lets the bar come to its end
         pass
-    if is_first():
+    if is_first_process():
         draw(folder / "curves.png", history)
         tensors.save(folder / "weights.safetensors", best, identity)
 
@@ -147,7 +147,7 @@ def is_due(epoch: int, config: TrainConfig) -> bool:
     return passed and epoch < config.epochs  # after the last epoch come the final weights
 
 
-def phases(config: TrainConfig, data: Labelled) -> dict[str, TrainConfig]:
+def phases(config: TrainConfig, data: TrainingImages) -> dict[str, TrainConfig]:
     """The trainings of a fold one after the other, by the subfolder that each is kept in."""
     final = replace(config, weak_share=0.0)
     if not config.first_epochs:
@@ -165,7 +165,7 @@ def phases(config: TrainConfig, data: Labelled) -> dict[str, TrainConfig]:
 
 def train_phases(
     folder: Path,
-    data: Labelled,
+    data: TrainingImages,
     fold: int,
     config: TrainConfig,
     identity: dict[str, Any],
@@ -185,14 +185,14 @@ def train_phases(
     for name, phase in phases(config, data).items():
         own, done = folder / name, folder / name / "weights.safetensors"
         belongs = identity | json.loads(json.dumps({"config": asdict(phase)})) if name else identity
-        if not first(partial(provenance.check, own, belongs, True)):
-            params = provenance.first_params(phase, identity["seed"], fold, data, start)
-            learned = {"learned_from": provenance.teachers(data, fold, start)}
+        if not first_process_first(partial(provenance.is_finished, own, belongs, True)):
+            params = provenance.initial_weights(phase, identity["seed"], fold, data, start)
+            learned = {"learned_from": provenance.learned_from(data, fold, start)}
             train_fold(own, data, fold, phase, belongs | learned, params)
         start = done
 
 
-def left_out(fold: int, data: Labelled, config: TrainConfig) -> tuple[int, ...]:
+def left_out(fold: int, data: TrainingImages, config: TrainConfig) -> tuple[int, ...]:
     """Folds not to learn from: the one that is scored, then one for early stopping to look at.
 
     Raises
@@ -218,7 +218,7 @@ def left_out(fold: int, data: Labelled, config: TrainConfig) -> tuple[int, ...]:
 
 
 def judged(
-    params: PyTree, data: Labelled, without: tuple[int, ...], config: TrainConfig
+    params: PyTree, data: TrainingImages, without: tuple[int, ...], config: TrainConfig
 ) -> dict[str, float | None]:
     """Scores on the folds left out: val_... on the one that is scored, stop_... on the other."""
     return {

@@ -31,7 +31,7 @@ class Settings:
     """File to write."""
 
 
-def start_of(asked: str | None, fold: int, config: TrainConfig) -> Path | None:
+def pretrained_for(asked: str | None, fold: int, config: TrainConfig) -> Path | None:
     """The weights from which the training of a fold begins; None for random ones.
 
     Parameters

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from cnn.data.batches import Labelled
+from cnn.data.batches import TrainingImages
 from cnn.network.config import TrainConfig
 from cnn.network.unet import UNetConfig, initial_params, outline
 from cnn.weights import checkpoint, tensors
@@ -35,7 +35,7 @@ def marks(ids: Iterable[str]) -> list[str]:
     return [hashlib.sha256(name.encode()).hexdigest()[:16] for name in ids]
 
 
-def met(ids: Sequence[str], info: Mapping[str, Any]) -> list[str]:
+def known_images(ids: Sequence[str], info: Mapping[str, Any]) -> list[str]:
     """Those of some images that weights have learned from, as their file says."""
     seen = set(info.get("learned_from", ()))
     # Former versions kept 32 bits.
@@ -44,14 +44,14 @@ def met(ids: Sequence[str], info: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def teachers(data: Labelled, fold: int, start: Path | None) -> list[str]:
+def learned_from(data: TrainingImages, fold: int, start: Path | None) -> list[str]:
     """Marks of all images that a fold's network learns from, itself or through its start."""
     own = marks(name for name, of in zip(data.ids, data.folds, strict=True) if of != fold)
     before = [] if start is None else tensors.load(start, ANOTHER_START)[1].get("learned_from", ())
     return list(dict.fromkeys([*own, *before]))
 
 
-def network(info: Mapping[str, Any], path: Path, repair: str) -> tuple[UNetConfig, bool]:
+def network_of(info: Mapping[str, Any], path: Path, repair: str) -> tuple[UNetConfig, bool]:
     """The network that weights belong to, and whether it is to see mirror images too.
 
     Parameters
@@ -81,7 +81,7 @@ def network(info: Mapping[str, Any], path: Path, repair: str) -> tuple[UNetConfi
 
 
 def identify(
-    config: TrainConfig, seed: int, fold: int, data: Labelled, start: Path | None = None
+    config: TrainConfig, seed: int, fold: int, data: TrainingImages, start: Path | None = None
 ) -> dict[str, Any]:
     """What weights belong to, as JSON content: settings, seed, fold, training set and start.
 
@@ -104,7 +104,7 @@ def identify(
     return json.loads(json.dumps(content))  # tuples become lists, as when read back
 
 
-def check(folder: Path, wanted: dict[str, Any], overwrite: bool = False) -> bool:
+def is_finished(folder: Path, wanted: dict[str, Any], overwrite: bool = False) -> bool:
     """Whether a fold has its final weights.
 
     Parameters
@@ -138,11 +138,11 @@ def check(folder: Path, wanted: dict[str, Any], overwrite: bool = False) -> bool
     return final.exists()
 
 
-def first_params(
+def initial_weights(
     config: TrainConfig,
     seed: int,
     fold: int,
-    data: Labelled,
+    data: TrainingImages,
     start: Path | None = None,
     tested: Sequence[str] = (),
 ) -> PyTree:
@@ -174,11 +174,11 @@ def first_params(
         return params
     repair = WITHOUT_START if start == SHIPPED else ANOTHER_START
     arrays, info = tensors.load(start, repair)
-    theirs, _ = network(info, start, repair)
+    theirs, _ = network_of(info, start, repair)
     _same_build(theirs, config.unet, start)
     scored = [name for name, own in zip(data.ids, data.folds, strict=True) if own == fold]
     for images, what in ((scored, f"fold {fold} is scored on"), (tested, "are tested")):
-        if known := met(images, info):
+        if known := known_images(images, info):
             raise UserError(
                 f"{start}: has learned from {len(known)} images that {what}, such as {known[0]}; "
                 "give weights of a training on other images, or --init none."

@@ -1,10 +1,10 @@
 """Small cells of the lungs, each described by named measures of its texture and its surroundings.
 
-A cell is a square of 8 working pixels (16 of a 1024-pixel X-ray, some 5 mm). Where the feature
-table says what a zone of the lung looks like, cells say it place by place: pixel maps are averaged
-over the cell, its neighbours and a wider square, and set against the mirrored place in the other
-lung and against all that lies between the cell and the lung's edges. For air in the pleural space
-looks like this: a fine line, and beyond it, up to the chest wall, no vessels.
+A cell is a square of 8 working pixels (16 of a 1024-pixel X-ray, some 5 mm). The feature table
+describes whole zones of the lung; cells describe it place by place. Pixel maps are averaged over
+the cell, its neighbours and a wider square. They are compared with the mirrored place in the other
+lung, and averaged over all that lies between the cell and the lung's edges. For air in the pleural
+space looks like this: a fine line, and beyond it, up to the chest wall, no vessels.
 
 A measure is named ``map.view``, e.g. ``line_fine.near``.
 """
@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 from scipy.spatial import cKDTree
 
-from features.families.measures import Measure
-from features.lungs.prepared import CELL, Image, Prepared
+from features.families.family import Measure
+from features.lungs.prepared import CELL_SIDE, Image, Prepared, working_size
 from features.lungs.zones import NAMES, SIDES
 from features.pixels import filters
 
-# Side of a cell in working pixels.
-SIZE = CELL
 # A cell counts if this share of it lies in a lung.
 LEAST_LUNG = 0.25
 # Squared detail is averaged, then taken as a logarithm above this floor (lung units squared).
@@ -48,7 +46,7 @@ MAPS = {
     "furrow_fine": "thin dark lines",
     "furrow_wide": "wide dark lines",
 }
-# Squared, so they speak in logarithms.
+# They are squared, so their logarithms are taken.
 ENERGIES = tuple(name for name in MAPS if name.startswith("detail"))
 PEAKS = ("ridge_fine", "ridge_wide", "line_fine", "line_wide")
 # Maps that are followed from the cell to the lung's edges.
@@ -84,12 +82,16 @@ PLACE = {
 def _measures() -> tuple[Measure, ...]:
     named = [(m, view) for view in (*SQUARES, "mirror") for m in MAPS]
     named += [(m, "peak") for m in PEAKS]
-    found = [Measure(f"{m}.{view}", f"{MAPS[m]} {VIEWS[view]}", "") for m, view in named]
-    found += [Measure(f"{m}.{way}", f"{MAPS[m]} {WAYS[way]}", "") for way in WAYS for m in FOLLOWED]
-    return (*found, *(Measure(f"place.{name}", text, "") for name, text in PLACE.items()))
+    listed = [Measure(f"{m}.{view}", f"{MAPS[m]} {VIEWS[view]}", "") for m, view in named]
+    listed += [
+        Measure(f"{m}.{way}", f"{MAPS[m]} {WAYS[way]}", "") for way in WAYS for m in FOLLOWED
+    ]
+    return (*listed, *(Measure(f"place.{name}", text, "") for name, text in PLACE.items()))
 
 
 MEASURES = _measures()
+# Place of each map in the order of `MAPS`.
+_INDEX = {name: number for number, name in enumerate(MAPS)}
 
 
 @dataclass(frozen=True)
@@ -120,29 +122,25 @@ def pixel_maps(image: Prepared) -> Image:
     finest, fine, coarse = (image.smooth(sigma) for sigma in (1.0, 1.5, 4.0))
     three, six, twelve = (image.smooth(sigma) for sigma in (3.0, 6.0, 12.0))
     down, right = image.inwards
-    found = [fine, fine - six, three - twelve]
-    for sharp, smooth in (
-        (image.grey, finest),
-        (finest, three),
-        (three, six),
-        (six, twelve),
-    ):
-        found.append((sharp - smooth) ** 2)
+    bands = ((image.grey, finest), (finest, three), (three, six), (six, twelve))
     slopes = [np.gradient(smooth) for smooth in (fine, coarse)]
-    found += [np.hypot(*slope) for slope in slopes]
-    found += [slope[0] * down + slope[1] * right for slope in slopes]
-    found += [image.ridge(sigma) for sigma in (1.0, 2.0)]
-    found += [filters.ridge_across(image.smooth(s), image.inwards, s) for s in (1.0, 2.0)]
-    found += [filters.ridge(-image.smooth(sigma), sigma) for sigma in (1.0, 2.0)]
-    return np.stack(found, dtype=np.float32)
+    maps = [fine, fine - six, three - twelve]
+    maps += [(sharp - smooth) ** 2 for sharp, smooth in bands]
+    maps += [np.hypot(*slope) for slope in slopes]
+    maps += [slope[0] * down + slope[1] * right for slope in slopes]
+    maps += [image.ridge(sigma) for sigma in (1.0, 2.0)]
+    maps += [filters.ridge_across(image.smooth(s), image.inwards, s) for s in (1.0, 2.0)]
+    maps += [filters.ridge(-image.smooth(sigma), sigma) for sigma in (1.0, 2.0)]
+    return np.stack(maps, dtype=np.float32)
 
 
 def blocks(maps: NDArray[Any]) -> NDArray[Any]:
     """Cut maps (..., h, w) into cells, (..., rows, columns, pixels); a remainder is left out."""
-    *more, height, width = maps.shape
-    rows, columns = height // SIZE, width // SIZE
-    cut = maps[..., : rows * SIZE, : columns * SIZE].reshape(*more, rows, SIZE, columns, SIZE)
-    return np.moveaxis(cut, -3, -2).reshape(*more, rows, columns, SIZE * SIZE)
+    *leading, height, width = maps.shape
+    rows, columns = height // CELL_SIDE, width // CELL_SIDE
+    whole = maps[..., : rows * CELL_SIDE, : columns * CELL_SIDE]
+    cut = whole.reshape(*leading, rows, CELL_SIDE, columns, CELL_SIDE)
+    return np.moveaxis(cut, -3, -2).reshape(*leading, rows, columns, CELL_SIDE**2)
 
 
 def measure(image: Prepared) -> Cells:
@@ -163,31 +161,72 @@ def measure(image: Prepared) -> Cells:
     lung = shares.sum(axis=0)
     used = lung >= LEAST_LUNG
     side = shares.argmax(axis=0)
-    inside = blocks(lungs.sum(axis=0))
-    cut = blocks(pixel_maps(image)) * inside
-    means = cut.mean(axis=-1) / np.maximum(lung, 1e-6)
-    index = {name: number for number, name in enumerate(MAPS)}
-    squares = {view: _spoken(_square(means, lung, reach)) for view, reach in SQUARES.items()}
+    pixels = blocks(pixel_maps(image)) * blocks(lungs.sum(axis=0))
     depth = blocks(image.zones.wall_distance).mean(axis=-1) / np.maximum(lung, 1e-6)
+    rows, columns = np.nonzero(used)
+    return Cells(
+        (rows + image.origin[0] // CELL_SIDE).astype(np.int16),
+        (columns + image.origin[1] // CELL_SIDE).astype(np.int16),
+        side[used].astype(np.int8),
+        _zones(image.zones.finest, rows, columns),
+        _values(pixels, depth, lung, used, side),
+    )
+
+
+def shares_of(cells: Cells, mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """Share of each cell that a mask covers.
+
+    Parameters
+    ----------
+    cells : Cells
+        n of them.
+    mask : (h, w) array of bool, optional
+        Of the image's own size.
+
+    Returns
+    -------
+    (n,) array of float32 in [0, 1]
+        NaN where no mask is known.
+    """
+    if mask is None:
+        return np.full(len(cells.rows), np.nan, np.float32)
+    return blocks(working_size(mask.astype(np.float32))).mean(axis=-1)[cells.rows, cells.columns]
+
+
+def _values(
+    pixels: NDArray[np.float32],
+    depth: NDArray[np.float32],
+    lung: NDArray[np.float32],
+    used: NDArray[np.bool_],
+    side: NDArray[np.intp],
+) -> NDArray[np.float32]:
+    """Values of all measures in the cells that are used, (n, measures).
+
+    Parameters
+    ----------
+    pixels : (maps, rows, columns, pixels) array
+        Maps cut into cells, 0 outside the lungs.
+    depth : (rows, columns) array
+        Distance of each cell from the chest wall.
+    lung : (rows, columns) array
+        Share of each cell that lies in a lung.
+    used : (rows, columns) array of bool
+    side : (rows, columns) array of int
+        Index into `SIDES` of the lung that a cell belongs to.
+    """
+    means = pixels.mean(axis=-1) / np.maximum(lung, 1e-6)
     height, across = _place(used, side)
     mirror = _mirror(height[used], across[used], side[used])
-    columns = [squares[view][:, used] for view in SQUARES]
+    columns = [_logarithms(_square(means, lung, reach))[:, used] for reach in SQUARES.values()]
     near = columns[1]
     columns += [near - near[:, mirror]]
-    columns += [cut[[index[name] for name in PEAKS]].max(axis=-1)[:, used]]
-    followed = means[[index[name] for name in FOLLOWED]]
+    columns += [pixels[[_INDEX[name] for name in PEAKS]].max(axis=-1)[:, used]]
+    followed = means[[_INDEX[name] for name in FOLLOWED]]
     outwards, inwards, upwards, downwards = _follow(followed, lung * used, side)[..., used]
     columns += [outwards, inwards, upwards, downwards, outwards - inwards, upwards - downwards]
     columns += [outwards - outwards[:, mirror], upwards - upwards[:, mirror]]
     columns += [np.stack((depth[used], height[used], across[used]))]
-    rows, places = np.nonzero(used)
-    return Cells(
-        (rows + image.origin[0] // SIZE).astype(np.int16),
-        (places + image.origin[1] // SIZE).astype(np.int16),
-        side[used].astype(np.int8),
-        _zones(image.zones.cells, rows, places),
-        np.concatenate(columns, dtype=np.float32).T,
-    )
+    return np.concatenate(columns, dtype=np.float32).T
 
 
 def _zones(
@@ -199,13 +238,13 @@ def _zones(
     return counts.argmax(axis=1).astype(np.int8)
 
 
-def _spoken(means: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Energies as logarithms."""
-    found = means.copy()
+def _logarithms(means: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same means with the energies as logarithms."""
+    values = means.copy()
     for number, name in enumerate(MAPS):
         if name in ENERGIES:
-            found[number] = np.log(found[number] + FLOOR)
-    return found
+            values[number] = np.log(values[number] + FLOOR)
+    return values
 
 
 def _square(
@@ -221,18 +260,18 @@ def _square(
 
 def _place(used: NDArray[np.bool_], side: NDArray[np.intp]) -> NDArray[np.float64]:
     """Height in the lung and place across it from the lateral edge, each in [0, 1]."""
-    found = np.zeros((2, *used.shape))
+    place = np.zeros((2, *used.shape))
     for number in range(len(SIDES)):
-        mine = used & (side == number)
-        if not mine.any():
+        lung = used & (side == number)
+        if not lung.any():
             continue
-        rows, columns = np.nonzero(mine)
-        first = mine.argmax(axis=1)[rows]
-        last = mine.shape[1] - 1 - mine[:, ::-1].argmax(axis=1)[rows]
+        rows, columns = np.nonzero(lung)
+        first = lung.argmax(axis=1)[rows]
+        last = lung.shape[1] - 1 - lung[:, ::-1].argmax(axis=1)[rows]
         share = (columns - first) / np.maximum(last - first, 1)
-        found[0][mine] = (rows - rows[0]) / max(rows[-1] - rows[0], 1)
-        found[1][mine] = share if number == 0 else 1 - share
-    return found
+        place[0][lung] = (rows - rows[0]) / max(rows[-1] - rows[0], 1)
+        place[1][lung] = share if number == 0 else 1 - share
+    return place
 
 
 def _mirror(
@@ -253,19 +292,19 @@ def _follow(
     means: NDArray[np.float32], weight: NDArray[np.float32], side: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Means from each cell outwards, inwards, upwards and downwards, (4, maps, rows, columns)."""
-    found = np.zeros((4, *means.shape), np.float32)
+    followed = np.zeros((4, *means.shape), np.float32)
     for number in range(len(SIDES)):
-        mine = side == number
-        own = weight * mine
-        sums = np.concatenate((means * own, own[None]))
+        lung = side == number
+        weights = weight * lung
+        sums = np.concatenate((means * weights, weights[None]))
         from_left, from_top = np.cumsum(sums, axis=2), np.cumsum(sums, axis=1)
         # What lies up to and with the cell, and what lies from the cell on.
         to_right = from_left[:, :, -1:] - from_left + sums
         to_bottom = from_top[:, -1:] - from_top + sums
         ways = (from_left, to_right) if number == 0 else (to_right, from_left)
         for way, total in enumerate((*ways, from_top, to_bottom)):
-            np.copyto(found[way], total[:-1] / np.maximum(total[-1], 1e-6), where=mine)
+            np.copyto(followed[way], total[:-1] / np.maximum(total[-1], 1e-6), where=lung)
     for number, name in enumerate(FOLLOWED):
         if name in ENERGIES:
-            found[:, number] = np.log(np.maximum(found[:, number], 0) + FLOOR)
-    return found
+            followed[:, number] = np.log(np.maximum(followed[:, number], 0) + FLOOR)
+    return followed

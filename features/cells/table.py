@@ -1,77 +1,92 @@
-"""The cells of all images and their measures: ``python -m features.cells.table --run RUN``."""
+"""The cells of all images: their index in a table, and the values of their measures beside it.
 
-from dataclasses import dataclass
+A row of ``cells/index.parquet`` and a row of ``cells/values.f16`` are one cell. The values are not
+in the table, so that they can stay on the disk while a few rows of them are read.
+"""
+
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.cells.measure import MEASURES, Cells, blocks, measure
-from features.lungs.prepared import prepare, working_size
-from features.reading import images, rle
-from features.run import command, files, parallel
+from features.cells.measure import MEASURES, Cells
+from features.run import files
+from features.run.folder import RunFolder
+from features.run.tables import Table
 
-NAMES = [each.name for each in MEASURES]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Measure the cells of every image of RUN/dataset.parquet into RUN/cells/."""
-
-    run: Path
-    """Run folder."""
-    jobs: int = -1
-    """Processes; -1 for one a core."""
+NAMES = [measure.name for measure in MEASURES]
 
 
-def read_cells(item: tuple[str, str | None, tuple[int, int]]) -> tuple[Cells, NDArray[np.float32]]:
-    """Cells of an image given by path, mask (run-length code or None) and size.
+def index_of(
+    ids: Sequence[str], cells: Sequence[Cells], shares: Sequence[NDArray[np.float32]]
+) -> pd.DataFrame:
+    """Rows of the index for the cells of some images, in their order.
 
-    Returns
-    -------
-    Cells
-    (n,) array of float32
+    Parameters
+    ----------
+    ids : sequence of str
+        Of the images.
+    cells : sequence of Cells
+        Those of each image.
+    shares : sequence of (n,) arrays of float32
         Share of each cell that is pneumothorax; NaN where no mask is known.
     """
-    path, mask, size = item
-    image = prepare(images.read(path)[1])
-    cells = measure(image)
-    if mask is None:
-        return cells, np.full(len(cells.rows), np.nan, np.float32)
-    truth = working_size(rle.decode(mask, size).astype(np.float32))
-    return cells, blocks(truth).mean(axis=-1)[cells.rows, cells.columns]
+    counts = [len(of_image.rows) for of_image in cells]
+    return pd.DataFrame(
+        {
+            "row": np.concatenate([of_image.rows for of_image in cells]),
+            "column": np.concatenate([of_image.columns for of_image in cells]),
+            "side": np.concatenate([of_image.sides for of_image in cells]),
+            "zone": np.concatenate([of_image.zones for of_image in cells]),
+            "share": np.concatenate(shares),
+            "id": pd.Categorical.from_codes(
+                np.repeat(np.arange(len(ids)), counts), pd.Index(list(ids))
+            ),
+        }
+    )
 
 
-def write(settings: Settings) -> Path:
-    """Measure all images that carry a fold or are test images; return the folder.
+def write_values(path: Path, cells: Iterable[Cells]) -> None:
+    """Write the values of the measures of some images' cells: float16, cell after cell."""
+    with files.atomic(path) as temporary, temporary.open("wb") as file:
+        for of_image in cells:
+            of_image.values.astype(np.float16).tofile(file)
 
-    ``index.parquet`` has a row a cell: id, row, column, side, zone, share; ``values.f16`` the
-    measures of the same cells, float16, cell after cell, streamed to the disk.
+
+def join(
+    run: RunFolder, ids: Sequence[str], parts: Iterable[list[Table]], values: Iterable[Path]
+) -> None:
+    """Join parts into the run's index and values; a group of parts is in memory at a time.
+
+    Parameters
+    ----------
+    run : RunFolder
+    ids : sequence of str
+        Of all images.
+    parts : iterable of lists of Table
+        The parts of the index, group by group.
+    values : iterable of Path
+        The values of the same parts.
     """
-    dataset = files.read_table(settings.run / "dataset.parquet")
-    dataset = dataset[(dataset["fold"] >= 0) | (dataset["split"] == "test")]
-    items = [
-        (row.path, row.mask if isinstance(row.mask, str) else None, (row.rows, row.columns))
-        for row in dataset.itertuples()
-    ]
-    folder, pieces = settings.run / "cells", []
-    found = parallel.stream(read_cells, items, "measuring cells", settings.jobs)
-    with files.atomic(folder / "values.f16") as temporary, temporary.open("wb") as file:
-        for number, (cells, shares) in enumerate(found):
-            cells.values.astype(np.float16).tofile(file)
-            piece = {"row": cells.rows, "column": cells.columns, "side": cells.sides}
-            piece |= {"zone": cells.zones, "share": shares, "id": number}
-            pieces.append(pd.DataFrame(piece))
-    index = pd.concat(pieces, ignore_index=True)
-    codes = index["id"].to_numpy(np.int64)
-    index["id"] = pd.Categorical.from_codes(codes, pd.Index(dataset["id"].tolist()))
+    with files.atomic(run.cell_values) as temporary, temporary.open("wb") as file:
+        for path in values:
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, file)
+    # All groups name the same images, or their ids could not be joined.
+    images = pd.CategoricalDtype(pd.Index(list(ids)))
+    run.cells.write_groups(_joined(group, images) for group in parts)
+
+
+def _joined(group: list[Table], images: pd.CategoricalDtype) -> pd.DataFrame:
+    index = pd.concat([part.read().astype({"id": images}) for part in group], ignore_index=True)
     index.attrs["measures"] = NAMES
-    files.write_table(folder / "index.parquet", index)
-    return folder
+    return index
 
 
-def read(run: Path) -> tuple[pd.DataFrame, NDArray[np.float16]]:
+def read(run: RunFolder) -> tuple[pd.DataFrame, NDArray[np.float16]]:
     """The cells of a run: their index, and their measures (cells, measures), left on the disk.
 
     Raises
@@ -79,27 +94,10 @@ def read(run: Path) -> tuple[pd.DataFrame, NDArray[np.float16]]:
     UserError
         If they are missing, do not belong together, or are of another version's measures.
     """
-    index = files.read_table(run / "cells" / "index.parquet")
-    path = run / "cells" / "values.f16"
-    shape = (len(index), len(NAMES))
+    index = run.cells.read()
     if index.attrs.get("measures") != NAMES:
-        raise files.UserError(
-            f"{path}: its measures are those of another version; delete {path.parent} and run make "
-            "again."
-        )
+        raise run.cells.refused("its measures are others")
+    path, shape = run.cell_values, (len(index), len(NAMES))
     if not path.exists() or path.stat().st_size != 2 * shape[0] * shape[1]:
-        raise files.UserError(
-            f"{path}: its measures are not those of index.parquet; delete it and run make again."
-        )
+        raise run.cells.refused(f"{path.name} beside it does not hold its measures")
     return index, np.memmap(path, np.float16, "r", shape=shape)
-
-
-def main(settings: Settings) -> None:
-    """Write cells/index.parquet and cells/values.f16."""
-    folder = write(settings)
-    size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-    print(f"{len(files.read_table(folder / 'index.parquet'))} cells: {folder} ({size:.0f} MB)")
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -1,12 +1,15 @@
 """Confounder family: what often goes with a pneumothorax, or with its treatment, but is none.
 
-A chest tube says that somebody has already found one; a lead or a wire is a line that is no
-pleura; gas under the skin (subcutaneous emphysema) may come with it, and is then a sign of it;
-burnt-in text tells the scanner. Lines within the lungs are long bright ridges, whatever they are:
-a pleural line may be among them. Named as what they are, their share of a verdict can be told, or
-the family left out
-(Oakden-Rayner et al., "Hidden stratification causes clinically meaningful failures in machine
-learning for medical imaging", CHIL 2020, on chest tubes in this very disease).
+A chest tube shows that the pneumothorax is known and treated. A lead or a wire is a line, but no
+pleura. Gas under the skin (subcutaneous emphysema) may come with a pneumothorax, and is then a sign
+of it. Burnt-in text identifies the scanner. Lines within the lungs are long bright ridges, whatever
+they are: a pleural line may be among them. As a family of their own they can be left out, and their
+share of a prediction can be reported.
+
+References
+----------
+Oakden-Rayner et al., "Hidden stratification causes clinically meaningful failures in machine
+learning for medical imaging", CHIL 2020, on chest tubes in this very disease.
 """
 
 import numpy as np
@@ -14,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import Prepared
 from features.lungs.zones import SIDES
 from features.pixels import filters, regions
@@ -149,3 +152,13 @@ def chest_wall(lung: NDArray[np.bool_], side: str) -> NDArray[np.bool_]:
     column = np.arange(lung.shape[1], dtype=np.int16)
     strip = (column >= far[:, None]) & (column < near[:, None])
     return strip if side == "right" else strip[:, ::-1]
+
+
+FAMILY = Family(
+    "confounders",
+    MEASURES,
+    measure,
+    zones=ZONES,
+    image_measures=IMAGE_MEASURES,
+    measure_image=measure_image,
+)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.families import zonal
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import CLIP, Prepared
 
 MEASURES = (
@@ -51,3 +51,6 @@ def measure(image: Prepared) -> NDArray[np.float64]:
     return np.stack(
         (mean, np.sqrt(variance), skewness * flat, kurtosis * flat, p10, p90, p75 - p25), axis=1
     )
+
+
+FAMILY = Family("firstorder", MEASURES, measure)

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from features.families import zonal
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import Prepared
 
 DISTANCES = (1, 2, 4, 8, 16)
@@ -45,11 +45,14 @@ def difference(grey: NDArray[np.float32], distance: int) -> NDArray[np.float32]:
 
 @njit(cache=True, fastmath=True)
 def _difference(edge, d):  # type: ignore[no-untyped-def]
-    found = np.empty((edge.shape[0] - 2 * d, edge.shape[1] - 2 * d), np.float32)
-    for row in range(d, d + found.shape[0]):
-        for column in range(d, d + found.shape[1]):
+    means = np.empty((edge.shape[0] - 2 * d, edge.shape[1] - 2 * d), np.float32)
+    for row in range(d, d + means.shape[0]):
+        for column in range(d, d + means.shape[1]):
             middle = edge[row, column]
             down = abs(middle - edge[row + d, column]) + abs(middle - edge[row - d, column])
             across = abs(middle - edge[row, column + d]) + abs(middle - edge[row, column - d])
-            found[row - d, column - d] = (down + across) / 4
-    return found
+            means[row - d, column - d] = (down + across) / 4
+    return means
+
+
+FAMILY = Family("fractal", MEASURES, measure)

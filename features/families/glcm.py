@@ -9,15 +9,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import CLIP, Prepared
 from features.lungs.zones import NAMES, PARENTS
 
-LEVELS = 16
+GREY_LEVELS = 16
 # 16 bins over -2 .. 2 lung units hold nearly all lung pixels; the ends take the rest.
 REACH = CLIP / 2
 DISTANCES = (1, 4)
-# What of the counts makes up each zone: those of the zone itself and of its cells.
+# Whose counts make up those of each zone: its own, and those of the finest zones in it.
 NESTED = (PARENTS | np.eye(len(NAMES), dtype=bool)).astype(float)
 
 _TEXTS = {
@@ -36,8 +36,8 @@ MEASURES = tuple(
 
 def quantise(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Cut grey levels in lung units into bins 0 .. 15 of fixed width."""
-    bins = np.floor((grey + REACH) * (LEVELS / (2 * REACH)))
-    return np.clip(bins, 0, LEVELS - 1).astype(np.uint8)
+    bins = np.floor((grey + REACH) * (GREY_LEVELS / (2 * REACH)))
+    return np.clip(bins, 0, GREY_LEVELS - 1).astype(np.uint8)
 
 
 def counts(
@@ -45,7 +45,7 @@ def counts(
     labels: NDArray[np.int8],
     distance: int,
     zones: int,
-    levels: int = LEVELS,
+    levels: int = GREY_LEVELS,
 ) -> NDArray[np.int32]:
     """Symmetric co-occurrence counts of every zone, one matrix for each of four directions.
 
@@ -71,14 +71,14 @@ def counts(
     maps = np.pad(labels.reshape(-1, *bins.shape), ((0, 0), (d, d), (d, d)), constant_values=-1)
     level = np.pad(np.asarray(bins, np.uint8), d)
     steps = d * np.array((1, level.shape[1] + 1, level.shape[1], level.shape[1] - 1))
-    found = _pairs(level.ravel(), maps.reshape(len(maps), -1), steps, zones, levels)
-    found = found.reshape(len(steps), zones, levels, levels)
-    return found + found.transpose(0, 1, 3, 2)
+    pairs = _pairs(level.ravel(), maps.reshape(len(maps), -1), steps, zones, levels)
+    pairs = pairs.reshape(len(steps), zones, levels, levels)
+    return pairs + pairs.transpose(0, 1, 3, 2)
 
 
 @njit(cache=True)
 def _pairs(bins, maps, steps, zones, levels):  # type: ignore[no-untyped-def]
-    found = np.zeros((len(steps), zones * levels * levels), np.int32)
+    pairs = np.zeros((len(steps), zones * levels * levels), np.int32)
     finest = maps[-1]
     for here in range(len(bins)):
         zone = finest[here]
@@ -87,13 +87,13 @@ def _pairs(bins, maps, steps, zones, levels):  # type: ignore[no-untyped-def]
         for number in range(len(steps)):
             there = here + steps[number]
             if finest[there] == zone:
-                found[number, (zone * levels + bins[here]) * levels + bins[there]] += 1
+                pairs[number, (zone * levels + bins[here]) * levels + bins[there]] += 1
                 continue
             for labels in maps[:-1]:
                 if labels[there] == labels[here]:
                     place = (labels[here] * levels + bins[here]) * levels + bins[there]
-                    found[number, place] += 1
-    return found
+                    pairs[number, place] += 1
+    return pairs
 
 
 def describe(matrix: NDArray[np.number]) -> dict[str, NDArray[np.float64]]:
@@ -133,7 +133,10 @@ def measure(image: Prepared) -> NDArray[np.float64]:
     bins = quantise(image.grey)
     columns = []
     for distance in DISTANCES:
-        cells = counts(bins, image.zones.labels, distance, len(NAMES)).sum(axis=0)
-        matrix = np.tensordot(NESTED, cells.astype(float), 1)
+        pairs = counts(bins, image.zones.labels, distance, len(NAMES)).sum(axis=0)
+        matrix = np.tensordot(NESTED, pairs.astype(float), 1)
         columns += list(describe(matrix).values())
     return np.stack(columns, axis=1)[image.zones.stand_in]
+
+
+FAMILY = Family("glcm", MEASURES, measure)

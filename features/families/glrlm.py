@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from features.families.glcm import LEVELS, quantise
-from features.families.measures import Measure
+from features.families.family import Family, Measure
+from features.families.glcm import GREY_LEVELS, quantise
 from features.lungs.prepared import Prepared
 from features.lungs.zones import NAMES
 
@@ -32,7 +32,7 @@ def counts(
     bins: NDArray[np.integer],
     labels: NDArray[np.int8],
     zones: int,
-    levels: int = LEVELS,
+    levels: int = GREY_LEVELS,
     longest: int = LONGEST,
 ) -> NDArray[np.int32]:
     """Run-length counts of every zone, one matrix for each of four directions.
@@ -43,7 +43,7 @@ def counts(
     labels : (h, w) or (ways, h, w) array of int8
         Zone of each pixel, -1 for none; several maps if zones overlap.
     zones, levels, longest : int
-        Numbers of zones, of grey levels, and of run lengths told apart.
+        Numbers of zones, of grey levels, and of run lengths that are counted apart.
 
     Returns
     -------
@@ -55,13 +55,13 @@ def counts(
     maps = np.pad(keys.reshape(-1, *bins.shape), ((0, 0), (1, 1), (1, 1)), constant_values=-1)
     width = maps.shape[2]
     steps = np.array((1, width + 1, width, width - 1))
-    found = _runs(maps.ravel(), steps, zones * levels, longest)
-    return found.reshape(len(steps), zones, levels, longest)
+    runs = _runs(maps.ravel(), steps, zones * levels, longest)
+    return runs.reshape(len(steps), zones, levels, longest)
 
 
 @njit(cache=True)
 def _runs(keys, steps, count, longest):  # type: ignore[no-untyped-def]
-    found = np.zeros((len(steps), count, longest), np.int32)
+    runs = np.zeros((len(steps), count, longest), np.int32)
     for here in range(len(keys)):
         key = keys[here]
         if key < 0:
@@ -74,8 +74,8 @@ def _runs(keys, steps, count, longest):  # type: ignore[no-untyped-def]
             while keys[there] == key:
                 length += 1
                 there += step
-            found[number, key, min(length, longest) - 1] += 1
-    return found
+            runs[number, key, min(length, longest) - 1] += 1
+    return runs
 
 
 def describe(matrix: NDArray[np.integer], pixels: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -117,3 +117,6 @@ def measure(image: Prepared) -> NDArray[np.float64]:
     matrix = counts(bins, labels, len(NAMES)).sum(axis=0)
     pixels = np.bincount(labels[labels >= 0], minlength=len(NAMES))
     return describe(matrix, 4 * pixels)[image.zones.stand_in]
+
+
+FAMILY = Family("glrlm", MEASURES, measure)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.families import zonal
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import Prepared
 
 # Octaves in pixels of the 512-pixel image, about 0.7 mm each in an adult.
@@ -80,3 +80,6 @@ def measure(image: Prepared) -> NDArray[np.float64]:
             mean[:, 5:],
         )
     )
+
+
+FAMILY = Family("gradients", MEASURES, measure)

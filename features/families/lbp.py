@@ -1,8 +1,8 @@
 """LBP family: shares of local patterns that do not depend on rotation or brightness.
 
 Rotation-invariant uniform local binary patterns of 8 points (Ojala et al. 2002): each pixel is
-compared with the points on a circle around it. Noise, edges, spots and flat ground have codes of
-their own.
+compared with the points on a circle around it. Noise, edges, spots and flat ground have different
+codes.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from features.families import zonal
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import Prepared
 
 POINTS = 8
@@ -42,7 +42,7 @@ def measure(image: Prepared) -> NDArray[np.float64]:
     for radius, smoothing in SCALES.items():
         grey = image.smooth(smoothing) if smoothing else image.grey
         counts = zonal.counts_of(
-            codes(grey, radius, image.zones.cells >= 0), image.zones, POINTS + 2
+            codes(grey, radius, image.zones.finest >= 0), image.zones, POINTS + 2
         )
         shares.append((counts / counts.sum(axis=1, keepdims=True))[image.zones.stand_in])
     return np.concatenate(shares, axis=1)
@@ -60,13 +60,13 @@ def codes(
     radius : float
         Of the circle, in pixels.
     inside : (h, w) array of bool
-        Pixels whose code is asked for.
+        Pixels whose code is wanted.
 
     Returns
     -------
     (h, w) array of int16
         Number of points at least as bright as the centre, or 9 where that pattern changes more
-        than twice along the circle; -1 where not asked for.
+        than twice along the circle; -1 outside.
     """
     angle = 2 * np.pi * np.arange(POINTS) / POINTS
     # scikit-image rounds the points to five decimals, and exact equality needs the same points.
@@ -83,7 +83,7 @@ def codes(
 def _codes(padded, reach, low, high, down, across, inside):  # type: ignore[no-untyped-def]
     rows, columns = inside.shape
     points = len(down)
-    found = np.empty((rows, columns), np.int16)
+    codes = np.empty((rows, columns), np.int16)
     signs = np.empty((points, columns), np.int64)
     for row in range(rows):
         centre = padded[row + reach, reach:]
@@ -99,11 +99,14 @@ def _codes(padded, reach, low, high, down, across, inside):  # type: ignore[no-u
                 sign[k] = (1 - dy) * upper + dy * lower >= centre[k]
         for column in range(columns):
             if not inside[row, column]:
-                found[row, column] = -1
+                codes[row, column] = -1
                 continue
             bright, changes = signs[0, column], 0
             for point in range(1, points):
                 bright += signs[point, column]
                 changes += signs[point, column] != signs[point - 1, column]
-            found[row, column] = bright if changes <= 2 else points + 1
-    return found
+            codes[row, column] = bright if changes <= 2 else points + 1
+    return codes
+
+
+FAMILY = Family("lbp", MEASURES, measure)

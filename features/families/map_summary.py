@@ -1,15 +1,16 @@
-"""Zone summaries of a map that says, cell by cell, how likely the air of a pneumothorax lies there.
+"""Evidence family: the evidence map summed up by zone.
 
-The map is learned (`baseline.evidence_map.train`), so this family is no part of the feature table; each model
-of the verdict gets its own, from maps that saw neither the image nor the model's held-out fold.
+The map holds, cell by cell, the probability of the air of a pneumothorax. It is learned
+(`baseline.evidence_map.train`), so this family is no part of the feature table. Each classifier has
+its own summaries, of maps by models that saw neither the image nor the classifier's held-out fold.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from features.families.measures import Measure
-from features.lungs.zones import NAMES, PARENTS, SIDES, ZONES
+from features.families.family import Family, Measure
+from features.lungs.zones import NAMES, PARENTS, ZONES
 
 MEASURES = (
     Measure("mean", "share of the place that looks like air outside the lung", ""),
@@ -18,22 +19,20 @@ MEASURES = (
 LUNG_MEASURES = (
     Measure("lung", "how much the lung, compared with the other, looks collapsed", "log-odds"),
 )
-# Probabilities nearer to 0 or 1 than this are not told apart.
+FAMILY = Family("evidence", MEASURES, lung_measures=LUNG_MEASURES)
+# Probabilities are kept this far from 0 and 1.
 FLOOR = 1e-4
 
 
 def names() -> tuple[str, ...]:
     """Names of all columns, in the order of `summarise`."""
-    return (
-        *(f"evidence.{zone}.{measure.name}" for zone in NAMES for measure in MEASURES),
-        *(f"evidence.{side}_whole.{m.name}" for side in SIDES for m in LUNG_MEASURES),
-    )
+    return (*FAMILY.zone_names, *FAMILY.lung_names)
 
 
 def summarise(
     lungs: NDArray[np.float64], cells: NDArray[np.float64], zones: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Evidence of one image by zone.
+    """Summaries of the map of one image by zone.
 
     Parameters
     ----------
@@ -57,6 +56,6 @@ def summarise(
     most = np.where(PARENTS, finest, 0).max(axis=1)
     number = np.arange(parts)
     used = np.where(counts > 0, number, number - number % len(ZONES))
-    found = np.stack((mean, most), axis=1)[used]
+    summary = np.stack((mean, most), axis=1)[used]
     odds = logit(np.clip(lungs, FLOOR, 1 - FLOOR))
-    return np.concatenate((found.ravel(), odds)).astype(np.float32)
+    return np.concatenate((summary.ravel(), odds)).astype(np.float32)

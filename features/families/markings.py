@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.families import zonal
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import Prepared
 from features.pixels import filters
 
@@ -44,7 +44,7 @@ MEASURES = (
 
 def measure(image: Prepared) -> NDArray[np.float64]:
     """Marking measures of every zone, shape (zones, measures)."""
-    lungs = image.zones.cells >= 0
+    lungs = image.zones.finest >= 0
     fine, coarse = image.ridge(FINE), image.ridge(COARSE)
     inside = lungs.astype(np.float32)
     share = np.maximum(filters.square_mean(inside, SQUARE), 1e-3)
@@ -52,8 +52,11 @@ def measure(image: Prepared) -> NDArray[np.float64]:
     typical = np.median(around[lungs])
     depth = image.zones.wall_distance
     maps = (fine > VISIBLE, fine, coarse, around < typical / 2, depth, fine * depth, depth**2)
-    *mean, far, both, square = zonal.means(maps, image.zones).T
+    *mean, far, product, square = zonal.means(maps, image.zones).T
     emptiest = zonal.percentiles(around, image.zones, (10,))[:, 0]
     # Slope of a straight line through the markings against the distance to the wall.
-    inwards = (both - mean[1] * far) / np.maximum(square - far**2, 1e-6)
+    inwards = (product - mean[1] * far) / np.maximum(square - far**2, 1e-6)
     return np.column_stack((*mean, emptiest, inwards))
+
+
+FAMILY = Family("markings", MEASURES, measure)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from features.families import zonal
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import Prepared
 from features.pixels import filters
 
@@ -109,3 +109,6 @@ def _step(
         x = np.rint(columns + reach * inwards[1]).astype(np.intp).clip(0, w - 1)
         sides.append(grey[y, x])
     return sides[0] - sides[1]
+
+
+FAMILY = Family("pleura", MEASURES, measure)

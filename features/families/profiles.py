@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.families import zonal
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import Prepared
 from features.lungs.zones import HEIGHTS, NAMES, SIDES
 
@@ -49,3 +49,6 @@ def measure(image: Prepared) -> NDArray[np.float64]:
     rise = np.diff(grey, axis=1)
     at = np.asarray(ENDS)[rise.argmax(axis=1)]
     return np.column_stack((grey, fine, rise.max(axis=1), at))
+
+
+FAMILY = Family("profiles", MEASURES, measure, ZONES)

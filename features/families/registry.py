@@ -2,6 +2,8 @@
 
 A feature is named ``family.zone.measure``, e.g. ``glcm.left_apex.contrast_d1``. The asymmetry
 family compares a measure between mirrored zones: ``asymmetry.apex.glcm_contrast_d1``.
+
+A new family is a module with a `FAMILY`, listed here.
 """
 
 from dataclasses import dataclass
@@ -25,31 +27,37 @@ from features.families import (
     profiles,
     shape,
 )
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import Prepared
 from features.lungs.zones import DEPTHS, SIDES, ZONES
 from features.reading.study import Study
 from features.run.files import UserError
 
-ZONED = {
-    "firstorder": firstorder,
-    "glcm": glcm,
-    "glrlm": glrlm,
-    "gradients": gradients,
-    "lbp": lbp,
-    "fractal": fractal,
-    "markings": markings,
-    "pleura": pleura,
-    "profiles": profiles,
-    "shape": shape,
-    "confounders": confounders,
-    "acquisition": acquisition,
-}
-FAMILIES = (*ZONED, "asymmetry")
+
+def _by_name(*families: Family) -> dict[str, Family]:
+    return {family.name: family for family in families}
+
+
+# In the order of the feature table's columns.
+MEASURED = _by_name(
+    firstorder.FAMILY,
+    glcm.FAMILY,
+    glrlm.FAMILY,
+    gradients.FAMILY,
+    lbp.FAMILY,
+    fractal.FAMILY,
+    markings.FAMILY,
+    pleura.FAMILY,
+    profiles.FAMILY,
+    shape.FAMILY,
+    confounders.FAMILY,
+    acquisition.FAMILY,
+)
 # What is learned rather than measured, and so is no part of the feature table.
-LEARNED = {"evidence": map_summary}
-# Measured unless told otherwise. Run lengths say what the GLCM says already, and take a tenth of
-# the time; to weigh them, name all families in FEATURES_OPTIONS and run `make ablation`.
+LEARNED = _by_name(map_summary.FAMILY)
+FAMILIES = (*MEASURED, "asymmetry")
+# Measured by default. Run lengths repeat what the GLCM measures, and take a tenth of the time; to
+# weigh them, name all families in MEASURE_OPTIONS and run `make ablation`.
 DEFAULT = tuple(family for family in FAMILIES if family != "glrlm")
 
 
@@ -78,10 +86,8 @@ class Feature:
 
 
 def measures(family: str) -> dict[str, Measure]:
-    """Measures of a zoned or learned family by name."""
-    module = (ZONED | LEARNED)[family]
-    more = (getattr(module, name, ()) for name in ("IMAGE_MEASURES", "LUNG_MEASURES"))
-    return {measure.name: measure for measure in chain(module.MEASURES, *more)}
+    """Measures of a measured or learned family by name."""
+    return (MEASURED | LEARNED)[family].by_name
 
 
 def check(names: tuple[str, ...]) -> None:
@@ -95,7 +101,7 @@ def check(names: tuple[str, ...]) -> None:
     if names and not set(names) - {"asymmetry"}:
         raise UserError(
             "families = asymmetry: it compares what other families measure in both lungs; name "
-            f"some of them too: {', '.join(ZONED)}."
+            f"some of them too: {', '.join(MEASURED)}."
         )
     unknown = [name for name in names if name not in FAMILIES]
     if unknown or not names:
@@ -112,50 +118,24 @@ def measure(image: Prepared, study: Study, names: tuple[str, ...] = FAMILIES) ->
     image : Prepared
     study : Study
     names : tuple of str
-        Families to measure; "asymmetry" compares those of the others that are asked for.
+        Families to measure; "asymmetry" compares the zones of the others among them.
     """
     row: dict[str, float] = {}
     compared: dict[str, float] = {}
     near = image.near_lungs
-    for name in (name for name in ZONED if name in names):
-        family = ZONED[name]
-        # A family with measures of the whole image looks beyond the lungs.
-        values = family.measure(image if hasattr(family, "measure_image") else near)
-        row.update(zip(zone_names(name), values.ravel().tolist(), strict=True))
-        right, left = np.split(values, 2)
-        compared.update(zip(pair_names(name), np.abs(right - left).ravel().tolist(), strict=True))
-        if hasattr(family, "measure_image"):
-            found = family.measure_image(image, study)
-            keys = (f"{name}.image.{measure.name}" for measure in family.IMAGE_MEASURES)
-            row.update(zip(keys, map(float, found), strict=True))
+    for family in (family for name, family in MEASURED.items() if name in names):
+        if family.measure_zones:
+            # A family with measures of the whole image looks beyond the lungs.
+            values = family.measure_zones(image if family.measure_image else near)
+            row.update(zip(family.zone_names, values.ravel().tolist(), strict=True))
+            right, left = np.split(values, 2)
+            differences = np.abs(right - left).ravel().tolist()
+            compared.update(zip(family.pair_names, differences, strict=True))
+        if family.measure_image:
+            numbers = map(float, family.measure_image(image, study))
+            row.update(zip(family.image_names, numbers, strict=True))
     # The sign is dropped, since either side may collapse; the zones' own features keep it.
     return row | compared if "asymmetry" in names else row
-
-
-def parts(family: str) -> tuple[str, ...]:
-    """The zones of each lung that a family is measured in."""
-    return getattr(ZONED[family], "ZONES", ZONES)
-
-
-@cache
-def zone_names(family: str) -> tuple[str, ...]:
-    """Names of a family's zone features: zone by zone, measure by measure, right before left."""
-    return tuple(
-        f"{family}.{side}_{zone}.{measure.name}"
-        for side in SIDES
-        for zone in parts(family)
-        for measure in ZONED[family].MEASURES
-    )
-
-
-@cache
-def pair_names(family: str) -> tuple[str, ...]:
-    """Names of the features that compare a family's zones between right and left."""
-    return tuple(
-        f"asymmetry.{zone}.{family}_{measure.name}"
-        for zone in parts(family)
-        for measure in ZONED[family].MEASURES
-    )
 
 
 def zone_in_words(zone: str) -> str:
@@ -176,14 +156,9 @@ def zone_in_words(zone: str) -> str:
 
 @cache
 def _every_name() -> frozenset[str]:
-    image = (
-        f"{name}.image.{measure.name}"
-        for name, family in ZONED.items()
-        for measure in getattr(family, "IMAGE_MEASURES", ())
-    )
-    zoned = (names(family) for family in ZONED for names in (zone_names, pair_names))
-    learned = (family.names() for family in LEARNED.values())
-    return frozenset(chain(image, *zoned, *learned))
+    names = [(f.zone_names, f.pair_names, f.image_names) for f in MEASURED.values()]
+    names += [(f.zone_names, f.lung_names, f.image_names) for f in LEARNED.values()]
+    return frozenset(chain.from_iterable(chain.from_iterable(names)))
 
 
 @cache
@@ -197,12 +172,12 @@ def describe(name: str) -> Feature:
     """
     if name not in _every_name():
         raise KeyError(name)
-    family, zone, measure = name.split(".")
+    family, zone, key = name.split(".")
     if family == "asymmetry":
-        base, _, key = measure.partition("_")
-        found = measures(base)[key]
-        text = f"Difference between the lungs, without its sign: {found.text}."
+        base, _, key_of_base = key.partition("_")
+        measure = measures(base)[key_of_base]
+        text = f"Difference between the lungs, without its sign: {measure.text}"
     else:
-        found = measures(family)[measure]
-        text = f"{found.text[0].upper()}{found.text[1:]}."
-    return Feature(name, family, zone, measure, f"{text[:-1]} ({zone_in_words(zone)}).", found.unit)
+        measure = measures(family)[key]
+        text = f"{measure.text[0].upper()}{measure.text[1:]}"
+    return Feature(name, family, zone, key, f"{text} ({zone_in_words(zone)}).", measure.unit)

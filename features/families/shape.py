@@ -6,7 +6,7 @@ A tension pneumothorax pushes the mediastinum away and the diaphragm down, so on
 import numpy as np
 from numpy.typing import NDArray
 
-from features.families.measures import Measure
+from features.families.family import Family, Measure
 from features.lungs.prepared import Prepared
 from features.reading.study import Study
 
@@ -74,3 +74,13 @@ def _box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     """Top, bottom, first and last column of a mask; the ends are exclusive."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return float(rows[0]), float(rows[-1] + 1), float(columns[0]), float(columns[-1] + 1)
+
+
+FAMILY = Family(
+    "shape",
+    MEASURES,
+    measure,
+    zones=ZONES,
+    image_measures=IMAGE_MEASURES,
+    measure_image=measure_image,
+)

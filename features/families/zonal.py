@@ -1,7 +1,7 @@
 """Pixel maps summed up zone by zone, in one pass over the image.
 
 A map is an (h, w) array; a result has one row for each zone of `zones.NAMES`. Sums are taken over
-the smallest zones, the cells, which make up all others. A zone too small to be measured takes the
+the finest zones, which make up all others. A zone too small to be measured takes the
 row of the zone that stands in for it.
 """
 
@@ -19,18 +19,18 @@ BINS = 1024
 
 def means(maps: Sequence[NDArray[np.generic]], zones: Zones) -> NDArray[np.float64]:
     """Mean of each map over each zone, shape (zones, maps)."""
-    ones = np.ones(zones.cells.shape, np.float32)
+    ones = np.ones(zones.finest.shape, np.float32)
     sums = [
         _sums(np.asarray(values, np.float32), zones.runs, len(NAMES)) for values in (ones, *maps)
     ]
-    found = PARENTS @ np.stack(sums, axis=1)
-    return (found[:, 1:] / np.maximum(found[:, :1], 1))[zones.stand_in]
+    totals = PARENTS @ np.stack(sums, axis=1)
+    return (totals[:, 1:] / np.maximum(totals[:, :1], 1))[zones.stand_in]
 
 
 def largest(values: NDArray[np.floating], zones: Zones) -> NDArray[np.float64]:
     """Largest value in each zone, at least 0; shape (zones,)."""
-    cells = _largest(np.asarray(values, np.float32), zones.runs, len(NAMES))
-    return np.where(PARENTS, cells, 0).max(axis=1)[zones.stand_in]
+    finest = _largest(np.asarray(values, np.float32), zones.runs, len(NAMES))
+    return np.where(PARENTS, finest, 0).max(axis=1)[zones.stand_in]
 
 
 def percentiles(
@@ -67,10 +67,10 @@ def counts_of(bins: NDArray[np.integer], zones: Zones, levels: int) -> NDArray[n
 
 
 def _of_zones(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts of the cells summed up to those of all zones; an empty zone counts one of level 0."""
-    found = PARENTS @ counts
-    found[found.sum(axis=1) == 0, 0] = 1
-    return found
+    """Counts of all zones from those of the finest; an empty zone counts one of level 0."""
+    totals = PARENTS @ counts
+    totals[totals.sum(axis=1) == 0, 0] = 1
+    return totals
 
 
 def profiles(
@@ -89,8 +89,8 @@ def profiles(
     -------
     A step without pixels repeats the nearest filled one of its zone; a zone without any is 0.
     """
-    inside = (zones.cells >= 0) & (step >= 0) & (step < steps)
-    places = np.where(inside, zones.cells.astype(np.int16) * steps + step, -1).astype(np.int16)
+    inside = (zones.finest >= 0) & (step >= 0) & (step < steps)
+    places = np.where(inside, zones.finest.astype(np.int16) * steps + step, -1).astype(np.int16)
     runs = runs_of(places)
     ones = np.ones(step.shape, np.float32)
     counts, *sums = (
@@ -107,22 +107,22 @@ def profiles(
 
 @njit(cache=True, fastmath=True)
 def _sums(values, runs, count):  # type: ignore[no-untyped-def]
-    found = np.zeros(count)
+    sums = np.zeros(count)
     for row, start, end, label in runs:
         total = 0.0
         for value in values[row, start:end]:
             total += value
-        found[label] += total
-    return found
+        sums[label] += total
+    return sums
 
 
 @njit(cache=True)
 def _largest(values, runs, count):  # type: ignore[no-untyped-def]
-    found = np.zeros(count)
+    largest = np.zeros(count)
     for row, start, end, label in runs:
         for value in values[row, start:end]:
-            found[label] = max(found[label], value)
-    return found
+            largest[label] = max(largest[label], value)
+    return largest
 
 
 @njit(cache=True)
@@ -136,18 +136,18 @@ def _limits(values, runs):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _binned(values, runs, count, low, width):  # type: ignore[no-untyped-def]
-    found = np.zeros((count, BINS))
+    counts = np.zeros((count, BINS))
     for row, start, end, label in runs:
         for value in values[row, start:end]:
             level = (value - low) / width
-            found[label, int(min(max(level, 0), BINS - 1))] += 1
-    return found
+            counts[label, int(min(max(level, 0), BINS - 1))] += 1
+    return counts
 
 
 @njit(cache=True)
 def _ranked(counts, shares):  # type: ignore[no-untyped-def]
     """The place, in bins, below which each share of a zone's pixels lies."""
-    found = np.empty((len(counts), len(shares)))
+    places = np.empty((len(counts), len(shares)))
     for zone, bins in enumerate(counts):
         total = bins.sum()
         for number, share in enumerate(shares):
@@ -157,15 +157,15 @@ def _ranked(counts, shares):  # type: ignore[no-untyped-def]
                 level += 1
             before = below / total
             part = (share - before) / ((below + bins[level]) / total - before)
-            found[zone, number] = level + part
-    return found
+            places[zone, number] = level + part
+    return places
 
 
 @njit(cache=True)
 def _histogram(bins, runs, count, levels):  # type: ignore[no-untyped-def]
-    found = np.zeros((count, levels))
+    counts = np.zeros((count, levels))
     for row, start, end, label in runs:
         for level in bins[row, start:end]:
             if level >= 0:
-                found[label, level] += 1
-    return found
+                counts[label, level] += 1
+    return counts

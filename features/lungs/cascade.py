@@ -2,8 +2,8 @@
 
 `find_pose` places a frame around both lungs, `trace_lung` outlines the lung at the left of an
 image: a rough shape in the frame of the pair, a better one in a frame of its own, and an edge
-trimmed by boosted trees. The left lung is traced in the mirror. `features.lungs.fields` tells the idea
-and the sources; `features.lungs_fit.fit` learns the model.
+trimmed by boosted trees. The left lung is traced in the mirror. `features.lungs.fields` explains
+the idea and names the sources; `features.lungs_fit.fit` learns the model.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ POSE_GRID = (24, 24)  # what the pose is read from
 PAIR_GRID = (32, 32)  # the frame around both lungs
 LUNG_GRID = (48, 32)  # the frame around one lung
 EDGE_GRID = (72, 48)  # the same frame, finer, for the trees
-BAND = 0.45  # the trees see pixels whose signed distance is below this share of the saturation
+BAND = 0.45  # the trees read pixels whose signed distance is below this share of the saturation
 PROFILE = np.array([-7, -5, -3.5, -2, -1, 0, 1, 2, 3.5, 5, 7])  # steps across the outline
-SIGNS = (  # what speaks for an outline: three stages agree, dark in bright, an ordinary pose
+SIGNS = (  # of a good outline: three stages agree, dark in bright, an ordinary pose
     "rough agreement",
     "shape agreement",
     "contrast",
@@ -63,7 +63,7 @@ MODEL = Path(__file__).with_name("lungs_model.npz")
 class LungModel:
     """What was learned. Weights map pixels (c * h * w) to pose steps or to shape codes."""
 
-    start: Pose  # of the pair, before anything is seen
+    start: Pose  # of the pair, before any pixel is read
     pose_weights: Array  # (steps, pixels, 5)
     pose_biases: Array  # (steps, 5)
     pair_weights: Array  # (pixels, codes)
@@ -117,9 +117,9 @@ def find_pose(image: Array, model: LungModel) -> Pose:
     return pose
 
 
-def pair_shape(seen: Array, model: LungModel) -> Array:
-    """Signed distance map of the lung at the left of the pair's channels (3, h, w)."""
-    code = seen.ravel() @ model.pair_weights + model.pair_bias
+def pair_shape(read: Array, model: LungModel) -> Array:
+    """Signed distance map of the lung at the left, from channels (3, h, w) in the pair's frame."""
+    code = read.ravel() @ model.pair_weights + model.pair_bias
     return (code @ model.pair_basis + model.pair_mean).reshape(PAIR_GRID)
 
 
@@ -161,7 +161,7 @@ def edge_table(ranks: Array, shape: Array) -> tuple[NDArray[np.intp], Array]:
 
 
 def trim_edge(ranks: Array, shape: Array, edge: trees.Trees | None) -> Array:
-    """Signed distances corrected near the outline by what the trees see across it."""
+    """Signed distances corrected near the outline by what the trees read across it."""
     at, table = edge_table(ranks, shape)
     if edge is None or len(at) == 0:
         return shape
@@ -170,14 +170,14 @@ def trim_edge(ranks: Array, shape: Array, edge: trees.Trees | None) -> Array:
     return gaussian(trimmed, SMOOTH)
 
 
-def dice(a: Mask, b: Mask) -> float:
-    """Dice overlap; 0 if both are empty."""
+def overlap(a: Mask, b: Mask) -> float:
+    """Dice coefficient of two masks; 0 if both are empty."""
     return 2 * float((a & b).sum()) / max(float(a.sum() + b.sum()), 1.0)
 
 
 @dataclass(frozen=True)
 class Lung:
-    """The lung at the left of an image: signed distances over a frame, and what speaks for them."""
+    """The lung at the left of an image: signed distances over a frame, and their `SIGNS`."""
 
     field: Array
     frame: Frame
@@ -199,8 +199,8 @@ def trace_lung(image: Array, pose: Pose, model: LungModel) -> Lung:
     texture = float(np.abs(local_contrast(ranks, 1.0)).mean())
     unusual = ((pose - model.start) / [0.15, 0.3, 0.25, 0.3, 0.15]) ** 2
     signs = [
-        dice(lung, rough_here > 0),
-        dice(lung, shape > 0),
+        overlap(lung, rough_here > 0),
+        overlap(lung, shape > 0),
         float(contrast),
         float(np.abs(rough).mean()),
         float(lung.mean()),

@@ -1,8 +1,8 @@
 """Lung fields: linear regressions find the lungs, a space of shapes draws them, trees trim them.
 
 1. Pose: five numbers (centre, width, height, slope) place a frame around both lungs. A ridge
-   regression reads the pixels inside the current frame and says how to move it, several times
-   over, as in supervised descent.
+   regression reads the pixels inside the current frame and moves it, several times over, as in
+   supervised descent.
 2. Shape: in that frame, and again in a frame around each lung, a second regression reads such
    pixels and gives the lung's signed distance map in a space of shapes learned from the Montgomery
    set. A lung half hidden by fluid or emptied by a pneumothorax stays whole: no other shape exists.
@@ -10,7 +10,8 @@
 
 Pixels enter only as ranks and local contrast, so gain, offset and tone curve of the device hardly
 matter. The left lung is read in the mirror by the right lung's model: a mirrored image gives
-mirrored lungs. Where a lung's evidence is poor the average shape stands in, and quality says so.
+mirrored lungs. Where a lung is hardly visible the average shape stands in, and its quality is
+low.
 
 References
 ----------
@@ -53,7 +54,7 @@ from features.lungs.frames import (
 )
 from features.pixels import regions
 
-LEVELS = 4095
+GREY_LEVELS = 4095
 WHOLE = (0.0, 1.0, 0.0, 1.0)  # the box of an image without blank borders
 TRUST = 0.35  # a lung of less quality gets the average shape
 
@@ -69,7 +70,7 @@ class LungFields:
     left : bool (h, w)
         The patient's left lung.
     quality : float
-        0 (no lungs seen here, the outline is the average one) to 1 (clear lungs); of the worse
+        0 (no lungs are visible, the outline is the average one) to 1 (clear lungs); of the worse
         lung.
     """
 
@@ -79,8 +80,8 @@ class LungFields:
 
 
 def find_lungs(image: Array, model: LungModel) -> tuple[list[Lung], float]:
-    """Both lungs of a working image, the second seen in the mirror, and the lower quality."""
-    if np.ptp(image) == 0:  # blank: nothing speaks
+    """Both lungs of a working image, the second traced in the mirror, and the lower quality."""
+    if np.ptp(image) == 0:  # blank: nothing to read
         lungs, qualities, pose = [], [0.0, 0.0], model.start
     else:
         pose = find_pose(image, model)
@@ -210,7 +211,7 @@ def in_levels(image: Array) -> Array:
 
     Coarse levels keep rounding errors from giving the pixels of a flat area different ranks.
     """
-    return np.rint((image - image.min()) * (LEVELS / max(float(np.ptp(image)), 1e-12)))
+    return np.rint((image - image.min()) * (GREY_LEVELS / max(float(np.ptp(image)), 1e-12)))
 
 
 def _masks(

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from features.pixels.sampling import bilinear, gaussian, ranks
 
-Array = NDArray[np.floating]  # float32 unless said otherwise
+Array = NDArray[np.floating]  # float32, unless it is noted otherwise
 Mask = NDArray[np.bool_]
 Pose = NDArray[np.float64]  # (5,)
 Frame = NDArray[np.float64]  # (2, 3)
 
 SIDE = 128  # pixels a side of the working image
 PAIR_REACH, LUNG_REACH = 2.4, 2.6  # half a frame, in standard deviations of the lungs' area
-MIRROR = np.array([-1.0, 1.0, 1.0, 1.0, -1.0])  # a pose seen in the mirror
+MIRROR = np.array([-1.0, 1.0, 1.0, 1.0, -1.0])  # of a pose in the mirrored image
 
 
 def pair_frame(pose: Pose) -> Frame:
@@ -122,23 +122,23 @@ def local_contrast(image: Array, sigma: float) -> Array:
 
 
 def ranks_in(image: Array, frame: Frame, grid: tuple[int, int]) -> Array:
-    """The image seen through the frame, as ranks (-1..1) among the frame's own pixels.
+    """The image inside the frame, as ranks (-1..1) among the frame's pixels.
 
-    Ranks do not change under any rising tone curve. What lies outside the image repeats its edge
-    but has no vote.
+    Ranks do not change under any rising tone curve. What lies outside the image repeats its edge,
+    but is not counted in the ranks of others.
     """
     points = grid_points(frame, grid)
     values = look_up(image, points)
     inside = (np.abs(points) <= 1).all(axis=0)
-    voting = inside if inside.sum() > 16 else np.ones_like(inside)
-    return ranks(values.ravel(), voting.ravel()).reshape(grid)
+    counted = inside if inside.sum() > 16 else np.ones_like(inside)
+    return ranks(values.ravel(), counted.ravel()).reshape(grid)
 
 
 def channels(image: Array, frame: Frame, grid: tuple[int, int]) -> Array:
     """Ranks and their local contrast at two scales, (3, h, w)."""
-    seen = ranks_in(image, frame, grid)
-    fine, broad = (0.5 * local_contrast(seen, grid[1] / n) for n in (16, 6))
-    return np.stack([seen, fine, broad])
+    rank_map = ranks_in(image, frame, grid)
+    fine, broad = (0.5 * local_contrast(rank_map, grid[1] / n) for n in (16, 6))
+    return np.stack([rank_map, fine, broad])
 
 
 def halve(x: Array) -> Array:

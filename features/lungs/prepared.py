@@ -31,8 +31,9 @@ MARGIN = 0.015
 # Pixels around the lungs that a texture measure may look at: half the widest square average, the
 # longest fractal distance, the reach of the smoothed wall distance, whichever is most.
 SURROUNDINGS = 24
-# Side of the cells that `features.cells.measure` cuts an image into; the surroundings end between two.
-CELL = 8
+# Side of the cells that `features.cells.measure` cuts an image into, in working pixels; the
+# surroundings end between two cells.
+CELL_SIDE = 8
 
 Image = NDArray[np.float32]
 
@@ -51,7 +52,7 @@ class Prepared:
     lungs : LungFields
     zones : Zones
     origin : (int, int)
-        Row and column of the first pixel in the whole image, multiples of `CELL`.
+        Row and column of the first pixel in the whole image, multiples of `CELL_SIDE`.
     """
 
     scene: Image
@@ -59,7 +60,7 @@ class Prepared:
     lungs: LungFields
     zones: zones.Zones
     origin: tuple[int, int] = (0, 0)
-    _found: dict[object, Image] = field(default_factory=dict, repr=False, compare=False)
+    _computed: dict[object, Image] = field(default_factory=dict, repr=False, compare=False)
 
     def smooth(self, sigma: float) -> Image:
         """`grey` smoothed by a Gaussian of `sigma` pixels; computed once."""
@@ -85,10 +86,10 @@ class Prepared:
 
         Since `grey` only repeats itself further out, no texture measure changes by it.
         """
-        rows, columns = regions.box(self.zones.cells >= 0, SURROUNDINGS)
-        top, left_edge = (line.start // CELL * CELL for line in (rows, columns))
+        rows, columns = regions.box(self.zones.finest >= 0, SURROUNDINGS)
+        top, left_edge = (line.start // CELL_SIDE * CELL_SIDE for line in (rows, columns))
         # Slices may end beyond the image.
-        bottom, right_edge = (-(-line.stop // CELL) * CELL for line in (rows, columns))
+        bottom, right_edge = (-(-line.stop // CELL_SIDE) * CELL_SIDE for line in (rows, columns))
         near = slice(top, bottom), slice(left_edge, right_edge)
         right, left = (
             np.ascontiguousarray(lung[near]) for lung in (self.lungs.right, self.lungs.left)
@@ -106,9 +107,9 @@ class Prepared:
         )
 
     def _once(self, key: object, compute: Callable[[], Image]) -> Image:
-        if key not in self._found:
-            self._found[key] = compute()
-        return self._found[key]
+        if key not in self._computed:
+            self._computed[key] = compute()
+        return self._computed[key]
 
 
 def working_size(pixels: Image) -> Image:
@@ -133,7 +134,7 @@ def working_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def grow(fields: LungFields, reach: float) -> LungFields:
-    """Widen both lung fields by `reach` pixels; a pixel that both want goes to the nearer lung."""
+    """Widen both lung fields by `reach` pixels; what both reach goes to the nearer lung."""
     right, left = (_squared_distance(lung, reach) for lung in (fields.right, fields.left))
     return replace(
         fields,
@@ -174,12 +175,12 @@ def prepare(pixels: Image) -> Prepared:
 
 @njit(cache=True)
 def _in_units(image, zero, unit):  # type: ignore[no-untyped-def]
-    found = np.empty_like(image)
+    scaled = np.empty_like(image)
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
             value = min(max((image[row, column] - zero) / unit, -CLIP), CLIP)
-            found[row, column] = np.rint(value * STEPS) / STEPS
-    return found
+            scaled[row, column] = np.rint(value * STEPS) / STEPS
+    return scaled
 
 
 def assemble(scene: Image, fields: LungFields) -> Prepared:

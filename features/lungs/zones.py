@@ -2,7 +2,8 @@
 
 Each lung is cut in height into apex, upper, middle, lower and base (with the costophrenic angle),
 in depth into rim (along the chest wall, where a pneumothorax lies) and core (towards the hilum),
-and both ways at once (the rim of the apex). Every zone of one lung has its mirror in the other.
+and in height and depth at once (the rim of the apex). Every zone of one lung has its mirror in the
+other.
 """
 
 from dataclasses import dataclass
@@ -22,33 +23,31 @@ HEIGHTS = {"apex": 0.15, "upper": 0.40, "middle": 0.65, "lower": 0.85, "base": 1
 DEPTHS = ("rim", "core")
 # Depth of the rim as a share of the lung's widest row.
 RIM_SHARE = 0.20
-# A zone with fewer pixels says nothing by itself and is measured on its whole lung instead.
+# A zone with fewer pixels is too small by itself and is measured on its whole lung instead.
 FEWEST_PIXELS = 64
 
-CELLS = tuple(f"{height}_{depth}" for height in HEIGHTS for depth in DEPTHS)
-ZONES = ("whole", *HEIGHTS, *DEPTHS, *CELLS)
+# The finest zones of a lung, of which all others are made up.
+FINEST = tuple(f"{height}_{depth}" for height in HEIGHTS for depth in DEPTHS)
+ZONES = ("whole", *HEIGHTS, *DEPTHS, *FINEST)
+# The same of both lungs, the right one first.
 NAMES = tuple(f"{side}_{zone}" for side in SIDES for zone in ZONES)
+FINEST_NAMES = tuple(f"{side}_{zone}" for side in SIDES for zone in FINEST)
 
 
-def ways(cell: str) -> tuple[str, ...]:
-    """The zones that a cell lies in, from its lung as a whole to itself.
+def enclosing(name: str) -> tuple[str, ...]:
+    """The zones that one of the finest zones lies in, from its lung as a whole to itself.
 
     Parameters
     ----------
-    cell : str
-        One of `NAMES` whose zone is of `CELLS`, "left_apex_rim" for instance.
+    name : str
+        One of `FINEST_NAMES`, "left_apex_rim" for instance.
     """
-    side, _, name = cell.partition("_")
-    return tuple(f"{side}_{part}" for part in ("whole", *name.split("_"), name))
+    side, _, zone = name.partition("_")
+    return tuple(f"{side}_{part}" for part in ("whole", *zone.split("_"), zone))
 
 
-def _within(zone: str, part: str) -> bool:
-    """Whether `zone` is a cell and lies in the zone `part`."""
-    return zone.partition("_")[2] in CELLS and part in ways(zone)
-
-
-# Which cells (columns) make up which zone (rows).
-PARENTS = np.array([[_within(cell, zone) for cell in NAMES] for zone in NAMES])
+# Which of the finest zones (columns) make up which zone (rows).
+PARENTS = np.array([[f in FINEST_NAMES and zone in enclosing(f) for f in NAMES] for zone in NAMES])
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ class Zones:
     Parameters
     ----------
     labels : (4, h, w) array of int8
-        One map for each way of cutting (whole, height, depth, both): the index into `NAMES` of the
-        zone a pixel belongs to, -1 outside the lungs.
+        One map for each way of cutting (whole, height, depth, height and depth): the index into
+        `NAMES` of the zone a pixel belongs to, -1 outside the lungs.
     stand_in : (zones,) array of int
         The zone that each zone of `NAMES` is measured on: itself, or, where it has fewer than 64
         pixels, its whole lung.
@@ -73,14 +72,14 @@ class Zones:
     wall_distance: NDArray[np.float32]
 
     @property
-    def cells(self) -> NDArray[np.int8]:
-        """The finest of the maps, shape (h, w)."""
+    def finest(self) -> NDArray[np.int8]:
+        """The map of the finest zones, shape (h, w)."""
         return self.labels[3]
 
     @cached_property
     def runs(self) -> NDArray[np.int32]:
-        """The cells as runs of pixels along the rows, see `runs_of`."""
-        return runs_of(self.cells)
+        """The finest zones as runs of pixels along the rows, see `runs_of`."""
+        return runs_of(self.finest)
 
 
 def build(lungs: LungFields) -> Zones:
@@ -104,14 +103,14 @@ def build(lungs: LungFields) -> Zones:
         # searchsorted maps a relative height to the index of the zone it lies in.
         level = np.searchsorted(ends, height).astype(np.int8)[:, None]
         core = (depth > RIM_SHARE).view(np.int8)
-        ways = (
+        zones = (
             np.zeros_like(core),
             ZONES.index("apex") + level,
             ZONES.index("rim") + core,
-            ZONES.index(CELLS[0]) + len(DEPTHS) * level + core,
+            ZONES.index(FINEST[0]) + len(DEPTHS) * level + core,
         )
-        for way, zone in zip(labels, ways, strict=True):
-            np.copyto(way[box], (first + zone).astype(np.int8), where=inside)
+        for label, zone in zip(labels, zones, strict=True):
+            np.copyto(label[box], (first + zone).astype(np.int8), where=inside)
     return Zones(labels, _stand_in(labels[3]), distance)
 
 
@@ -165,7 +164,7 @@ def runs_of(labels):  # type: ignore[no-untyped-def]
         Row, first column, end (exclusive) and label of each run.
     """
     rows, columns = labels.shape
-    found = np.empty((rows * columns, 4), np.int32)
+    runs = np.empty((rows * columns, 4), np.int32)
     count = 0
     for row in range(rows):
         last = -1
@@ -173,18 +172,18 @@ def runs_of(labels):  # type: ignore[no-untyped-def]
             label = labels[row, column]
             if label != last:
                 if last >= 0:
-                    found[count - 1, 2] = column
+                    runs[count - 1, 2] = column
                 if label >= 0:
-                    found[count, 0], found[count, 1], found[count, 3] = row, column, label
+                    runs[count, 0], runs[count, 1], runs[count, 3] = row, column, label
                     count += 1
                 last = label
         if last >= 0:
-            found[count - 1, 2] = columns
-    return found[:count].copy()
+            runs[count - 1, 2] = columns
+    return runs[:count].copy()
 
 
-def _stand_in(cells: NDArray[np.int8]) -> NDArray[np.intp]:
-    _, start, end, cell = runs_of(cells).T
-    pixels = PARENTS @ np.bincount(cell, end - start, len(NAMES))
+def _stand_in(finest: NDArray[np.int8]) -> NDArray[np.intp]:
+    _, start, end, zone = runs_of(finest).T
+    pixels = PARENTS @ np.bincount(zone, end - start, len(NAMES))
     number = np.arange(len(NAMES))
     return np.where(pixels < FEWEST_PIXELS, number - number % len(ZONES), number)

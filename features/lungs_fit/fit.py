@@ -257,7 +257,7 @@ def fit_edge(
     for image, truth, frame, flat in zip(images, truths, frames, shapes, strict=True):
         shape = cascade.refine_grid(flat.reshape(LUNG_GRID))
         goal = target(truth, frame, EDGE_GRID)
-        if cascade.dice(shape > 0, goal > 0) < 0.6:
+        if cascade.overlap(shape > 0, goal > 0) < 0.6:
             continue  # lost: the edge is not within reach
         at, table = cascade.edge_table(ranks_in(image, frame, EDGE_GRID), shape)
         chosen = rng.choice(len(at), min(80, len(at)), replace=False)
@@ -278,7 +278,7 @@ def fit_quality(views: list[View], model: LungModel, settings: FitSettings) -> A
     for view in views:
         lung = cascade.trace_lung(view.image, cascade.find_pose(view.image, model), model)
         truth = look_up(view.right, grid_points(lung.frame, EDGE_GRID), CANVAS)
-        overlap = cascade.dice(lung.field > 0, truth > 0)
+        overlap = cascade.overlap(lung.field > 0, truth > 0)
         wrong = no_chest(view.image, rng)
         nothing = cascade.trace_lung(wrong, cascade.find_pose(wrong, model), model)
         signs += [lung.signs, nothing.signs]
@@ -301,9 +301,9 @@ def scores(
         found = segment(case.pixels)
         rows.append(
             [
-                cascade.dice(found.right | found.left, case.right | case.left),
-                cascade.dice(found.right, case.right),
-                cascade.dice(found.left, case.left),
+                cascade.overlap(found.right | found.left, case.right | case.left),
+                cascade.overlap(found.right, case.right),
+                cascade.overlap(found.left, case.left),
             ]
         )
     return np.array(rows)

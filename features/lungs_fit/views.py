@@ -19,7 +19,7 @@ from scipy import ndimage
 from skimage.io import imread
 
 from features.lungs.frames import SIDE, Array, Mask, Pose, area_resize, body_box, moments
-from features.phantom.image import phantom
+from features.phantom.radiograph import phantom
 from features.run import parallel
 from features.run.files import UserError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from features.phantom.patient import Collapse, Exposure, Patient, Rng
+from features.phantom.anatomy import Collapse, Exposure, Patient, Rng
 from features.phantom.strokes import grid, widen
 from features.phantom.tissue import dome, sinking
 

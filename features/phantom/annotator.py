@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from features.phantom.patient import Rng
+from features.phantom.anatomy import Rng
 from features.pixels import regions
 
 WANDER = 1.5  # mm, standard deviation of errors that are drawn

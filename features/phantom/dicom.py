@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
-from features.phantom.image import Phantom
+from features.phantom.radiograph import Phantom
 
 # Name of every phantom's patient: tells that an image was never taken of anyone.
 NAME = "Phantom"

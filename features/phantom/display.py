@@ -9,7 +9,7 @@ from numba import njit
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage, special
 
-from features.phantom.patient import Exposure, Rng
+from features.phantom.anatomy import Exposure, Rng
 from features.phantom.strokes import PITCH, SIDE
 
 TONES = 4096  # steps of the tabulated display curve

@@ -7,7 +7,7 @@ are strokes of missing muscle.
 
 import numpy as np
 
-from features.phantom.patient import Exposure, Patient, Rng
+from features.phantom.anatomy import Exposure, Patient, Rng
 from features.phantom.strokes import curve, smooth_curve
 from features.phantom.tissue import MU_BONE, MU_MUSCLE, rib_cage
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from features.phantom.patient import Rng
+from features.phantom.anatomy import Rng
 
 PITCH = 0.8  # mm, the side of a drawing pixel
 SIDE = 560  # drawing pixels: 448 mm, more than any field of view
@@ -127,53 +127,3 @@ def smooth_curve(anchors: list[tuple[float, float]], n: int = 60) -> np.ndarray:
         + (2 * before - 5 * here + 4 * there - after) * t**2
         + (3 * here - before - 3 * there + after) * t**3
     )
-
-
-def tree(
-    rng: Rng, calibre: float, reach: float, weight: float = 0.0
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The vessels of one lung in polar form: branches that fork, bend and thin out to the pleura.
-
-    Parameters
-    ----------
-    calibre : float
-        Relative calibre of all vessels.
-    reach : float
-        Typical distance from hilum to pleura, mm.
-    weight : float
-        Share by which vessels that lead straight down are wider, and those up narrower.
-
-    Returns
-    -------
-    list of (xy, radius)
-        One entry a generation: points (branches, n, 2) in mm from the hilum, laterally and
-        downwards, 0.6 mm apart or closer, and their radii (branches, n) in mm.
-    """
-    roots = 14
-    angle = np.linspace(-1.75, 1.75, roots) + rng.normal(0, 0.1, roots)
-    start = np.zeros((roots, 2))
-    start[:, 1] = np.linspace(-12, 14, roots)
-    radius = rng.uniform(1.7, 3.0, roots) * calibre * (1 + weight * np.sin(angle))
-    length = reach * rng.uniform(0.2, 0.34, roots)
-    generations = []
-    for _ in range(6):
-        n = max(int(length.max() / 0.6), 4)
-        along = np.linspace(0, 1, n)
-        bend = rng.normal(0, 0.35, angle.size)[:, None] * along
-        heading = (
-            angle[:, None] + bend + 0.12 * np.sin(2 * np.pi * (along + rng.random((angle.size, 1))))
-        )
-        step = (length / n)[:, None]
-        xy = start[:, None] + np.stack(
-            [np.cumsum(np.cos(heading) * step, 1), np.cumsum(np.sin(heading) * step, 1)], axis=-1
-        )
-        calibres = radius[:, None] * (1 - 0.25 * along)
-        generations.append((xy, np.broadcast_to(calibres, xy.shape[:2])))
-        side = rng.choice([-1, 1], angle.size)
-        fork = rng.uniform(0.2, 0.75, (2, angle.size)) * np.stack([side, -side])
-        fork[0] *= 0.6
-        start = np.concatenate([xy[:, -1], xy[:, -1]])
-        angle = np.concatenate([heading[:, -1] + fork[0], heading[:, -1] + fork[1]])
-        radius = np.concatenate([radius * 0.8, radius * rng.uniform(0.55, 0.75, radius.size)])
-        length = np.concatenate([length, length]) * rng.uniform(0.62, 0.95, angle.size)
-    return generations

@@ -7,7 +7,7 @@ random: the numbers come from `phantom_patient`.
 
 import numpy as np
 
-from features.phantom.patient import Collapse, Exposure, Patient
+from features.phantom.anatomy import Collapse, Exposure, Patient
 from features.phantom.strokes import grid, widen
 
 # Mass attenuation (cm2/g, ICRU-44 tissues at 60 keV, Hubbell & Seltzer, NIST IR 5632) times density

@@ -21,8 +21,8 @@ from scipy import ndimage
 
 from features.phantom.annotator import annotated
 from features.phantom.dicom import dicom
-from features.phantom.image import Phantom, phantom
-from features.phantom.patient import DIFFICULTY, child
+from features.phantom.radiograph import Phantom, phantom
+from features.phantom.anatomy import DIFFICULTY, child
 from features.reading import rle
 from features.run import command, parallel
 from features.run.files import UserError, atomic, read_json, write_csv, write_json

@@ -170,7 +170,7 @@ class RunFolder:
     @property
     def features(self) -> Table:
         """A column a feature."""
-        return Table(self.root / "features.parquet", FEATURES, "features")
+        return Table(self.root / "features.parquet", FEATURES, "measure")
 
     @property
     def parts(self) -> Path:
@@ -180,7 +180,7 @@ class RunFolder:
     @property
     def cells(self) -> Table:
         """A row a cell."""
-        return Table(self.root / "cells" / "index.parquet", CELLS, "cells")
+        return Table(self.root / "cells" / "index.parquet", CELLS, "measure")
 
     @property
     def cell_values(self) -> Path:
@@ -301,6 +301,10 @@ class RunFolder:
         """Where the probability map of each image lies."""
         return Table(self.unet / "maps" / "index.csv", MAPS, "cnn")
 
+    def map_part(self, part: int) -> Path:
+        """A file of some images' probability maps."""
+        return self.unet / "maps" / f"part-{part:04d}.npz"
+
     # --- gate and submission ---------------------------------------------------------------------
     @property
     def outlines(self) -> Table:
@@ -326,6 +330,10 @@ class RunFolder:
     def submission(self) -> Table:
         """The submission."""
         return Table(self.root / "submission.csv", MASKS, "submission")
+
+    def submission_of(self, policy: str) -> Table:
+        """The submission by another policy than the default one."""
+        return Table(self.root / f"submission_{policy}.csv", MASKS, "submission")
 
 
 def measured(dataset: pd.DataFrame) -> pd.DataFrame:

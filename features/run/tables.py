@@ -5,13 +5,15 @@ written is a fault of ours (ValueError); what does not fit when it is read was m
 version or is damaged, and is told in one sentence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from features.run.files import UserError, atomic
 
@@ -45,13 +47,13 @@ class Schema:
         ValueError
             If a column is missing, out of its order or unknown.
         """
-        wanted, names = list(self.columns), names.tolist()
-        if names[: len(wanted)] != wanted:
-            missing = [name for name in wanted if name not in names]
+        wanted, present = list(self.columns), [str(name) for name in names]
+        if present[: len(wanted)] != wanted:
+            missing = [name for name in wanted if name not in present]
             raise ValueError(
                 f"no column {missing[0]!r}" if missing else "its columns are reordered"
             )
-        further = names[len(wanted) :]
+        further = present[len(wanted) :]
         if further and self.more is None:
             raise ValueError(f"an unknown column {further[0]!r}")
         return {**self.columns, **dict.fromkeys(further, self.more or "")}
@@ -88,13 +90,41 @@ class Table:
         UserError
             If the disk takes no more.
         """
-        typed = table.astype(self.schema.types(table.columns))
-        typed.attrs = dict(table.attrs)
+        typed = self._typed(table)
         with atomic(self.path) as temporary:
             if self.path.suffix == ".csv":
                 typed.to_csv(temporary, index=False)
             else:
                 typed.to_parquet(temporary, index=False)
+
+    def write_groups(self, groups: Iterable[pd.DataFrame]) -> None:
+        """Write a parquet table group by group, so that only one of them is in memory.
+
+        Without statistics: what Parquet notes of every column of every group stays in memory until
+        the file is closed.
+
+        Raises
+        ------
+        ValueError
+            If there is no group, or one does not fit the schema.
+        UserError
+            If the disk takes no more.
+        """
+        with atomic(self.path) as temporary, ExitStack() as stack:
+            writer = None
+            for group in groups:
+                part = pa.Table.from_pandas(self._typed(group), preserve_index=False)
+                if writer is None:
+                    writer = pq.ParquetWriter(temporary, part.schema, write_statistics=False)
+                    stack.enter_context(writer)
+                writer.write_table(part)
+            if writer is None:
+                raise ValueError(f"{self.path}: no group of rows to write")
+
+    def _typed(self, table: pd.DataFrame) -> pd.DataFrame:
+        typed = table.astype(self.schema.types(table.columns))
+        typed.attrs = dict(table.attrs)
+        return typed
 
     def read(self, filters: list[tuple[str, str, object]] | None = None) -> pd.DataFrame:
         """Read the table, or the rows that pass all filters (column, relation, value; parquet).
@@ -113,11 +143,14 @@ class Table:
         except FileNotFoundError:
             raise UserError(f"{self.path}: no such file; run `make {self.maker}` first.") from None
         except (OSError, ValueError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"{self.path}: not a table of this version ({reason}); delete it and run "
-                f"`make {self.maker}` again."
-            ) from None
+            raise self.refused(" ".join(str(error).split())) from None
+
+    def refused(self, reason: str) -> UserError:
+        """The sentence for a table of another version, or a damaged one."""
+        return UserError(
+            f"{self.path}: not a table of this version ({reason}); delete it and run "
+            f"`make {self.maker}` again."
+        )
 
     def _check(self, table: pd.DataFrame) -> None:
         wanted = self.schema.types(table.columns)

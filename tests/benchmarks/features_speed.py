@@ -20,13 +20,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from scipy import ndimage, stats
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 
 from features.families import glcm, gradients, lbp, registry, table
+from features.families.family import Family
 from features.lungs import fields as lungs
 from features.lungs import zones
 from features.lungs.prepared import MARGIN, SIDE, Prepared, grow, prepare, working_size
@@ -67,9 +67,10 @@ def naive(image: Prepared) -> None:
             np.abs(fine - coarse)[zone].mean()
 
 
-def _family(family: ModuleType, study: Study, image: Prepared) -> None:
-    family.measure(image)
-    if hasattr(family, "measure_image"):
+def _family(family: Family, study: Study, image: Prepared) -> None:
+    if family.measure_zones:
+        family.measure_zones(image)
+    if family.measure_image:
         family.measure_image(image, study)
 
 
@@ -91,16 +92,18 @@ def measure(paths: list[Path]) -> dict[str, list[float]]:
         timed("zones", zones.build, fields)
         ready = prepare(pixels)
         near = ready.near_lungs
-        for name in (name for name in registry.DEFAULT if name in registry.ZONED):
-            family = registry.ZONED[name]
-            whole = hasattr(family, "measure_image")
+        for name in (name for name in registry.DEFAULT if name in registry.MEASURED):
+            family = registry.MEASURED[name]
+            whole = family.measure_image is not None
             # What families share is counted for the first that asks for it.
             timed(name, _family, family, study, ready if whole else near)
         began = time.perf_counter()
         timed(STAGE, table.row, str(path))
         taken[BY_CLOCK].append(1e3 * (time.perf_counter() - began))
         fresh = prepare(pixels).near_lungs
-        timed(OURS, lambda i: [registry.ZONED[name].measure(i) for name in COMPARED], fresh)
+        timed(
+            OURS, lambda i: [registry.MEASURED[name].measure_zones(i) for name in COMPARED], fresh
+        )
         timed(NAIVE, naive, prepare(pixels))
     return taken
 

@@ -22,14 +22,14 @@ from unet_speed import TorchUNet, torch, torch_loss
 
 from baseline.learning import scores
 from cnn.data import batches, planes
-from cnn.data.batches import Counts, Labelled, chunks, padded, training_order
-from cnn.devices.mesh import all_devices, copied, shared_out, split_processor
+from cnn.data.batches import EpochPlan, TrainingImages, chunks, padded, training_order
+from cnn.devices.mesh import all_devices, replicated, sharded, split_processor
 from cnn.network import config as profiles
 from cnn.network.augment import augment
 from cnn.network.config import TrainConfig
 from cnn.prediction.predict import probabilities
 from cnn.training import steps
-from cnn.weights.provenance import first_params
+from cnn.weights.provenance import initial_weights
 from features.run import command
 
 LEVELS = np.arange(0.05, 1, 0.05)
@@ -38,9 +38,9 @@ HALF = int(np.abs(LEVELS - 0.5).argmin())
 Maps = NDArray[np.float32]
 
 
-def order_of(data: Labelled, fold: int, epoch: int, config: TrainConfig) -> NDArray[np.int32]:
+def order_of(data: TrainingImages, fold: int, epoch: int, config: TrainConfig) -> NDArray[np.int32]:
     """The batches of an epoch, as `cnn.training.train_fold` draws them."""
-    counts = Counts(config.steps, config.batch, config.positive_shares[0], 0.0)
+    counts = EpochPlan(config.steps, config.batch, config.positive_shares[0], 0.0)
     return training_order(data, (fold,), counts, (0, fold, epoch))
 
 
@@ -51,24 +51,24 @@ def key_of(fold: int, epoch: int) -> jax.Array:
     return key
 
 
-def seen_by(data: Labelled, fold: int, run: Path, config: TrainConfig) -> Labelled:
+def seen_by(data: TrainingImages, fold: int, run: Path, config: TrainConfig) -> TrainingImages:
     """The images with the evidence map as the fold's network sees it."""
     if not config.unet.evidence:
         return data
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "evidence.npy"
-        drawn = planes.teaching(path, run, fold, data.table, config.unet.size)
+        drawn = planes.write(path, run, fold, data.table, config.unet.size)
         return replace(data, evidence=np.array(drawn))
 
 
-def by_ours(data: Labelled, fold: int, rows: NDArray[np.intp], config: TrainConfig) -> Maps:
+def by_ours(data: TrainingImages, fold: int, rows: NDArray[np.intp], config: TrainConfig) -> Maps:
     """Maps of the images of a fold by our network."""
     mesh = all_devices(config.batch)
-    params = first_params(config, 0, fold, data)
-    state = copied(steps.initial_state(params, config), mesh)
+    params = initial_weights(config, 0, fold, data)
+    state = replicated(steps.initial_state(params, config), mesh)
     for epoch in command.progress(range(config.epochs), f"ours, fold {fold}", unit="epochs"):
         for part in order_of(data, fold, epoch, config):
-            batch = shared_out((data.seen(part), data.masks[part]), mesh)
+            batch = sharded((data.seen(part), data.masks[part]), mesh)
             state, _ = steps.train_step(state, *batch, key_of(fold, epoch), config, mesh.size)
     ema = jax.device_get(state.ema)
     found = [
@@ -78,7 +78,7 @@ def by_ours(data: Labelled, fold: int, rows: NDArray[np.intp], config: TrainConf
     return np.concatenate(found)[: len(rows)]
 
 
-def by_torch(data: Labelled, fold: int, rows: NDArray[np.intp], config: TrainConfig) -> Maps:
+def by_torch(data: TrainingImages, fold: int, rows: NDArray[np.intp], config: TrainConfig) -> Maps:
     """The same by PyTorch's."""
     torch.manual_seed(fold)
     network = TorchUNet(config.unet).to(memory_format=torch.channels_last)

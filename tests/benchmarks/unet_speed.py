@@ -136,8 +136,8 @@ def ours(
         return optax.apply_updates(params, update), state
 
     mesh = devices.all_devices(len(images))
-    params, state = devices.copied((params, optimiser.init(params)), mesh)
-    x, y, shares = devices.shared_out((images, masks, shares), mesh)
+    params, state = devices.replicated((params, optimiser.init(params)), mesh)
+    x, y, shares = devices.sharded((images, masks, shares), mesh)
     lowered = {
         "training step": jax.jit(step, donate_argnums=(0, 1)).lower(params, state, x, y),
         "inference": jax.jit(infer).lower(params, x),
@@ -160,7 +160,7 @@ def ours(
     scanned = jax.jit(scan).lower((params, state), x, y).compile()
     start = jax.tree.map(jnp.copy, (params, state))  # the others are given away
     held = [(params, state)]
-    frozen = devices.copied(unet.initial_params(config.unet, np.random.default_rng(0)), mesh)
+    frozen = devices.replicated(unet.initial_params(config.unet, np.random.default_rng(0)), mesh)
 
     def learn() -> None:
         held[0] = train(*held[0], x, y)  # the old ones' memory is given away
@@ -222,8 +222,8 @@ def peak() -> float:
     accelerated = devices.accelerated()
     side, dtype = (8192, jnp.bfloat16) if accelerated else (2048, jnp.float32)
     mesh = devices.all_devices(side)
-    left = devices.shared_out(np.ones((side, side), dtype), mesh)
-    right = devices.copied(np.ones((side, side), dtype), mesh)
+    left = devices.sharded(np.ones((side, side), dtype), mesh)
+    right = devices.replicated(np.ones((side, side), dtype), mesh)
     product = jax.jit(jnp.matmul)
     work = [measure(lambda: jax.block_until_ready(product(left, right)))[0] for _ in range(ROUNDS)]
     return 2 * side**3 / 1e6 / min(work)

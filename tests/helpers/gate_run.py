@@ -9,7 +9,7 @@ from scipy.special import logit
 
 from baseline.gate import choose
 from baseline.gate import rules as gate
-from baseline.gate.rules import LEVELS, RANKS, GateInputs
+from baseline.gate.rules import MASK_LEVELS, RANKS, GateInputs
 from baseline.learning import predictions
 from cnn.gate import report_figures
 
@@ -21,8 +21,8 @@ def by_chance(positive: np.ndarray, log_odds: np.ndarray, seed: int) -> GateInpu
     rng = np.random.default_rng(seed)
     n = len(positive)
     heat = rng.random(n) * np.where(positive == 1, 1.0, 0.7)
-    area = np.clip(0.05 * (heat[:, None] - LEVELS / 300) * rng.random((n, 1)), 0, 1)
-    inside = np.where(positive[:, None] == 1, 0.8 * rng.random((n, len(LEVELS))), 0.0)
+    area = np.clip(0.05 * (heat[:, None] - MASK_LEVELS / 300) * rng.random((n, 1)), 0, 1)
+    inside = np.where(positive[:, None] == 1, 0.8 * rng.random((n, len(MASK_LEVELS))), 0.0)
     dice = np.where(area > 0, inside, (positive == 0)[:, None].astype(float))
     # The brightest pixels are brighter than many, and maps in between are in doubt.
     top = heat[:, None] ** (1 + np.arange(len(RANKS)))
@@ -54,7 +54,7 @@ def measured(
         rules[policy] = choose.choose(policy, own)
         mean = float(choose.nested(policy, own, folds).mean())
         board[policy] = {"dice": {"value": mean, "low": mean - 0.05, "high": mean + 0.04}}
-    alone = {name: {"at_probability": float(LEVELS[3] / 255)} for name in sources}
+    alone = {name: {"at_probability": float(MASK_LEVELS[3] / 255)} for name in sources}
     metrics = {"default": default, "out_of_fold": board, "mask_alone": alone}
     return report_figures.measure(rows, evidence, rules, metrics), rules, evidence
 

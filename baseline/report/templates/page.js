@@ -1,6 +1,6 @@
 "use strict";
-// Sorts and filters the cases, counts them aloud, and opens the one that the address names. Without
-// this script the page is complete: the cases stand in order and open by themselves.
+// Sorts and filters the cases, shows how many there are, and opens the one in the page's address.
+// Without this script the page is complete: the cases stand in order, and each can be opened.
 (() => {
   const gallery = document.getElementById("gallery");
   const tools = document.getElementById("tools");
@@ -8,19 +8,19 @@
   const details = (item) => item.querySelector("details");
 
   function open(name) {
-    const item = all.find((one) => one.id === name);
+    const item = all.find((candidate) => candidate.id === name);
     if (!item) return;
-    // The reset is heard a moment later: come back after it.
+    // The reset takes effect a moment later: try again after it.
     if (item.hidden) { tools.reset(); setTimeout(open, 0, name); return; }
     details(item).open = true;
     item.scrollIntoView();
     item.querySelector("summary").focus({ preventScroll: true });
   }
 
-  function wanted(item, asked) {
+  function matches(item, filters) {
     const share = 100 * item.dataset.probability;
-    return ["verdict", "truth", "error", "zone"].every((key) => !asked[key] || item.dataset[key] === asked[key])
-      && share >= (asked.low || 0) && share <= (asked.high || 100);
+    return ["prediction", "truth", "error", "zone"].every((key) => !filters[key] || item.dataset[key] === filters[key])
+      && share >= (filters.low || 0) && share <= (filters.high || 100);
   }
 
   function ordered(order) {
@@ -31,27 +31,27 @@
   }
 
   function update() {
-    const asked = Object.fromEntries(new FormData(tools));
-    for (const item of all) item.hidden = !wanted(item, asked);
-    const order = ordered(asked.order);
+    const filters = Object.fromEntries(new FormData(tools));
+    for (const item of all) item.hidden = !matches(item, filters);
+    const order = ordered(filters.order);
     if (order.some((item, place) => item !== gallery.children[place])) gallery.append(...order);
     for (const box of tools.querySelectorAll("[type=checkbox]")) document.body.classList.toggle("no-" + box.name, !box.checked);
     const shown = all.filter((item) => !item.hidden);
     const wrong = shown.filter((item) => item.dataset.error === "wrong").length;
     document.getElementById("count").textContent =
-      `${shown.length} of ${all.length} cases shown` + (shown.length ? `, ${wrong} of them judged wrongly` : "");
+      `${shown.length} of ${all.length} cases shown` + (shown.length ? `, ${wrong} of them wrong` : "");
   }
 
-  function unfold(whether) {
-    for (const item of all) if (!item.hidden) details(item).open = whether;
+  function setOpen(isOpen) {
+    for (const item of all) if (!item.hidden) details(item).open = isOpen;
   }
 
-  // Arrow keys walk from one row to the next.
-  function walk(event) {
+  // Arrow keys move from one row to the next.
+  function moveFocus(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const item = event.target.closest("summary") && event.target.closest(".case");
     if (!step || !item) return;
-    const shown = [...gallery.children].filter((one) => !one.hidden);
+    const shown = [...gallery.children].filter((item) => !item.hidden);
     const next = shown[shown.indexOf(item) + step];
     if (next) { event.preventDefault(); next.querySelector("summary").focus(); }
   }
@@ -61,9 +61,9 @@
     tools.addEventListener("input", update);
     tools.addEventListener("reset", () => setTimeout(update));
     tools.addEventListener("submit", (event) => event.preventDefault());
-    tools.elements.open.addEventListener("click", () => unfold(true));
-    tools.elements.close.addEventListener("click", () => unfold(false));
-    gallery.addEventListener("keydown", walk);
+    tools.elements.open.addEventListener("click", () => setOpen(true));
+    tools.elements.close.addEventListener("click", () => setOpen(false));
+    gallery.addEventListener("keydown", moveFocus);
     addEventListener("hashchange", () => open(location.hash.slice(1)));
     update();
     open(location.hash.slice(1));

@@ -1,8 +1,7 @@
-"""The lungs of a phantom: their fields, their vessels, and the pleural air of a pneumothorax.
+"""The lung fields of a phantom, and how far a lung has come off the chest wall.
 
-Where a lung has collapsed its edge comes off the chest wall, its vessels are drawn back with it and
-it gets denser. Air that lies before the lung instead, as in those who lie on their back, leaves
-lung and vessels where they are and makes them darker.
+Where a lung has collapsed, its edge is withdrawn towards the hilum. Air that lies in front of the
+lung (anteromedial, in patients who lie on their back) leaves the edge where it is.
 """
 
 from dataclasses import dataclass
@@ -11,16 +10,15 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from features.phantom.patient import Collapse, Exposure, Patient, Rng
-from features.phantom.strokes import PITCH, SIDE, grid, sample, stroke, tree
-from features.phantom.tissue import MU_MUSCLE, dome, heart, medial, rib_cage, sinking, space
+from features.phantom.anatomy import Patient
+from features.phantom.collapse import Collapse
+from features.phantom.exposure import Exposure
+from features.phantom.strokes import PITCH, SIDE, grid
+from features.phantom.tissue import dome, heart, medial, rib_cage, sinking, space
 
 TURNS = 240  # steps of the lung's polar form
 SMALLEST = 0.38  # distance of a lung's edge from the hilum, share of that of the chest wall
 STUMP = 0.2  # the same where the whole lung comes off
-THINNEST = 3.0  # mm of air between chest wall and lung, below which no reader outlines it
-DENSEST = 2.2  # how many times denser a lung gets at most that loses its air
-BEFORE = 0.75  # share of the lung's depth that anteromedial air may take
 
 
 @dataclass(frozen=True)
@@ -162,108 +160,3 @@ def _keep_whole(gap: np.ndarray, angles: np.ndarray, wall: np.ndarray, centre: f
 def share_of(lung: Lung) -> np.ndarray:
     """How much of what a ray crosses is this lung's side, 0..1, (1, SIDE): half at the midline."""
     return np.clip(0.5 + lung.sign * grid()[0] / 24, 0, 1)
-
-
-def pleural_air(lung: Lung) -> np.ndarray:
-    """Coverage (0..1) of each pixel by pleural air, (SIDE, SIDE).
-
-    It is the lung field beyond the lung's edge or, of anteromedial air, beside the mediastinum.
-    """
-    assert lung.collapse is not None
-    if lung.collapse.kind == "anteromedial":
-        start, width = _recess(lung)
-        lateral = lung.sign * grid()[0]
-        return np.clip((start + width - lateral) / PITCH + 0.5, 0, 1) * (width > 1) * lung.field
-    assert lung.distance is not None and lung.reach_map is not None and lung.edge_map is not None
-    beyond = np.clip((lung.distance - lung.edge_map) / PITCH + 0.5, 0, 1)
-    return np.where(lung.reach_map - lung.edge_map > THINNEST, beyond, 0) * lung.field
-
-
-def _recess(lung: Lung) -> tuple[np.ndarray, np.ndarray]:
-    """Where anteromedial air begins (mm from the midline) and how wide it is, (SIDE, 1) each."""
-    assert lung.collapse is not None
-    x, y = grid()
-    inside = lung.field > 0.5
-    lateral = np.where(inside, lung.sign * x, np.inf)
-    start = lateral.min(axis=1, keepdims=True)
-    rows = np.flatnonzero(inside.any(axis=1))
-    top, bottom = float(y[rows[0], 0]), float(y[rows[-1], 0])
-    share = (y - top) / max(bottom - top, 1.0)
-    swell = np.clip((share - lung.collapse.centre) / lung.collapse.spread, 0, 1)
-    width = lung.collapse.depth * np.sin(np.pi / 2 * swell)
-    width *= 1 + 0.1 * np.sin(9 * share + lung.collapse.wiggle)
-    # Where only the sulcus is left of the lung, its border is no longer the mediastinum's.
-    across = inside.sum(axis=1)
-    last = np.flatnonzero(across >= 0.5 * across.max())[-1]
-    start[last:] = start[last]
-    start = ndimage.gaussian_filter1d(np.where(np.isfinite(start), start, 0.0), 6, axis=0)
-    return start, np.where((share > 0) & (share <= 1), width, 0.0)
-
-
-def aerated(lung: Lung, density: np.ndarray) -> np.ndarray:
-    """The lung's density along the rays (g/cm3) once pleural air has taken its place."""
-    collapse = lung.collapse
-    if collapse is None:
-        return density
-    if collapse.kind == "anteromedial":  # the lung behind it stays
-        return (density + collapse.injury) * (1 - BEFORE * collapse.air * pleural_air(lung))
-    assert lung.distance is not None and lung.reach_map is not None and lung.edge_map is not None
-    gap = lung.reach_map - lung.edge_map
-    share = lung.distance / np.maximum(lung.edge_map, 1)
-    inner = 1 - np.square(np.square(np.square(np.minimum(share, 1))))
-    mix = np.clip(gap / 6, 0, 1)
-    filled = 1 - mix * collapse.air * (1 - np.sqrt(inner))
-    left = float(np.square(lung.edge).mean() / np.square(lung.reach).mean())
-    mean = float(np.average(density, weights=lung.field))
-    squeezed = min(left**-collapse.blood, DENSEST)
-    # Denser, but no coarser; also where the lung lies before and behind heart and diaphragm.
-    held = density + mean * (squeezed - 1) + collapse.injury
-    rest = filled * (held + (share > 1) * mix * (mean - held))
-    return held + lung.field * (rest - held)  # air is drawn where the truth has it
-
-
-def vessels(
-    lung: Lung, rng: Rng, patient: Patient, chord: np.ndarray, pose: str
-) -> list[np.ndarray]:
-    """The lung's vessels as strokes, drawn back with the lung's edge where it has collapsed.
-
-    They fade where `chord`, that of the lungs (mm), ends. Standing makes the lower ones wider than
-    the upper ones.
-    """
-    strokes = []
-    weight = 0.25 if pose == "erect" else 0.0
-    for xy, radius in tree(rng, patient.vascularity, float(np.median(lung.reach)), weight):
-        angle = np.arctan2(xy[..., 0], -xy[..., 1])
-        reach = np.interp(angle, lung.angles, lung.reach)
-        edge = np.interp(angle, lung.angles, lung.edge)
-        share = np.hypot(xy[..., 0], xy[..., 1]) / reach
-        scale = edge / reach
-        x = lung.hilum[0] + lung.sign * xy[..., 0] * scale
-        y = lung.hilum[1] + xy[..., 1] * scale
-        thin = np.clip(1.12 - share, 0, 1) ** 0.8
-        spacing = np.hypot(*(np.diff(xy, axis=1)[:, :1, :]).transpose(2, 0, 1))
-        keep = share < 0.985
-        calibre = np.maximum(radius * (0.35 + 0.65 * thin), 0.5)
-        peak = 7.0 * radius**0.8 * thin * MU_MUSCLE * sample(np.minimum(chord / 50, 1), x, y)
-        spacing = np.broadcast_to(spacing, share.shape) * scale
-        strokes.append(stroke(x[keep], y[keep], 0.7 * calibre[keep], peak[keep], spacing[keep]))
-    return strokes
-
-
-def pleural_line(lung: Lung) -> np.ndarray:
-    """The edge of the collapsed lung as a stroke: the visceral pleura seen along its surface."""
-    assert lung.collapse is not None
-    if lung.collapse.kind == "anteromedial":
-        start, width = _recess(lung)
-        x, y = (lung.sign * (start + width)).ravel(), grid()[1].ravel()
-        gap = width.ravel()
-    else:
-        angle = np.linspace(-np.pi, np.pi, 1800)
-        reach, edge = (np.interp(angle, lung.angles, r) for r in (lung.reach, lung.edge))
-        x = lung.hilum[0] + lung.sign * edge * np.sin(angle)
-        y = lung.hilum[1] - edge * np.cos(angle)
-        gap = reach - edge
-    peak = lung.collapse.line * MU_MUSCLE * np.clip((gap - 2) / 4, 0, 1) * sample(lung.field, x, y)
-    spacing = np.hypot(np.gradient(x), np.gradient(y))
-    spacing[spacing > 3 * np.median(spacing)] = 0  # where the lung's edge is seen to jump
-    return stroke(x, y, np.full(x.size, 0.45), peak, spacing)

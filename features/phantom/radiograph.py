@@ -15,9 +15,9 @@ from PIL import Image
 from features.lungs import zones
 from features.lungs.fields import LungFields
 from features.phantom.abdomen import gas
-from features.phantom.devices import devices, folds
+from features.phantom.tubes import devices, folds
 from features.phantom.display import expose, place, place_share, process
-from features.phantom.findings import (
+from features.phantom.other_findings import (
     Findings,
     dry,
     emptied,
@@ -27,8 +27,8 @@ from features.phantom.findings import (
     under_the_skin,
     water,
 )
-from features.phantom.lung import Lung, aerated, lungs, pleural_air, pleural_line, share_of, vessels
-from features.phantom.patient import (
+from features.phantom.lung_shape import Lung, aerated, lungs, pleural_air, pleural_line, share_of, vessels
+from features.phantom.anatomy import (
     DIFFICULTY,
     Collapse,
     Exposure,
@@ -103,13 +103,13 @@ class Phantom:
     def zones(self) -> np.ndarray:
         """Zone of each pixel, uint8: 0 outside the lungs, then each lung's ten, the right first.
 
-        The ten are those of `zones.CELLS`, from the apex's rim and core down to the base's.
+        They are those of `zones.FINEST_NAMES`, from the apex's rim and core down to the base's.
         """
-        cells = zones.build(LungFields(self.right_lung, self.left_lung, 1.0)).cells
+        finest = zones.build(LungFields(self.right_lung, self.left_lung, 1.0)).finest
         number = np.zeros(len(zones.NAMES) + 1, np.uint8)  # the last for -1, outside
-        for k, name in enumerate(f"{side}_{cell}" for side in zones.SIDES for cell in zones.CELLS):
+        for k, name in enumerate(zones.FINEST_NAMES):
             number[zones.NAMES.index(name)] = k + 1
-        return number[cells]
+        return number[finest]
 
     @property
     def _size(self) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.phantom.lung import Lung, pleural_air, share_of
-from features.phantom.patient import DIFFICULTY, Patient, Rng
+from features.phantom.lung_shape import Lung, pleural_air, share_of
+from features.phantom.anatomy import DIFFICULTY, Patient, Rng
 from features.phantom.strokes import PITCH, SIDE, curve, grid, smooth_curve
 from features.phantom.tissue import MU_MUSCLE, MU_WATER, rib_cage
 

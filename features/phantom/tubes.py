@@ -6,7 +6,7 @@ nothing about a pneumothorax (unless a dataset asks for drains that do, see `dra
 
 import numpy as np
 
-from features.phantom.patient import Exposure, Patient, Rng
+from features.phantom.anatomy import Exposure, Patient, Rng
 from features.phantom.strokes import curve, grid, smooth_curve
 from features.phantom.tissue import MU_MUSCLE, rib_cage
 

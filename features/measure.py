@@ -1,0 +1,236 @@
+"""One pass over the images: ``python -m features.measure --run RUN`` measures features and cells.
+
+Each file is decoded once and its lungs are found once. Images are measured in parallel and written
+in parts, so that memory does not grow with their number and a killed run goes on with the part it
+was at. Parts belong to one set of images, settings and code: their folder is named by a hash of all
+three.
+"""
+
+import hashlib
+import shutil
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from features.cells import measure as cell_measures
+from features.cells import table as cell_table
+from features.families import registry
+from features.families import table as feature_table
+from features.lungs.prepared import prepare
+from features.reading import images, rle
+from features.run import command, files, parallel
+from features.run.files import UserError
+from features.run.folder import RunFolder, measured
+from features.run.tables import Table
+
+PART_ROWS = 64
+PARTS_A_GROUP = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Measure the features and the cells of every image of RUN/dataset.parquet."""
+
+    run: Path
+    """Run folder."""
+    families: tuple[str, ...] = registry.DEFAULT
+    """Feature families to measure; by default all but glrlm."""
+    only_cells: bool = False
+    """Measure the cells alone, as for auxiliary phantoms, whose features nobody needs."""
+    jobs: int = -1
+    """Processes; -1 for one a core."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers do the work; they
+    need this project and must find the images under the same paths."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image to measure.
+
+    Parameters
+    ----------
+    path : str
+    mask : str, optional
+        Run-length code of its pneumothorax, if it is known.
+    size : (int, int)
+        Rows and columns.
+    """
+
+    path: str
+    mask: str | None
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of an image.
+
+    Parameters
+    ----------
+    features : dict
+        By name.
+    cells : Cells
+    shares : (n,) array of float32
+        Share of each cell that is pneumothorax; NaN where no mask is known.
+    """
+
+    features: dict[str, float]
+    cells: cell_measures.Cells
+    shares: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images in a row, and where their measures are kept until all are joined.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of the dataset.
+    features : Table, optional
+        Missing where only cells are measured.
+    cells : Table
+    cell_values : Path
+    """
+
+    rows: pd.DataFrame
+    features: Table | None
+    cells: Table
+    cell_values: Path
+
+    def exists(self) -> bool:
+        """Whether all of its files are there."""
+        tables = (self.cells, self.features) if self.features else (self.cells,)
+        return self.cell_values.exists() and all(table.exists() for table in tables)
+
+
+def measure_image(item: Item, families: tuple[str, ...] = registry.DEFAULT) -> Measured:
+    """Features and cells of an image; no features if no family is named.
+
+    Raises
+    ------
+    UnreadableImage
+        If the image cannot be read.
+    """
+    study, pixels = images.read(item.path)
+    image = prepare(pixels)
+    features = registry.measure(image, study, families)
+    finite = np.isfinite(np.fromiter(features.values(), float, len(features)))
+    if not finite.all():
+        name = list(features)[finite.argmin()]
+        raise ArithmeticError(f"{item.path}: feature {name} is not finite")
+    cells = cell_measures.measure(image)
+    mask = None if item.mask is None else rle.decode(item.mask, item.size)
+    return Measured(features, cells, cell_measures.shares_of(cells, mask))
+
+
+def items_of(rows: pd.DataFrame) -> list[Item]:
+    """The images of some rows of the dataset."""
+    return [
+        Item(str(path), None if pd.isna(mask) else str(mask), (int(height), int(width)))
+        for path, mask, height, width in zip(
+            rows["path"], rows["mask"], rows["rows"], rows["columns"], strict=True
+        )
+    ]
+
+
+def measure_all(settings: Settings) -> RunFolder:
+    """Measure the images of a fold and the test images into the run folder, and return it.
+
+    Raises
+    ------
+    UserError
+        If a family is unknown, the dataset is missing or an image is gone.
+    """
+    run = RunFolder(settings.run).check()
+    families = () if settings.only_cells else settings.families
+    if not settings.only_cells:
+        registry.check(families)
+    rows = measured(run.dataset.read())
+    if rows.empty:
+        raise UserError(
+            f"{run.dataset.path}: no image to measure; {run.quarantine.path} says which files "
+            "cannot be used, and why."
+        )
+    parts = _parts(run, rows, families)
+    pending = [part for part in parts if not part.exists()]
+    items = [item for part in pending for item in items_of(part.rows)]
+    work = partial(measure_image, families=families)
+    stream = parallel.stream(work, items, "measuring", settings.jobs, settings.scheduler)
+    for part in pending:
+        # The images of a part come next in the stream, in order.
+        _write(part, [next(stream) for _ in range(len(part.rows))])
+    next(stream, None)  # lets the progress bar see its end
+    _join(run, parts)
+    shutil.rmtree(run.parts)
+    return run
+
+
+def _parts(run: RunFolder, rows: pd.DataFrame, families: tuple[str, ...]) -> list[Part]:
+    folder = run.parts / _digest(rows, families)
+    parts = []
+    for start in range(0, len(rows), PART_ROWS):
+        name = f"{start // PART_ROWS:05d}"
+        features = replace(run.features, path=folder / f"features-{name}.parquet")
+        cells = replace(run.cells, path=folder / f"cells-{name}.parquet")
+        values = folder / f"values-{name}.f16"
+        part = Part(rows[start : start + PART_ROWS], features if families else None, cells, values)
+        parts.append(part)
+    return parts
+
+
+def _digest(rows: pd.DataFrame, families: tuple[str, ...]) -> str:
+    """Hash of what decides the measures: the images, the families and the code that measures.
+
+    Raises
+    ------
+    UserError
+        If an image is gone.
+    """
+    content = (items_of(rows), files.stamps(rows["path"]).tolist(), families)
+    digest = hashlib.sha256(repr(content).encode())
+    package = Path(__file__).parent
+    for source in sorted([*package.rglob("*.py"), *package.rglob("*.npz")]):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _write(part: Part, results: list[Measured]) -> None:
+    ids = part.rows["id"].tolist()
+    cells = [result.cells for result in results]
+    cell_table.write_values(part.cell_values, cells)
+    part.cells.write(cell_table.index_of(ids, cells, [result.shares for result in results]))
+    if part.features:
+        part.features.write(feature_table.rows_of(ids, [result.features for result in results]))
+
+
+def _join(run: RunFolder, parts: list[Part]) -> None:
+    """Write the run's tables from the parts; the features last, which `make` asks for."""
+    groups = [parts[start : start + PARTS_A_GROUP] for start in range(0, len(parts), PARTS_A_GROUP)]
+    ids = [name for part in parts for name in part.rows["id"]]
+    indices = ([part.cells for part in group] for group in groups)
+    cell_table.join(run, ids, indices, (part.cell_values for part in parts))
+    if parts[0].features:
+        tables = ([part.features for part in group if part.features] for group in groups)
+        feature_table.join(run, tables)
+
+
+def main(settings: Settings) -> None:
+    """Write features.parquet, cells/index.parquet and cells/values.f16."""
+    run = measure_all(settings)
+    if not settings.only_cells:
+        table = pq.read_metadata(run.features.path)
+        print(f"{table.num_rows} images, {table.num_columns - 1} features: {run.features.path}")
+    count = pq.read_metadata(run.cells.path).num_rows
+    size = sum(path.stat().st_size for path in (run.cells.path, run.cell_values)) / 1e6
+    print(f"{count} cells: {run.cell_values.parent} ({size:.0f} MB)")
+
+
+if __name__ == "__main__":
+    command.run(main)
