@@ -1,15 +1,16 @@
 """Shared fixtures: the real X-rays beside the checkout, and tiny datasets made on the spot."""
 
 import os
+import shutil
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+
+from features.run.folder import RunFolder
 
 with warnings.catch_warnings():
     # shap imports deprecated parts of matplotlib and IPython; its warnings are not ours.
@@ -35,17 +36,11 @@ def shared_data() -> Path:
     return SHARED
 
 
-def write_png(path: Path, seed: int = 0, size: int = 64) -> Path:
-    """A small greyscale PNG of noise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-    return path
-
-
 @pytest.fixture
 def png_dataset(tmp_path: Path) -> Path:
     """A stage-2 folder of eight 64x64 PNGs: 3 positive, 3 negative, 1 test, 1 unlabelled."""
+    from tests.helpers.image_files import write_png
+
     folder = tmp_path / "data"
     for number in range(8):
         write_png(folder / "stage_2_images" / f"i{number}.png", number)
@@ -61,25 +56,31 @@ def png_dataset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def noise_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def noise_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A trained run on noise (see noise_run.py); tests that change it work on a copy."""
     from tests.helpers.noise_run import make_run
 
     return make_run(tmp_path_factory.mktemp("noise"))
 
 
+@pytest.fixture
+def copied_noise_run(noise_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of that run, which a test may change."""
+    return RunFolder(Path(shutil.copytree(noise_run.root, tmp_path / "noise")))
+
+
 @pytest.fixture(scope="session")
-def noise_report(noise_run: Path) -> dict[str, Any]:
+def noise_report(noise_run: RunFolder) -> dict[str, Any]:
     """What the report of that run shows."""
     from baseline.explanation import trained_run
     from baseline.report import write
     from tests.helpers.noise_run import SHOWN
 
-    return write.context(write.Settings(noise_run, SHOWN, 1), trained_run.read_inputs(noise_run))
+    return write.context(trained_run.read(noise_run), SHOWN, 1)
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path: Path) -> RunFolder:
     """A run folder that is ready for the network (see tiny_run.py)."""
     from tests.helpers.tiny_run import make_run
 

@@ -1,12 +1,13 @@
-"""The ablation table: which columns each line holds, and that it tells a family that knows."""
+"""The ablation table: which columns each variant holds, and that a family that knows shows."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from baseline.classifier import ablation
-from features.run import files
 from features.run.files import UserError
+from features.run.folder import RunFolder
+from tests.helpers.datasets import dataset
 
 NAMES = [
     "firstorder.right_rim.mean",
@@ -19,37 +20,30 @@ NAMES = [
 @pytest.fixture
 def run(tmp_path):
     """200 images of 50 patients; the right rim alone decides."""
-    rng = np.random.default_rng(0)
+    run, rng = RunFolder(tmp_path), np.random.default_rng(0)
+    run.create()
     table = pd.DataFrame(rng.normal(size=(200, 4)).astype(np.float32), columns=NAMES)
     label = (table[NAMES[0]] < 0).astype(float)
     ids = [f"i{k}" for k in range(200)]
     table.insert(0, "id", ids)
-    files.write_table(tmp_path / "features.parquet", table)
-    dataset = pd.DataFrame(
-        {
-            "id": ids,
-            "patient": [f"p{k // 4}" for k in range(200)],
-            "split": "train",
-            "label": label,
-            "weak": np.nan,
-            "fold": [k // 4 % 2 for k in range(200)],
-        }
-    )
-    files.write_table(tmp_path / "dataset.parquet", dataset)
-    return tmp_path
+    run.features.write(table)
+    patient = np.arange(200) // 4
+    rows = dataset(ids, patient=[f"p{k}" for k in patient], label=label, fold=patient % 2)
+    run.dataset.write(rows)
+    return run
 
 
-def test_lines_hold_a_family_with_its_asymmetries():
-    lines = ablation.variants(pd.DataFrame(columns=NAMES))
-    assert lines["firstorder alone"] == NAMES[:3]
-    assert lines["all but firstorder"] == NAMES[3:] == lines["shape alone"]
-    assert lines["all but asymmetry"] == [*NAMES[:2], NAMES[3]]
-    assert lines["all families"] == NAMES
+def test_variants_hold_a_family_with_its_asymmetries():
+    columns = ablation.variants(pd.DataFrame(columns=NAMES))
+    assert columns["firstorder alone"] == NAMES[:3]
+    assert columns["all but firstorder"] == NAMES[3:] == columns["shape alone"]
+    assert columns["all but asymmetry"] == [*NAMES[:2], NAMES[3]]
+    assert columns["all families"] == NAMES
 
 
-def test_the_family_that_knows_is_found(run, capsys):
-    ablation.main(ablation.Settings(run, seeds=2, folds=3))
-    table = pd.read_csv(run / "ablation.csv").set_index("line")
+def test_the_family_that_knows_shows(run, capsys):
+    ablation.main(ablation.Settings(run.root, seeds=2, folds=3))
+    table = run.ablation.read().set_index("variant")
     assert (table.loc["firstorder alone", ["auc_0", "auc_1"]] > 0.9).all()
     assert (table.loc["shape alone", ["auc_0", "auc_1"]] < 0.65).all()
     assert table.loc["all but firstorder", "auc_0"] == table.loc["shape alone", "auc_0"]
@@ -58,4 +52,4 @@ def test_the_family_that_knows_is_found(run, capsys):
 
 def test_an_unknown_family_is_refused(run):
     with pytest.raises(UserError, match="families = wavelet"):
-        ablation.main(ablation.Settings(run, families=("wavelet",)))
+        ablation.main(ablation.Settings(run.root, families=("wavelet",)))

@@ -7,8 +7,8 @@ import pytest
 from baseline.evidence_map import maps
 from baseline.evidence_map.maps import EvidenceMap
 from cnn.data import geometry
-from cnn.gate import sources
-from features.run import files
+from features.run.files import UserError
+from features.run.folder import RunFolder
 
 # Probability that the lung of a cell, whichever, has collapsed.
 ONE = np.ones(1, np.float32)
@@ -63,34 +63,28 @@ def test_an_image_without_cells_is_empty():
     assert not maps.paint(maps.EMPTY, (64, 80)).any()
 
 
-def test_maps_of_several_judges_are_averaged(tmp_path):
-    place = {"row": [1, 2], "column": [3, 3]}
+def write_map(run, parts):
+    table = pd.concat(parts, ignore_index=True)
+    run.evidence_map.write(table[["id", "row", "column", "probability", "lung", "for_fold"]])
+
+
+def test_maps_of_several_models_are_averaged(tmp_path):
+    run, place = RunFolder(tmp_path), pd.DataFrame({"row": [1, 2], "column": [3, 3]})
     parts = [
-        pd.DataFrame(place).assign(id="a", probability=[0.2, 0.4], lung=[0.5, 0.7], judge=0),
-        pd.DataFrame(place).assign(id="a", probability=[0.4, 0.8], lung=[0.7, 0.9], judge=1),
-        pd.DataFrame(place).assign(id="b", probability=[0.1, 0.2], lung=0.3, judge=1),
+        place.assign(id="a", probability=[0.2, 0.4], lung=[0.5, 0.7], for_fold=0),
+        place.assign(id="a", probability=[0.4, 0.8], lung=[0.7, 0.9], for_fold=1),
+        place.assign(id="b", probability=[0.1, 0.2], lung=0.3, for_fold=1),
     ]
-    files.write_table(tmp_path / "evidence" / "map.parquet", pd.concat(parts))
-    found = maps.read(tmp_path)
-    np.testing.assert_allclose(found["a"].probability, [0.3, 0.6])
-    np.testing.assert_allclose(found["a"].lung, [0.6, 0.8])
-    np.testing.assert_allclose(found["b"].probability, [0.1, 0.2])
-    np.testing.assert_array_equal(found["a"].rows, [1, 2])
-    files.write_table(
-        tmp_path / "evidence" / "map.parquet",
-        pd.concat([*parts, pd.DataFrame(place).assign(id="c", probability=0.5, lung=0.5, judge=2)]),
-    )
-    with pytest.raises(files.UserError, match="a was judged by 2 of 3 judges"):
-        maps.read(tmp_path)
-
-
-def test_levels_keep_the_ranking():
-    evidence = np.linspace(0, 1, 200, dtype=np.float32)
-    levels = sources.to_levels(evidence)
-    assert levels[0] == 0 and levels[-1] == 255
-    assert (np.diff(levels.astype(int)) >= 0).all()
-    # Odds of 1 to 8 come to be even.
-    assert sources.to_levels(np.float32([1 / 9]))[0] in (127, 128)
-    np.testing.assert_array_equal(
-        sources.join(np.uint8([0, 255, 10]), np.uint8([0, 255, 13])), [0, 255, 12]
-    )
+    write_map(run, parts)
+    by_id = maps.read(run)
+    np.testing.assert_allclose(by_id["a"].probability, [0.3, 0.6])
+    np.testing.assert_allclose(by_id["a"].lung, [0.6, 0.8])
+    np.testing.assert_allclose(by_id["b"].probability, [0.1, 0.2])
+    np.testing.assert_array_equal(by_id["a"].rows, [1, 2])
+    # A model of fold 1 sees its own prediction alone.
+    for_fold = maps.read_for_fold(run, 1)
+    np.testing.assert_allclose(for_fold["a"].probability, [0.4, 0.8])
+    assert list(for_fold) == ["a", "b"] and list(maps.read_for_fold(run, 0)) == ["a"]
+    write_map(run, [*parts, place.assign(id="c", probability=0.5, lung=0.5, for_fold=2)])
+    with pytest.raises(UserError, match=r"map\.parquet.*a was predicted by 2 of 3 models"):
+        maps.read(run)

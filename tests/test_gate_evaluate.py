@@ -11,7 +11,7 @@ from cnn.gate import evaluate
 from cnn.gate.evaluate import DEFAULT
 from cnn.submission import write
 from features.run.files import UserError, write_csv, write_json, write_table
-from tests.helpers.gate_run import by_chance
+from tests.helpers.gate_run import inputs_by_chance
 
 N = 100
 PATIENTS = np.arange(N).astype(object)
@@ -127,7 +127,7 @@ def test_patients_who_taught_are_left_out_of_the_test_set(tmp_path, monkeypatch,
 
     def collect(runs, rows, what):
         asked.extend(rows["id"])
-        found = by_chance((rows["mask"] != "-1").to_numpy(float), np.zeros(len(rows)), 0)
+        found = inputs_by_chance((rows["mask"] != "-1").to_numpy(float), np.zeros(len(rows)), 0)
         return dict.fromkeys(("unet", "evidence", "joint"), found)
 
     monkeypatch.setattr(evaluate, "collect", collect)

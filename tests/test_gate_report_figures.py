@@ -18,7 +18,7 @@ from baseline.report import gate_curves, gate_section, rendering, write
 from cnn.gate import report_figures
 from features.run import files
 from features.run.files import UserError
-from tests.helpers.gate_run import measured, of_run
+from tests.helpers.gate_run import figures_by_chance, figures_of_run
 from tests.helpers.noise_run import NASTY, SHOWN
 from tests.helpers.page_reader import Page
 
@@ -47,7 +47,7 @@ def chance() -> tuple[dict[str, Any], dict[str, Rule], dict[str, GateInputs], pd
     positive = (rng.random(N) < 0.4).astype(float)
     probability = 1 / (1 + np.exp(-rng.normal(1.6 * positive - 0.9, 1)))
     rows = pd.DataFrame({"id": [f"i{k:02d}" for k in range(N)], "probability": probability})
-    return *measured(rows, positive), rows
+    return *figures_by_chance(rows, positive), rows
 
 
 def spoken(rule: Rule, evidence: GateInputs, row: int) -> bool:
@@ -189,7 +189,7 @@ def test_deletions_are_what_brute_force_finds(chance):
 def test_without_a_gate_only_the_masks_themselves_are_weighed(chance):
     rows = chance[3]
     positive = chance[2]["unet"].positive
-    found, _, _ = measured(rows, positive, default="empty")
+    found, _, _ = figures_by_chance(rows, positive, default="empty")
     assert list(found["floors"]) == ["alone"] and list(found["levels"]) == ["alone"]
     assert found["mask_probability"] == pytest.approx(MASK_LEVELS[3] / 255)
     assert found["disagreements"]["gate"] not in ("empty", "unet")
@@ -238,181 +238,3 @@ def test_the_policy_set_against_the_unet_asks_the_verdict():
         report_figures.opponent("unet", means) == report_figures.opponent("empty", means) == "fused"
     )
     assert report_figures.opponent("empty", dict.fromkeys(gate.POLICIES, 0.5)) == "gated"
-
-
-# --- on the page -----------------------------------------------------------------------------
-def height(path: str, x: float) -> float | None:
-    """Where a path of level steps lies at `x`, None where it is cut off."""
-    place, level = 0.0, 0.0
-    for kind, first, second in re.findall(r"([MHV])([\d.]+)(?: ([\d.]+))?", path):
-        if kind == "M":
-            place, level = float(first), float(second)
-        elif kind == "V":
-            level = float(first)
-        else:
-            if place < x < float(first):
-                return level
-            place = float(first)
-    return None
-
-
-def test_the_drawn_curve_is_the_curve():
-    scale = gate_curves.Scale(0.5, 1.0)
-    found = gate_curves.steps([(100, 0.4), (150, 0.75), (200, 0.3), (250, 0.6), (286, 1.0)], scale)
-    assert height(found, 70) is None and height(found, 180) is None
-    top, bottom = gate_curves.TOP, gate_curves.BOTTOM
-    assert height(found, 120) == pytest.approx((top + bottom) / 2)
-    assert height(found, 240) == pytest.approx(bottom - 0.2 * (bottom - top))
-    assert height(found, 280) == pytest.approx(top)
-    # It leaves the frame and comes back at its lower edge, not through the air.
-    assert f"V{bottom}" in found and f"M200 {bottom}" in found
-
-
-def test_panels_tell_the_numbers_of_the_file(chance):
-    found = chance[0]
-    shown = gate_section.shown(found, {})
-    scale = gate_curves.common_scale(found)
-    assert [panel.policy for panel in shown["panels"]] == list(gate.POLICIES[1:])
-    for panel, curve in zip(shown["panels"], found["curves"][1:], strict=True):
-        assert panel.y == scale.place(curve["dice"]) > gate_curves.TOP
-        assert panel.high < panel.nested < panel.low < gate_curves.BOTTOM
-        assert gate_curves.LEFT < panel.x < gate_curves.RIGHT
-        # The dot lies at the end of the step of its threshold.
-        assert f"V{panel.y:g}H{panel.x:g}" in panel.path
-        # Beyond the last threshold there is silence.
-        assert panel.path.endswith(f"V{shown['level']:g}H{gate_curves.RIGHT}")
-        places = [tick.place for tick in panel.ticks]
-        assert places and all(gate_curves.LEFT <= p <= gate_curves.RIGHT for p in places)
-        assert len(places) < 3 or np.diff(places).min() >= gate_curves.ROOM
-    ticks = [float(tick.text) for tick in shown["ticks"]]
-    assert 3 <= len(ticks) <= 6 and ticks == sorted(ticks)
-    for tick in shown["ticks"]:
-        assert tick.place == scale.place(float(tick.text))
-
-
-def test_no_smallest_area_lies_left_of_the_smallest():
-    nested = {"value": 0.6, "low": 0.5, "high": 0.7}
-    curve = {"policy": "unet", "dice": 0.5, "spoken": 3, "nested": nested}
-    curve["points"] = [[0.0, 0.5], [0.001, 0.6], [0.01, 0.7]]
-    scale = gate_curves.Scale(0.4, 0.8)
-    places = [gate_curves.panel(curve | {"threshold": t}, 0.5, scale).x for t in (0.0, 0.001, 0.01)]
-    assert places[0] < places[1] - 5 < places[2] - 10
-
-
-def test_thresholds_are_told_as_a_reader_says_them():
-    words = gate_curves.in_words
-    assert words("unet", 0.0) == "any area" and words("unet", 0.002) == "0.2% of the image"
-    assert words("expected", 0.0) == "a gain of 1" and words("gated", 0.0) == "50%"
-    assert words("fused", np.log(1 / 249)) == "0.4%" and words("fused", np.log(249)) == "99.6%"
-
-
-def test_a_narrow_axis_is_labelled_at_its_ends():
-    axis = gate_curves.span([np.log(0.29 / 0.71), np.log(0.31 / 0.69)])
-    assert [tick.text for tick in gate_curves.ticks("gated", axis)] == ["29%", "31%"]
-    assert [tick.text for tick in gate_curves.ticks("gated", gate_curves.span([0.5]))] == ["62%"]
-
-
-def test_the_chosen_rows_are_marked(chance):
-    found, rules, _, _ = chance
-    shown = gate_section.shown(found, {})
-    for title, rows in shown["level_tables"]:
-        chosen = [row["name"] for row in rows if row["chosen"]]
-        assert chosen == [f"{MASK_LEVELS[rules['joint'].mask_level] / 255:.2f}"], title
-    assert [row["name"] for row in shown["floor_tables"][1][1] if row["chosen"]] == ["none"]
-
-
-@pytest.fixture(scope="module")
-def run(noise_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The noise run with a gate."""
-    copy = Path(shutil.copytree(noise_run, tmp_path_factory.mktemp("gate") / "run"))
-    files.write_json(copy / "cnn" / "economics.json", of_run(copy))
-    return copy
-
-
-@pytest.fixture(scope="module")
-def page(run: Path, noise_report: dict[str, Any]) -> Page:
-    values = write.gate_economics(run, read_inputs(run), noise_report["cases"])
-    return Page(rendering.render("report.html", noise_report | values))
-
-
-def test_a_run_without_a_gate_has_no_such_section(noise_run, noise_report):
-    assert gate_section.read(noise_run, read_inputs(noise_run)) == (None, "")
-    text = rendering.render("report.html", noise_report)
-    assert 'href="#economics"' not in text and 'id="economics"' not in text
-
-
-def test_the_section_shows_curves_floors_and_cases(run, page):
-    found = json.loads((run / "cnn" / "economics.json").read_text())
-    assert {"href": "#economics"} in page.every("a")
-    drawn = [a["aria-label"] for a in page.every("svg") if "0 0 340" in str(a.get("viewbox"))]
-    assert len(drawn) == len(gate.POLICIES) - 1
-    for label, curve in zip(drawn, found["curves"][1:], strict=True):
-        assert f"of {curve['policy']} against" in label and f"{curve['dice']:.3f}" in label
-        assert f"Nested score {curve['nested']['value']:.3f} [" in label
-    assert f"scores {found['silence']:.3f} on the 100 labelled images" in page.text
-    for side in ("silenced", "added"):
-        told = found["disagreements"][side]
-        assert f"{told['images']} of 100 images: {told['lesions']} with and" in page.text
-    row = found["floors"]["alone"][-1]
-    assert f"{row['lost']} of {row['lesions']}" in page.text
-
-
-def test_cases_of_the_gallery_are_linked_and_ids_are_escaped(run, noise_report):
-    found = json.loads((run / "cnn" / "economics.json").read_text())
-    one = noise_report["cases"][SHOWN - 1]
-    case = {"positive": 0, "probability": 0.4, "dice": 0.0, "change": 1.0}
-    side = {"images": 2, "lesions": 0, "healthy": 2, "change": 2.0}
-    side["cases"] = [case | {"id": one["id"]}, case | {"id": NASTY}]
-    found["disagreements"]["silenced"] = side
-    cases = {case["id"]: (case["number"], case["drawn"].anchor) for case in noise_report["cases"]}
-    values = {"economics": gate_section.shown(found, cases), "economics_state": "fresh"}
-    text = rendering.render("report.html", noise_report | values)
-    page = Page(text)
-    section = text[text.index('id="economics"') : text.index('id="cases"')]
-    assert f'<a href="#{one["drawn"].anchor}">Case {SHOWN}</a>' in section
-    assert NASTY not in text and NASTY in page.text
-    assert not any("evil" in str(attributes.values()) for _, attributes in page.found)
-
-
-@pytest.mark.parametrize("default", ["empty", "unet", "expected"])
-def test_the_section_holds_for_every_default(run, noise_report, default):
-    found = of_run(run, default)
-    # A policy may have chosen silence: it has no threshold then.
-    found["curves"][-1] |= {"points": [], "threshold": None}
-    values = {"economics": gate_section.shown(found, {}), "economics_state": "fresh"}
-    page = Page(rendering.render("report.html", noise_report | values))
-    assert "Its rule is never to speak" in page.text
-    assert ("By the rule of" in page.text) == (default != "empty")
-    other = default != "empty" and found["top_probability"] > found["mask_probability"]
-    assert other or default != "unet"
-    assert ("the area above its top level" in page.text) == other
-    told = "the best of those that ask the verdict" in page.text
-    assert told == (default in ("empty", "unet"))
-
-
-def test_economics_of_another_verdict_are_not_shown(run, noise_report, tmp_path):
-    copy = shutil.copytree(run, tmp_path / "run")
-    inputs = read_inputs(copy)
-    assert gate_section.read(copy, inputs)[1] == "fresh"
-    path = copy / "cnn" / "economics.json"
-    found = json.loads(path.read_text())
-    for change in ({"images": 99}, {"mean_log_odds": found["mean_log_odds"] + 0.01}):
-        files.write_json(path, found | change)
-        assert gate_section.read(copy, inputs) == (None, "stale")
-    values = write.gate_economics(copy, inputs, noise_report["cases"])
-    text = rendering.render("report.html", noise_report | values)
-    assert "make gate report" in text and 'id="economics"' in text
-    found.pop("levels")
-    for other in (found, []):
-        files.write_json(path, other)
-        with pytest.raises(UserError, match=r"economics\.json: not as this version writes it"):
-            gate_section.read(copy, inputs)
-
-
-def test_what_is_written_is_what_is_measured(chance, tmp_path):
-    found, rules, evidence, rows = chance
-    board = {curve["policy"]: {"dice": curve["nested"]} for curve in found["curves"]}
-    metrics = {"default": "joint", "out_of_fold": board, "mask_alone": {}}
-    report_figures.write(tmp_path, rows, evidence, rules, metrics)
-    assert json.loads((tmp_path / "cnn" / "economics.json").read_text()) == found
-    assert set(found) == set(gate_section.KEYS)

@@ -12,11 +12,11 @@ from baseline.learning import scores
 
 def brute_force_dice(mask, truth):
     """Counting pixel by pixel."""
-    both = ones = 0
+    shared = total = 0
     for a, b in zip(mask.ravel().tolist(), truth.ravel().tolist(), strict=True):
-        both += a and b
-        ones += a + b
-    return 1.0 if ones == 0 else 2 * both / ones
+        shared += a and b
+        total += a + b
+    return 1.0 if total == 0 else 2 * shared / total
 
 
 @given(st.data())
@@ -53,9 +53,9 @@ def test_auc_and_average_precision_are_those_of_scikit_learn(seed):
 def test_bootstrap_interval_of_a_mean_agrees_with_theory():
     values = np.random.default_rng(1).normal(0, 1, 400)
     alone = np.arange(400).astype(object)
-    found = scores.bootstrap(lambda rows: float(values[rows].mean()), alone)
-    assert found.value == pytest.approx(values.mean())
-    assert found.high - found.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
+    mean = scores.bootstrap(lambda rows: float(values[rows].mean()), alone)
+    assert mean.value == pytest.approx(values.mean())
+    assert mean.high - mean.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
 
 
 def test_bootstrap_resamples_patients_not_images():
@@ -64,3 +64,24 @@ def test_bootstrap_resamples_patients_not_images():
     grouped = scores.bootstrap(lambda rows: float(values[rows].mean()), patients)
     # Ten copies of a patient say no more than one.
     assert grouped.high - grouped.low == pytest.approx(2 * 1.96 / np.sqrt(40), rel=0.3)
+
+
+def test_wilsons_interval_holds_the_shares_that_a_test_would_not_reject():
+    """Its ends are where the observed share is 1.96 standard errors of the true one away."""
+    low, high = scores.wilson(np.array([0.3, 0.5]), np.array([20, 8]))
+    for true in (low, high):
+        error = np.sqrt(true * (1 - true) / [20, 8])
+        np.testing.assert_allclose(np.abs(true - [0.3, 0.5]), scores.Z95 * error)
+    # Of 0 out of 2 it reaches to z^2 / (n + z^2).
+    low, high = scores.wilson(0.0, 2)
+    assert (low, high) == (0, pytest.approx(scores.Z95**2 / (2 + scores.Z95**2)))
+    assert scores.wilson(1.0, 7)[1] == 1
+
+
+def test_a_share_where_all_agree_has_wilsons_interval_of_the_patients():
+    patients = np.array(["a", "a", "b", "b", "c"], object)
+    all_correct = scores.share(np.ones(5), patients)
+    assert (all_correct.value, all_correct.high) == (1, 1)
+    assert all_correct.low == pytest.approx(1 - scores.Z95**2 / (3 + scores.Z95**2))
+    mixed = np.array([1.0, 1, 0, 0, 1])
+    assert scores.share(mixed, patients) == scores.mean(mixed, patients)

@@ -68,3 +68,13 @@ def test_a_sliver_of_a_lung_still_has_every_zone():
         assert pixels(found, zones.NAMES[source]).any()
         if name.startswith("right"):
             assert zones.NAMES[source] == "right_whole"
+
+
+def test_runs_by_hand():
+    labels = np.array([[-1, 0, 0, 2], [1, 1, -1, 1]], np.int8)
+    assert zones.runs_of(labels).tolist() == [
+        [0, 1, 3, 0],
+        [0, 3, 4, 2],
+        [1, 0, 2, 1],
+        [1, 3, 4, 1],
+    ]

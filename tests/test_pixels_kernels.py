@@ -5,9 +5,6 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import ndimage
 
-from features.families import glcm
-from features.lungs import zones
-from features.lungs.fields import LungFields
 from features.pixels import filters, regions, sampling
 
 
@@ -21,7 +18,7 @@ def rng() -> np.random.Generator:
 def test_double_gaussian_equals_scipy(rng, sigma, mode, theirs):
     image = rng.normal(size=(30, 24)).astype(np.float32)
     expected = ndimage.gaussian_filter(image, sigma, mode=theirs)
-    assert_array_equal(sampling.gaussian(image, sigma, mode), expected)
+    assert_array_equal(sampling.precise_gaussian(image, sigma, mode), expected)
 
 
 def test_bilinear_equals_scipy(rng):
@@ -45,10 +42,10 @@ def test_distance_equals_scipy(rng):
     for density in (0.3, 0.01):
         target = rng.random((40, 65)) < density
         expected = ndimage.distance_transform_edt(~target)
-        found = regions.squared_distance(target)
-        assert_array_equal(np.sqrt(found, dtype=float), expected)
+        squared = regions.squared_distance(target)
+        assert_array_equal(np.sqrt(squared, dtype=float), expected)
         near = regions.squared_distance(target, 5)
-        assert_array_equal(near[expected <= 5], found[expected <= 5])
+        assert_array_equal(near[expected <= 5], squared[expected <= 5])
         assert (near[expected > 5] > 25).all()
     assert (regions.squared_distance(np.zeros((3, 4), bool)) >= regions.FAR).all()
 
@@ -77,23 +74,3 @@ def test_direction_is_the_unit_gradient(rng):
     gradient = np.array(np.gradient(filters.gaussian(image, 3.0)))
     assert_array_equal(filters.direction(image), gradient / np.hypot(*gradient))
     assert not filters.direction(np.ones((9, 9), np.float32)).any()
-
-
-def test_runs_by_hand():
-    labels = np.array([[-1, 0, 0, 2], [1, 1, -1, 1]], np.int8)
-    assert zones.runs_of(labels).tolist() == [
-        [0, 1, 3, 0],
-        [0, 3, 4, 2],
-        [1, 0, 2, 1],
-        [1, 3, 4, 1],
-    ]
-
-
-def test_nested_pairs_add_up_to_those_of_each_zone_by_itself(rng):
-    boxes = np.zeros((2, 80, 90), bool)
-    boxes[0, 5:75, 5:40] = boxes[1, 5:70, 50:85] = True
-    labels = zones.build(LungFields(boxes[0], boxes[1], 1.0)).labels
-    bins = rng.integers(0, 16, (80, 90))
-    together = glcm.counts(bins, labels, 1, len(zones.NAMES)).sum(axis=0)
-    expected = sum(glcm.counts(bins, way, 1, len(zones.NAMES)).sum(axis=0) for way in labels)
-    assert_array_equal(np.tensordot(glcm.NESTED, together, 1), expected)

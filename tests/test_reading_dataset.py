@@ -1,20 +1,19 @@
 """A dataset folder to a checked table: both layouts, unions, patients, weak labels, mistakes."""
 
 import shutil
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_png
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.reading import dataset, folds, images, layouts, patients, rle
+from features.reading import dataset, images, layouts, patients, rle
 from features.reading.dataset import Settings
 from features.run.files import UserError
-from tests.test_reading_images import write_dicom
+from features.run.folder import RunFolder
+from tests.helpers.image_files import write_dicom, write_png
 
 
 def build(folder, tmp_path, k=2):
@@ -32,8 +31,8 @@ def test_stage_2(png_dataset, tmp_path):
     ]
     assert rows.loc["i0", "mask"] == "0 5"  # the union of two overlapping rows
     assert list(rows.loc[[f"i{n}" for n in range(6)], "label"]) == [1, 1, 1, 0, 0, 0]
-    assert np.isnan(rows.loc["i7", "label"]) and rows.loc["i7", "fold"] == -1
-    assert rows.loc["i6", "fold"] == -1
+    assert np.isnan(rows.loc["i7", "label"]) and pd.isna(rows.loc["i7", "fold"])
+    assert pd.isna(rows.loc["i6", "fold"])
     assert set(rows.loc[rows["split"] == "train", "fold"]) == {0, 1}
     assert quarantine.empty and list(test) == ["i6"]
 
@@ -70,9 +69,9 @@ def test_patients_and_weak_labels(png_dataset, tmp_path):
 
 
 def test_images_that_share_a_patient_in_any_list_are_one_group(png_dataset, tmp_path):
-    # Sex and age part i0 from i3, who are one patient; i5 is in the second list alone.
-    own = {"i0": "M60", "i1": "M60", "i2": "F30", "i3": "M61", "i4": "F31"}
-    lines = "".join(f"{name},{key}\n" for name, key in own.items())
+    # Sex and age part i0 from i3, which are of the same patient; i5 is in the second list alone.
+    groups = {"i0": "M60", "i1": "M60", "i2": "F30", "i3": "M61", "i4": "F31"}
+    lines = "".join(f"{name},{key}\n" for name, key in groups.items())
     (png_dataset / "patients.csv").write_text(f"ImageId,patient\n{lines}")
     published = tmp_path / "nih.csv.gz"
     names = {"i0": "00000013_001.png", "i3": "00000013_040.png", "i5": "00000014_000.png"}
@@ -97,31 +96,31 @@ def test_images_that_share_a_patient_in_any_list_are_one_group(png_dataset, tmp_
     )
 )
 def test_groups_are_what_following_every_shared_key_reaches(lists):
-    found = patients.groups([f"i{n}" for n in range(10)], lists)
+    groups = patients.groups([f"i{n}" for n in range(10)], lists)
 
     def reach(name):
-        seen, fresh = set(), {name}
+        reached, fresh = set(), {name}
         while fresh:
-            seen |= fresh
+            reached |= fresh
             fresh = {
                 other
                 for keys in lists
-                for one in seen & set(keys)
+                for member in reached & set(keys)
                 for other, key in keys.items()
-                if key == keys[one]
-            } - seen
-        return seen
+                if key == keys[member]
+            } - reached
+        return reached
 
-    assert set(found) == set().union(*lists)
-    for name in found:
+    assert set(groups) == set().union(*lists)
+    for name in groups:
         first = next(keys for keys in lists if reach(name) & set(keys))
         key = min(first[other] for other in reach(name) & set(first))
-        assert found[name].split(" (")[0] == key
-        assert {other for other in found if found[other] == found[name]} == reach(name)
+        assert groups[name].split(" (")[0] == key
+        assert {other for other in groups if groups[other] == groups[name]} == reach(name)
 
 
 def test_a_list_that_knows_some_images_does_not_part_what_their_tags_join(png_dataset, tmp_path):
-    """Of two images of one tag the list knows one, by a name of its own."""
+    """Of two images with the same tag, the list names the first, by another key than the tag."""
     for name, tag in {"i0": "A", "i1": "A", "i2": "B", "i3": "B"}.items():
         (png_dataset / "stage_2_images" / f"{name}.png").unlink()
         pixels = np.random.default_rng(0).integers(0, 255, (64, 64))
@@ -129,9 +128,9 @@ def test_a_list_that_knows_some_images_does_not_part_what_their_tags_join(png_da
     (png_dataset / "patients.csv").write_text("ImageId,patient\ni0,P0\ni2,B\ni4,i5\n")
     settings = Settings(png_dataset, tmp_path / "run", folds=2, jobs=1)
     rows = dataset.build(settings)[0].set_index("id")
-    owners = dict(rows["patient"].loc["i0":"i5"])
-    # "B" of the list and "B" of a tag go by one image; "i5" of the list is not the image i5.
-    assert owners == {"i0": "P0", "i1": "P0", "i2": "B", "i3": "B", "i4": "i5", "i5": "i5 (2)"}
+    groups = dict(rows["patient"].loc["i0":"i5"])
+    # "B" of the list and "B" of the tags share the image i2; "i5" of the list is not image i5.
+    assert groups == {"i0": "P0", "i1": "P0", "i2": "B", "i3": "B", "i4": "i5", "i5": "i5 (2)"}
     assert rows.loc["i0", "fold"] == rows.loc["i1", "fold"]
 
 
@@ -203,7 +202,7 @@ def _append(folder, name, line):
         (_no_images, "no image"),
         (_no_csv, r"neither stage_2_train\.csv nor"),
         (_all_negative, "all of one class"),
-        (lambda f: (f / "stage_2_sample_submission.csv").unlink(), "tells its test images by it"),
+        (lambda f: (f / "stage_2_sample_submission.csv").unlink(), "names its test images in it"),
         (lambda f: _append(f, "stage_2_train.csv", "i7,9223372036854775807 5"), "larger than any"),
         (_wrong_columns, r"stage_2_train\.csv: no column 'ImageId'"),
         (lambda f: (f / "stage_2_images" / "i2.png").unlink(), "i2 has no image"),
@@ -212,7 +211,7 @@ def _append(folder, name, line):
         (lambda f: _append(f, "stage_2_train.csv", "i7,5000 3"), "i7.*beyond"),
         (lambda f: _append(f, "stage_2_train.csv", "i3,1 3"), "i3 has both"),
         (lambda f: _append(f, "stage_2_train.csv", "i6,-1"), "i6 is a test image"),
-        (lambda f: _append(f, "stage_2_sample_submission.csv", "i6,-1"), "i6 stands twice"),
+        (lambda f: _append(f, "stage_2_sample_submission.csv", "i6,-1"), "i6 stands in it twice"),
         (lambda f: write_png(f / "stage_2_images" / "more" / "i1.png"), "id 'i1' is also"),
         (lambda f: _append(f, "weak_labels.csv", "ImageId,probability\ni6,1.5"), "from 0 to 1"),
         (lambda f: _append(f, "weak_labels.csv", "ImageId,probability\ni6,high"), "from 0 to 1"),
@@ -241,7 +240,24 @@ def test_a_truth_of_other_images_is_refused(png_dataset, tmp_path):
         dataset.main(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))
     truth.write_text("ImageId,EncodedPixels\ni0,0 3\ni6,1 2\n")
     dataset.main(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))
-    assert list(pd.read_parquet(tmp_path / "run" / "truth.parquet")["id"]) == ["i6"]
+    run = RunFolder(tmp_path / "run").check()
+    assert list(run.truth.read()["id"]) == ["i6"]
+    # A truth of an earlier dataset goes.
+    truth.unlink()
+    dataset.main(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))
+    assert not run.truth.exists()
+
+
+def test_the_stage_writes_a_run_folder(png_dataset, tmp_path):
+    dataset.main(Settings(png_dataset, tmp_path / "run", folds=2, jobs=1))
+    run = RunFolder(tmp_path / "run").check()
+    table, quarantine, test = build(png_dataset, tmp_path)
+    pd.testing.assert_frame_equal(run.dataset.read(), table)
+    fold = run.dataset.read().set_index("id")["fold"]
+    assert fold.dtype == "Int64" and list(fold[fold.isna()].index) == ["i6", "i7"]
+    assert run.quarantine.read().empty and quarantine.empty
+    assert list(run.sample.read()["ImageId"]) == list(test) == ["i6"]
+    assert list(run.sample.read()["EncodedPixels"]) == [rle.EMPTY]
 
 
 def test_more_folds_than_patients(png_dataset, tmp_path):
@@ -249,44 +265,10 @@ def test_more_folds_than_patients(png_dataset, tmp_path):
         build(png_dataset, tmp_path, k=20)
 
 
-def test_folds_keep_patients_together_and_strata_even():
-    rng = np.random.default_rng(0)
-    patients = rng.integers(0, 120, 600).astype(str).astype(object)
-    strata = (rng.random(600) < 0.3).astype(np.int64)
-    assigned = folds.assign(strata, patients, 5, seed=1)
-    assert pd.Series(assigned).groupby(patients).nunique().max() == 1
-    shares = pd.Series(strata).groupby(assigned).mean()
-    assert shares.max() - shares.min() < 0.05
-    np.testing.assert_array_equal(assigned, folds.assign(strata, patients, 5, seed=1))
-
-
-def test_each_seed_splits_anew():
-    # Groups as unlike in size as those by sex and age: even the largest ones meet by chance.
-    rng = np.random.default_rng(0)
-    sizes = rng.geometric(0.1, 100)
-    patients = np.repeat(np.arange(100).astype(str).astype(object), sizes)
-    strata = (rng.random(len(patients)) < 0.3).astype(np.int64)
-    first = np.cumsum(sizes) - 1
-    largest = first[np.argsort(-sizes, kind="stable")[:5]]
-    splits = [folds.assign(strata, patients, 5, seed) for seed in range(40)]
-    met = [split[a] == split[b] for split in splits for a, b in combinations(largest, 2)]
-    assert 0.1 < np.mean(met) < 0.3
-    for split in splits:
-        for part in (split, split[strata == 1]):
-            assert np.ptp(np.bincount(part, minlength=5)) <= 0.15 * len(part) / 5
-
-
-def test_no_fold_is_empty():
-    patients = np.array(list("aaaaaaaabcd"), object)
-    strata = np.array([1] * 8 + [0] * 3)
-    for seed in range(20):
-        assert set(folds.assign(strata, patients, 4, seed)) == {0, 1, 2, 3}
-
-
 def test_siim_mini(shared_data, tmp_path):
     layout = layouts.find(shared_data / "siim-mini")
     ids = layouts.image_paths(layout.train_images)
-    assert len(ids) == 1247
+    assert len(ids) == 1467
     masks = layouts.read_annotations(layout.train_csv, dict.fromkeys(ids, (1024, 1024)))
     assert len(masks) == 147
     assert sum(code != rle.EMPTY for code in masks.values()) == 52

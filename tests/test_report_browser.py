@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from PIL import Image
 
 from baseline.explanation.overlays import Region
 from baseline.report import gate_section, rendering
-from baseline.report.case_view import FULL, Picture
+from baseline.report.case_view import FULL_COLOUR, Picture
+from features.run.folder import RunFolder
 from tests.helpers.chromium import Browser, find
-from tests.helpers.gate_run import of_run
+from tests.helpers.gate_run import figures_of_run
 from tests.helpers.noise_run import FEATURES, SHOWN
 
 NUMBERS = "[...document.querySelectorAll('.case')].filter(c => !c.hidden).map(c => c.dataset.{})"
@@ -26,8 +28,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         # Where the tests must be whole, a missing browser is a failure and no reason to skip.
         assert "NEED_CHROMIUM" not in os.environ, "no Chromium here, and NEED_CHROMIUM is set"
         pytest.skip("no Chromium here (Debian: apt-get install chromium)")
-    with Browser(program, tmp_path_factory.mktemp("profile")) as found:
-        yield found
+    with Browser(program, tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +41,17 @@ def address(noise_report: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def gate_address(
-    noise_run: Path, noise_report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    noise_run: RunFolder, noise_report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    """The same report with the gate's economics; the first case of the gallery is disputed."""
-    found = of_run(noise_run)
-    drawn = noise_report["cases"][0]["drawn"]
-    found["disagreements"]["silenced"]["cases"][0]["id"] = drawn.id
-    values = {"economics": gate_section.shown(found, {drawn.id: (1, drawn.anchor)})}
+    """The same report with the gate's section; the first case of the gallery is disputed."""
+    figures = figures_of_run(noise_run)
+    drawn = noise_report["cases"][0].drawn
+    first, *others = figures.emptied.cases
+    disputed = replace(figures.emptied, cases=(replace(first, id=drawn.id), *others))
+    figures = replace(figures, emptied=disputed)
+    values = {"gate": gate_section.shown(figures, {drawn.id: (1, drawn.anchor)})}
     path = tmp_path_factory.mktemp("browser") / "gate.html"
-    shown = noise_report | values | {"economics_state": "fresh"}
+    shown = noise_report | values | {"gate_state": "fresh"}
     path.write_text(rendering.render("report.html", shown), "utf-8")
     return path.as_uri()
 
@@ -61,7 +65,7 @@ def choose(browser: Browser, name: str, value: str) -> None:
 
 
 def shown(browser: Browser, attribute: str) -> list[str]:
-    """An attribute of every case in sight, in order."""
+    """An attribute of every case that is shown, in order."""
     return browser.value(NUMBERS.format(attribute))
 
 
@@ -83,9 +87,7 @@ def test_it_renders_without_a_complaint_a_request_or_a_sideways_scroll(browser, 
 @pytest.mark.parametrize("width", [1280, 900, 700, 390])
 def test_the_gates_curves_and_tables_fit_and_can_be_read(browser, gate_address, width):
     browser.open(gate_address, width)
-    right = (
-        "[...document.querySelectorAll('#economics *')].map(e => e.getBoundingClientRect().right)"
-    )
+    right = "[...document.querySelectorAll('#gate *')].map(e => e.getBoundingClientRect().right)"
     assert browser.value(f"Math.max(...{right})") <= width
     # Letters of 11.5 units stay legible, and none leaves its drawing or lies on another.
     panels = browser.value(
@@ -108,7 +110,7 @@ def test_the_gates_curves_and_tables_fit_and_can_be_read(browser, gate_address, 
         assert overlapping == []
     # No table reaches into its neighbour.
     assert browser.value(
-        "[...document.querySelectorAll('#economics table')]"
+        "[...document.querySelectorAll('#gate table')]"
         ".every(t => t.offsetWidth <= t.parentElement.clientWidth + 1)"
     )
     assert browser.complaints() == []
@@ -117,10 +119,10 @@ def test_the_gates_curves_and_tables_fit_and_can_be_read(browser, gate_address, 
 def test_a_disputed_case_is_a_key_press_away(browser, gate_address):
     browser.open(gate_address)
     browser.value("document.querySelector('[name=close]').click()")
-    browser.value("document.querySelector('#economics tbody a').focus()")
+    browser.value("document.querySelector('#gate tbody a').focus()")
     browser.press("Enter", 13)
-    seen = "document.querySelector('.case').querySelector('details').open"
-    assert browser.value(f"new Promise(done => setTimeout(() => done({seen}), 100))")
+    is_open = "document.querySelector('.case').querySelector('details').open"
+    assert browser.value(f"new Promise(done => setTimeout(() => done({is_open}), 100))")
     assert browser.value("location.hash") == "#" + browser.value(
         "document.querySelector('.case').id"
     )
@@ -143,7 +145,7 @@ def test_cases_are_filtered_and_counted(browser, address):
     browser.open(address)
     assert len(shown(browser, "number")) == SHOWN
     assert browser.value(COUNT).startswith(f"{SHOWN} of {SHOWN} cases shown")
-    for name in ("truth", "verdict", "error", "zone"):
+    for name in ("truth", "prediction", "error", "zone"):
         values = shown(browser, name)
         choose(browser, name, values[0])
         assert set(shown(browser, name)) == {values[0]}
@@ -189,14 +191,14 @@ def test_a_link_opens_its_case_even_if_it_was_filtered_away(browser, address):
     choose(browser, "truth", {"with": "without", "without": "with"}[last])
     browser.value("document.querySelector('[name=close]').click()")
     browser.value(f"location.hash = '{name}'")
-    seen = (
+    is_shown = (
         "new Promise(done => setTimeout(done, 100)).then(() => {"
         f"const c = document.getElementById('{name}'), top = c.getBoundingClientRect().top;"
         "return !c.hidden && c.querySelector('details').open && top >= 0 && top < innerHeight})"
     )
-    assert browser.value(seen)
+    assert browser.value(is_shown)
     browser.open(f"{address}#{name}", 390)
-    assert browser.value(seen)
+    assert browser.value(is_shown)
 
 
 def test_the_keyboard_walks_opens_and_hides(browser, address):
@@ -236,30 +238,32 @@ def test_without_scripts_it_is_complete(browser, address):
     assert browser.complaints() == []
 
 
-def test_paint_is_as_colourful_on_dark_lung_as_on_bright_and_as_in_its_legend(browser, tmp_path):
+def test_zones_have_the_same_colour_on_dark_lung_as_on_bright_and_as_in_the_legend(
+    browser, tmp_path
+):
     """A picture of a dark and a bright half, each with a region for and one against."""
     places = {(x, y): (1 if y == 10 else -1) for x in (10, 110) for y in (10, 60)}
     regions = [
-        Region((f"x{x}y{y}",), sign * FULL / 2, f"M{x} {y}h80v30h-80z")
+        Region((f"x{x}y{y}",), sign * FULL_COLOUR / 2, f"M{x} {y}h80v30h-80z")
         for (x, y), sign in places.items()
     ]
     picture = Picture("", 200, 100, regions, "", "", [])
     macros = rendering.environment().get_template("case.html").module
     style = (rendering.TEMPLATES / "page.css").read_text("utf-8")
     halves = '<rect width="100" height="100"/><rect x="100" width="100" height="100" fill="#aaa"/>'
-    (tmp_path / "paint.html").write_text(
+    (tmp_path / "zones.html").write_text(
         f"<style>{style} body {{margin:0}} svg, .ramp {{display:block; border:0}}</style>"
-        f'<svg width="200" height="100">{halves}{macros.zones(picture, "", FULL)}</svg>'
+        f'<svg width="200" height="100">{halves}{macros.zones(picture, "", FULL_COLOUR)}</svg>'
         '<span class="ramp" style="width:200px; height:20px"></span>',
         "utf-8",
     )
-    browser.open((tmp_path / "paint.html").as_uri(), 700)
-    browser.screenshot(tmp_path / "paint.png")
-    seen = Image.open(tmp_path / "paint.png").convert("RGB")
+    browser.open((tmp_path / "zones.html").as_uri(), 700)
+    browser.screenshot(tmp_path / "zones.png")
+    screen = Image.open(tmp_path / "zones.png").convert("RGB")
 
     def colour(x: int, y: int) -> tuple[int, int]:
         """Red and green less blue: what is left of a colour if grey is taken off."""
-        red, green, blue = seen.getpixel((x, y))
+        red, green, blue = screen.getpixel((x, y))
         return red - blue, green - blue
 
     for y, legend in ((25, 150), (75, 50)):
@@ -270,7 +274,7 @@ def test_paint_is_as_colourful_on_dark_lung_as_on_bright_and_as_in_its_legend(br
     assert colour(50, 25)[0] > 30 and colour(50, 75)[0] < -30
     # For and against are equally light, so that neither looks stronger.
     for x in (50, 150):
-        light, other = (seen.convert("L").getpixel((x, y)) for y in (25, 75))
+        light, other = (screen.convert("L").getpixel((x, y)) for y in (25, 75))
         assert light == pytest.approx(other, abs=6)
 
 
@@ -293,7 +297,7 @@ def test_a_hostile_page_cannot_run_or_call(browser, address, tmp_path):
     (tmp_path / "evil.html").write_text(text.replace("<main>", f"<main>{evil}", 1), "utf-8")
     browser.open((tmp_path / "evil.html").as_uri())
     assert browser.value("document.title") != "taken"
-    assert any("Content Security Policy" in told for told in browser.complaints())
+    assert any("Content Security Policy" in text for text in browser.complaints())
     # Blocked before anything is sent.
     answers = [e for e in browser.events if e.get("method") == "Network.responseReceived"]
     assert not any("evil.example" in e["params"]["response"]["url"] for e in answers)

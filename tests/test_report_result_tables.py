@@ -1,62 +1,70 @@
-"""The table each model sees: its own evidence, and nobody else's."""
+"""The report's tables and bars: scores, shares, directions and profiles of the outcomes."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from baseline.learning import training_table
-from features.families import map_summary
-from features.run import files
-from features.run.files import UserError
+from baseline.explanation import trained_run
+from baseline.explanation.attributions import Explanation
+from baseline.learning.metrics import Agreement, ClassifierMetrics, ClassifierScores
+from baseline.learning.scores import Estimate
+from baseline.report import gallery, result_tables
+from baseline.report.result_tables import ShareBar
+from tests.helpers.noise_run import NASTY
 
-NAMES = list(map_summary.names())
-IDS = ["a", "b", "c"]
+
+def test_only_sets_that_were_scored_have_a_column():
+    half = Estimate(0.5, 0.4, 0.6)
+    scores = ClassifierScores(10, 5, 8, half, half, half)
+    columns = result_tables.score_columns(ClassifierMetrics(scores, Agreement(7, half), None))
+    assert [column.name for column in columns] == [
+        "Out of fold, true labels", "Agreement with weak labels (not truth)"
+    ]  # fmt: skip
+    assert [column.scores.images for column in columns] == [10, 7]
 
 
-def write_columns(run, **changes) -> pd.DataFrame:
-    """Evidence whose value is 10 times the judge plus the image's number."""
-    rows = [
-        {"judge": judge, "id": name, **dict.fromkeys(NAMES, np.float32(10 * judge + number))}
-        for judge in (0, 1)
-        for number, name in enumerate(IDS)
+def test_bars_are_shares_of_the_largest():
+    sums = pd.DataFrame({"a": [0.1, -0.1], "b": [0.4, -0.4], "c": [0.0, 0.0]})
+    assert result_tables.share_bars(sums) == [
+        ShareBar("b", pytest.approx(0.4), 100.0),
+        ShareBar("a", pytest.approx(0.1), 25.0),
+        ShareBar("c", 0.0, 0.0),
     ]
-    found = pd.DataFrame(rows).assign(**changes)
-    files.write_table(run / "evidence" / "columns.parquet", found)
-    return found
 
 
-@pytest.fixture
-def table() -> pd.DataFrame:
-    return pd.DataFrame({"shape.image.width": [1.0, 2.0, 3.0]}, index=IDS).astype(np.float32)
+def test_a_direction_needs_a_clear_rank_correlation():
+    names = ("up", "down", "even", "constant")
+    x = np.arange(20.0)
+    features = pd.DataFrame({"up": x, "down": x, "even": (x - 9.5) ** 2, "constant": 1.0})
+    values = np.column_stack((x, -(x**3), x, x))
+    explanation = Explanation(x.astype(str).astype(object), names, np.zeros(20), values)
+    trained = SimpleNamespace(explanation=explanation, held_out=features)
+    directions = [result_tables.direction(trained, name) for name in names]
+    assert directions == ["for", "against", "it depends", "it depends"]
 
 
-def test_each_model_sees_its_own_evidence(tmp_path, table):
-    write_columns(tmp_path)
-    wide = training_table.with_evidence(tmp_path, table)
-    for fold, expected in ((0, [0, 2]), (1, [10, 12]), (-1, [5, 7])):
-        seen = training_table.for_model(wide, pd.Index(["a", "c"]), fold)
-        assert list(seen.columns) == ["shape.image.width", *NAMES]
-        np.testing.assert_array_equal(seen[NAMES[0]], expected)
-        np.testing.assert_array_equal(seen["shape.image.width"], [1, 3])
-    mixed = training_table.own(wide, np.array([1, -1, 0]))
-    assert list(mixed.index) == IDS
-    np.testing.assert_array_equal(mixed[NAMES[-1]], [10, 6, 2])
-    # Rows may be left out first.
-    np.testing.assert_array_equal(
-        training_table.for_model(wide[1:], pd.Index(["b"]), 1)[NAMES[0]], [11]
-    )
+def test_values_are_counted_and_missing_ones_named():
+    column = pd.Series(["AP", "PA", "AP", None], dtype="string")
+    assert result_tables.counted(column) == "AP 2, PA 1, unknown 1"
 
 
-def test_without_evidence_the_table_is_what_was_measured(table):
-    pd.testing.assert_frame_equal(training_table.for_model(table, table.index, 3), table)
-
-
-def test_evidence_of_other_images_or_versions_is_refused(tmp_path, table):
-    with pytest.raises(UserError, match=r"columns\.parquet: no such file"):
-        training_table.with_evidence(tmp_path, table)
-    write_columns(tmp_path, id=["a", "b", "x", "a", "b", "x"])
-    with pytest.raises(UserError, match="c is missing for the model of fold 0"):
-        training_table.with_evidence(tmp_path, table)
-    write_columns(tmp_path, more=1)
-    with pytest.raises(UserError, match="another version"):
-        training_table.with_evidence(tmp_path, table)
+def test_failures_show_who_is_affected(noise_run):
+    trained = trained_run.read(noise_run)
+    predicted = trained.predicted
+    truth = predicted["label"].to_numpy()
+    # Every second prediction is wrong.
+    wrong = np.arange(len(truth)) % 2 == 1
+    changed = predicted.assign(probability=np.abs(truth - wrong))
+    changed_run = SimpleNamespace(predicted=changed, dataset=trained.dataset)
+    areas = gallery.areas(trained.dataset)
+    profiles = result_tables.outcome_profiles(changed_run, areas)
+    by_name = {profile.name: profile for profile in profiles}
+    labelled = truth[:100]
+    assert by_name["false negative"].images == (labelled[1::2] == 1).sum()
+    assert by_name["true positive"].images == (labelled[::2] == 1).sum()
+    # All masks are 40 of 64 x 64 pixels; only images of odd numbers have a sex.
+    assert by_name["false negative"].area == pytest.approx(40 / 64**2)
+    assert by_name["true negative"].area is None
+    assert by_name["false positive"].sex == f"{NASTY} {(labelled[1::2] == 0).sum()}"

@@ -4,12 +4,12 @@ import os
 import signal
 
 import pytest
-from conftest import write_png
 from distributed import LocalCluster
 
-from features.families import table
+from features import measure
 from features.run import parallel
 from features.run.files import UserError
+from tests.helpers.image_files import write_png
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +25,20 @@ def pids(cluster) -> dict[str, int]:
 
 
 def quick_row(path: str) -> dict[str, float]:
-    return table.row(path, ("firstorder", "shape"))
+    item = measure.Item(path, None, (256, 256))
+    return measure.measure_image(item, ("firstorder", "shape")).features
 
 
 def test_same_rows_in_the_same_order_though_a_worker_dies(cluster, tmp_path):
     paths = [str(write_png(tmp_path / f"{seed}.png", seed, size=256)) for seed in range(24)]
     expected = [quick_row(path) for path in paths]
     before = pids(cluster)
-    found = []
+    rows = []
     for row in parallel.stream(quick_row, paths, "rows", scheduler=cluster.scheduler_address):
-        found.append(row)
-        if len(found) == 2:
+        rows.append(row)
+        if len(rows) == 2:
             os.kill(next(iter(before.values())), signal.SIGKILL)
-    assert found == expected
+    assert rows == expected
     assert pids(cluster) != before
 
 

@@ -2,11 +2,6 @@
 
 import errno
 import os
-import resource
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +9,10 @@ import pandas as pd
 import pytest
 
 from cnn.weights import tensors
-from features.run import command, files
+from features.run import files
 from features.run.files import UserError
+from features.run.tables import Schema, Table
+from tests.helpers.small_disk import small_disk
 
 # Too much for a small disk, and nothing that could be compressed.
 NOISE = np.random.default_rng(0).random(20_000)
@@ -46,9 +43,9 @@ def test_a_missing_file_that_was_read_meanwhile_is_not_called_a_full_disk(tmp_pa
         (tmp_path / "nowhere").read_text()
     with (
         pytest.raises(UserError, match="could not be written"),
-        files.atomic(tmp_path / "b") as one,
+        files.atomic(tmp_path / "b") as temporary,
     ):
-        raise PermissionError(13, "Permission denied", str(one))
+        raise PermissionError(13, "Permission denied", str(temporary))
 
 
 def test_json_round_trip_and_mistakes(tmp_path):
@@ -62,25 +59,12 @@ def test_json_round_trip_and_mistakes(tmp_path):
         files.read_json(tmp_path / "d.json")
     with pytest.raises(UserError, match=r"e\.json: no such file"):
         files.read_json(tmp_path / "e.json")
-    with pytest.raises(UserError, match=r"e\.parquet: no such file"):
-        files.read_table(tmp_path / "e.parquet")
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"a\.txt: could not be written"):
         files.write_text(tmp_path / "file" / "a.txt", "x")
-
-
-@contextmanager
-def small_disk(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes: the system refuses, as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def write_archive(path: Path) -> None:
@@ -94,7 +78,9 @@ def write_archive(path: Path) -> None:
         # As the U-Net's weights and probability maps, the tables and texts are written.
         lambda path: tensors.save(path, {"w": NOISE}, {"epoch": 1}),
         write_archive,
-        lambda path: files.write_table(path, pd.DataFrame({"x": NOISE})),
+        lambda path: Table(path, Schema({"x": "float64"}), "thing").write(
+            pd.DataFrame({"x": NOISE})
+        ),
         lambda path: files.write_csv(path, pd.DataFrame({"x": NOISE})),
         lambda path: files.write_json(path, NOISE.tolist()),
     ],
@@ -125,7 +111,7 @@ def test_a_full_disk_is_known_by_the_systems_words_whoever_wraps_them(tmp_path):
             files.atomic(tmp_path / "a.bin"),
         ):
             raise error
-    # What is no matter of the disk stays what it is, and a sentence stays the one it was.
+    # An error that is not of the disk, or is a sentence already, is raised as it is.
     for error in (ValueError("a bug"), UserError("x.csv: a sentence.")):
         with pytest.raises(type(error), match=str(error)), files.atomic(tmp_path / "a.bin"):
             raise error
@@ -140,9 +126,9 @@ def test_the_room_of_an_array_is_taken_before_it_is_filled(tmp_path, monkeypatch
     assert path.stat().st_blocks * 512 >= path.stat().st_size > 3 * 500 * 700
     array[1, 2, 3] = 7
     array.flush()
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
-    assert found.shape == (3, 500, 700) and found.dtype == np.uint8
-    assert found[1, 2, 3] == 7 and found.sum() == 7
+    stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    assert stored.shape == (3, 500, 700) and stored.dtype == np.uint8
+    assert stored[1, 2, 3] == 7 and stored.sum() == 7
 
     def refuse(number: int) -> None:
         def full(*arguments: int) -> None:
@@ -159,41 +145,3 @@ def test_the_room_of_an_array_is_taken_before_it_is_filled(tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == [path]
     refuse(errno.EOPNOTSUPP)
     assert files.open_array(path, (3, 4), np.float32).shape == (3, 4)
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """Settings of a stage that has none."""
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (
-            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "cnn/log"),
-            "error: cnn/log: could not be written (No space left on device); free some space",
-        ),
-        (
-            ValueError("writing chunk: [OS error 122: EDQUOT Disk quota exceeded]"),
-            "error: a file: could not be written (Disk quota exceeded); free some space",
-        ),
-    ],
-)
-def test_a_full_disk_ends_a_stage_with_a_sentence_whoever_wrote(monkeypatch, capsys, error, told):
-    def main(settings: Nothing) -> None:
-        raise error
-
-    monkeypatch.setattr(sys, "argv", ["stage"])
-    with pytest.raises(SystemExit, match="2"):
-        command.run(main)
-    printed = capsys.readouterr().err
-    assert printed.startswith(told) and printed.count("\n") == 1
-
-
-def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
-    def main(settings: Nothing) -> None:
-        raise OSError(errno.ENOENT, "No such file or directory", "x")
-
-    monkeypatch.setattr(sys, "argv", ["stage"])
-    with pytest.raises(OSError, match="No such file"):
-        command.run(main)

@@ -8,12 +8,12 @@ from numpy.testing import assert_array_equal
 from cnn.devices import mesh
 from cnn.weights import checkpoint, tensors
 from features.run.files import UserError
-from tests.helpers.tiny_run import TINY, first_state
-from tests.test_run_files import small_disk
+from tests.helpers.tiny_run import TINY, initial_state
+from tests.helpers.small_disk import small_disk
 
 
 def test_weights_come_back_bit_for_bit(tmp_path):
-    params = first_state(TINY).params
+    params = initial_state(TINY).params
     path = tmp_path / "a.safetensors"
     tensors.save(path, params, {"fold": 3})
     arrays, info = tensors.load(path)
@@ -43,7 +43,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
 def test_a_checkpoint_comes_back_bit_for_bit_and_replaces_the_one_before(tmp_path):
     folder = tmp_path / "checkpoint"
     assert checkpoint.read_info(folder) is None
-    state = first_state(TINY)
+    state = initial_state(TINY)
     held = state, jax.device_get(state.params)
     info = {"seed": 1, "history": [{"epoch": 0, "loss": None}, {"epoch": 1, "loss": 0.1}]}
     for epoch in (1, 4):

@@ -15,26 +15,26 @@ from cnn.network.unet import initial_params
 from cnn.training import train
 from cnn.weights import pretrained, provenance, tensors
 from features.run.files import UserError
-from tests.helpers.tiny_run import FIXED, TINY, change, write_start
+from tests.helpers.tiny_run import FIXED, TINY, change, write_weights
 
 
 def test_another_network_is_a_start(run, tiny, tmp_path):
     plain = replace(TINY, unet=replace(TINY.unet, evidence=False, size=64, prior=0.1))
     params = initial_params(plain.unet, np.random.default_rng(9))
-    path = write_start(tmp_path, plain, params)
-    data = batches.labelled(run, 32, evidence=True)
-    found = provenance.initial_weights(TINY, 0, 0, data, path)
+    path = write_weights(tmp_path, plain, params)
+    data = training_images.read(run, 32, evidence=True)
+    found = initial_weights(TINY, 0, 0, data, path)
     assert_array_equal(found["stem"]["kernel"][:, :, :32], params["stem"]["kernel"])
     assert not found["stem"]["kernel"][:, :, 32:].any()
     assert_array_equal(
         found["down"][1][0]["conv1"]["kernel"], params["down"][1][0]["conv1"]["kernel"]
     )
     assert not found["head"]["kernel"].any() and found["trust"] == 1
-    back = provenance.initial_weights(plain, 0, 0, data, path)  # the same kind: whole
+    back = initial_weights(plain, 0, 0, data, path)  # the same kind: whole
     assert_array_equal(back["head"]["kernel"], params["head"]["kernel"])
     lost = initial_params(TINY.unet, np.random.default_rng(9))
-    path = write_start(tmp_path, TINY, lost)
-    narrow = provenance.initial_weights(plain, 0, 0, data, path)  # its channel of the evidence goes
+    path = write_weights(tmp_path, TINY, lost)
+    narrow = initial_weights(plain, 0, 0, data, path)  # its channel of the evidence goes
     assert_array_equal(narrow["stem"]["kernel"], lost["stem"]["kernel"][:, :, :32])
     assert set(narrow) == set(params)
     assert_array_equal(narrow["head"]["bias"], initial_params(plain.unet, FIXED)["head"]["bias"])
@@ -52,18 +52,18 @@ def test_another_network_is_a_start(run, tiny, tmp_path):
 def test_a_start_of_another_build_is_refused(run, tmp_path, change, sentence):
     # A network that is larger or looks about otherwise has arrays of the same names and shapes too.
     theirs = replace(TINY, unet=replace(TINY.unet, **change))
-    path = write_start(tmp_path, theirs, initial_params(theirs.unet, np.random.default_rng(0)))
-    data = batches.labelled(run, 32)
+    path = write_weights(tmp_path, theirs, initial_params(theirs.unet, np.random.default_rng(0)))
+    data = training_images.read(run, 32)
     with pytest.raises(UserError, match=f"another network than the profile's {sentence}"):
-        provenance.initial_weights(TINY, 0, 0, data, path)
+        initial_weights(TINY, 0, 0, data, path)
 
 
 def test_a_start_of_more_arrays_than_its_network_has_is_refused(run, tmp_path):
     params = initial_params(TINY.unet, np.random.default_rng(0))
-    path = write_start(tmp_path, TINY, params | {"extra": np.ones(1, np.float32)})
-    data = batches.labelled(run, 32)
+    path = write_weights(tmp_path, TINY, params | {"extra": np.ones(1, np.float32)})
+    data = training_images.read(run, 32)
     with pytest.raises(UserError, match=r"first difference: extra\); give the .* to --init"):
-        provenance.initial_weights(TINY, 0, 0, data, path)
+        initial_weights(TINY, 0, 0, data, path)
 
 
 @pytest.mark.parametrize(
@@ -80,18 +80,18 @@ def test_a_start_that_is_none_is_left_alone(run, tiny, tmp_path, info, sentence)
     if info is None:
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=sentence):
-        train.main(train.Settings(run, "demo", init=str(path)))
-    assert path.exists() and not list(run.glob("cnn/fold*"))
+        train.main(train.Settings(run.root, "demo", init=str(path)))
+    assert path.exists() and not list(run.unet.glob("fold*"))
 
 
 def test_what_a_start_has_learned_from_is_not_forgotten(run, tiny, tmp_path):
     """A network that began from one that began from one that knew the scored images."""
     params = initial_params(TINY.unet, np.random.default_rng(0))
-    path = write_start(tmp_path, TINY, params, learned_from=provenance.marks(["elsewhere", "i0"]))
+    path = write_weights(tmp_path, TINY, params, learned_from=provenance.marks(["elsewhere", "i0"]))
     whole = pd.read_parquet(run / "dataset.parquet")
     change(run, id=[f"other{n}" for n in range(14)])
-    train.main(train.Settings(run, "demo", init=str(path), evidence=False, epochs=1, steps=1))
-    between = run / "cnn" / "fold1" / "weights.safetensors"
+    train.main(train.Settings(run.root, "demo", init=str(path), evidence=False, epochs=1, steps=1))
+    between = run.unet_fold(1).weights
     taught = [f"other{n}" for n in (0, 1, 2, 6, 7, 8)]
     expected = provenance.marks([*taught, "elsewhere", "i0"])
     assert tensors.load(between)[1]["learned_from"] == expected
@@ -99,18 +99,18 @@ def test_what_a_start_has_learned_from_is_not_forgotten(run, tiny, tmp_path):
     third.mkdir()
     whole.to_parquet(third / "dataset.parquet")
     with pytest.raises(UserError, match=r"has learned from 1 images that fold 0 is scored on.*i0"):
-        train.main(train.Settings(third, "demo", init=str(between), evidence=False))
+        train.main(train.Settings(third.root, "demo", init=str(between), evidence=False))
 
 
 def test_a_start_that_knows_the_scored_images_is_refused(run, tiny):
-    train.main(train.Settings(run, "demo", epochs=1, steps=1))
+    train.main(train.Settings(run.root, "demo", epochs=1, steps=1))
     other = str(run / "cnn" / "fold{fold}" / "weights.safetensors")
-    copy = run.parent / "copy"
+    copy = run.root.parent / "copy"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("cnn"))
     start = other.replace("{fold}", "1")
     with pytest.raises(UserError, match=r"has learned from 3 images that fold 0 is scored on.*i0"):
-        train.main(train.Settings(copy, "demo", init=start))
-    train.main(train.Settings(copy, "demo", init=other, epochs=1, steps=1))
+        train.main(train.Settings(copy.root, "demo", init=start))
+    train.main(train.Settings(copy.root, "demo", init=other, epochs=1, steps=1))
     _, info = tensors.load(copy / "cnn" / "fold1" / "weights.safetensors")
     assert info["start"] is not None
 
@@ -125,30 +125,30 @@ def test_where_a_training_begins():
 
 def test_the_shipped_network_fits_lite_and_has_seen_phantoms_alone(run):
     lite = PROFILES["lite"]
-    data = batches.labelled(run, 32)
-    params = provenance.initial_weights(lite, 0, 0, data, pretrained.SHIPPED)
+    data = training_images.read(run, 32)
+    params = initial_weights(lite, 0, 0, data, pretrained.SHIPPED)
     info = tensors.load(pretrained.SHIPPED)[1]
     assert not info["config"]["unet"]["evidence"] and info["start"] is None
     assert len(info["learned_from"]) == 2160
     # No head of its own where the evidence map is what a network begins from.
     assert not np.any(params["head"]["kernel"])
     alone = replace(lite, unet=replace(lite.unet, evidence=False))
-    assert np.any(provenance.initial_weights(alone, 0, 0, data, pretrained.SHIPPED)["head"]["kernel"])
+    assert np.any(initial_weights(alone, 0, 0, data, pretrained.SHIPPED)["head"]["kernel"])
 
 
 def test_a_network_that_is_kept_as_a_start_is_rounded_to_half_precision(run, tiny, tmp_path):
-    train.main(train.Settings(run, "demo", only=0, evidence=False, epochs=1, steps=1))
+    train.main(train.Settings(run.root, "demo", only=0, evidence=False, epochs=1, steps=1))
     path = tmp_path / "start.safetensors"
     pretrained.main(pretrained.Settings(run, path))
-    whole, info = tensors.load(run / "cnn" / "fold0" / "weights.safetensors")
+    whole, info = tensors.load(run.unet_fold(0).weights)
     halves, same = tensors.load(path)
     assert info == same
     for name, array in whole.items():
         assert halves[name].dtype == np.float16
         np.testing.assert_allclose(halves[name], array, rtol=1e-3, atol=1e-6)
-    known = batches.labelled(run, 32)
+    known = training_images.read(run, 32)
     with pytest.raises(UserError, match="learned from 3 images that fold 1 is scored on"):
-        provenance.initial_weights(TINY, 0, 1, known, path)
+        initial_weights(TINY, 0, 1, known, path)
 
 
 def test_there_is_nothing_to_keep_of_a_run_without_a_network(run, tmp_path):

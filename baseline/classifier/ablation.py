@@ -1,8 +1,8 @@
-"""Which feature families carry the verdict: each family alone, and all but each family.
+"""How much each feature family adds: each family alone, and all but each family.
 
-Every line is trained and scored out of fold on several splits by patient. What a family gives alone
-tells how much it knows; what is lost without it tells how much of that nobody else knows. A
-family's asymmetries between the lungs count as its own.
+Every variant is trained and scored out of fold on several splits by patient. What a family gives
+alone shows how much it knows; what is lost without it shows how much of that no other family knows.
+A family's asymmetries between the lungs are counted with it.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from baseline.classifier.train import out_of_fold
-from baseline.learning import scores, training_table
+from baseline.classifier.fit import out_of_fold
+from baseline.learning import scores
+from baseline.learning.training_rows import read_checked, training_rows
 from features.families import registry
-from features.reading.dataset import strata
-from features.reading.folds import assign
-from features.run import command, files
+from features.reading.folds import assign, strata
+from features.run import command
+from features.run.files import UserError
+from features.run.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -40,55 +42,59 @@ def family_of(name: str) -> str:
 
 
 def variants(table: pd.DataFrame, families: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """Columns of each line of the table: all, each family alone, all but each family."""
-    owner = {name: family_of(name) for name in table.columns}
-    measured = [family for family in registry.MEASURED if family in owner.values()]
-    chosen = [family for family in measured if not families or family in families]
-    lines = {"all families": list(table.columns)}
-    for family in chosen:
-        lines[f"{family} alone"] = [name for name in owner if owner[name] == family]
-    for family in chosen:
-        lines[f"all but {family}"] = [name for name in owner if owner[name] != family]
-    asymmetry = [name for name in owner if name.startswith("asymmetry.")]
-    if asymmetry:
-        lines["all but asymmetry"] = [name for name in owner if name not in set(asymmetry)]
-    return {line: names for line, names in lines.items() if names}
+    """Columns of each variant of the table: all, each family alone, all but each family."""
+    family = {name: family_of(name) for name in table.columns}
+    measured = [name for name in registry.MEASURED if name in family.values()]
+    chosen = [name for name in measured if not families or name in families]
+    columns = {"all families": list(table.columns)}
+    for name in chosen:
+        columns[f"{name} alone"] = [column for column in family if family[column] == name]
+    for name in chosen:
+        columns[f"all but {name}"] = [column for column in family if family[column] != name]
+    others = [column for column in family if not column.startswith("asymmetry.")]
+    if len(others) < len(family):
+        columns["all but asymmetry"] = others
+    return {variant: names for variant, names in columns.items() if names}
 
 
 def ablate(settings: Settings) -> pd.DataFrame:
-    """One row a line: number of features, AUC of every split on the true and on the weak labels."""
-    dataset, table = training_table.read(settings.run)
-    rows = training_table.training_rows(dataset)
-    table = table.loc[rows["id"]]
+    """One row a variant, as `RunFolder.ablation` has them.
+
+    auc_0, auc_1, ... are the AUCs of the splits on true labels; weak_0, weak_1, ... on weak labels,
+    where there are weak labels of two classes.
+    """
+    dataset, table = read_checked(RunFolder(settings.run))
+    rows = training_rows(dataset)
+    features = table.measured.loc[rows["id"]]
     label, weak = rows["label"].to_numpy(float), rows["weak"].to_numpy(float)
     known, soft = ~np.isnan(label), np.isnan(label) & ~np.isnan(weak)
     patients = rows["patient"].to_numpy(object)
     splits = [
         assign(strata(rows), patients, settings.folds, seed) for seed in range(settings.seeds)
     ]
-    lines = variants(table, settings.families)
-    jobs = [(line, seed) for line in lines for seed in range(settings.seeds)]
-    found: dict[str, list[dict[str, float]]] = {line: [] for line in lines}
-    for line, seed in command.progress(jobs, "training without families", unit="models"):
-        raw = out_of_fold(table[lines[line]], rows, splits[seed], 100 * seed)
-        result = {"auc": scores.auc(label[known], raw[known])}
+    columns = variants(features, settings.families)
+    result: dict[str, dict[str, float]] = {variant: {} for variant in columns}
+    jobs = [(variant, seed) for variant in columns for seed in range(settings.seeds)]
+    for variant, seed in command.progress(jobs, "training without families", unit="models"):
+        raw = out_of_fold(features[columns[variant]], rows, splits[seed], 100 * seed)
+        result[variant][f"auc_{seed}"] = scores.auc(label[known], raw[known])
         if len(np.unique(weak[soft] > 0.5)) == 2:
-            result["weak"] = scores.auc((weak[soft] > 0.5).astype(float), raw[soft])
-        found[line].append(result)
+            agreement = scores.auc((weak[soft] > 0.5).astype(float), raw[soft])
+            result[variant][f"weak_{seed}"] = agreement
     return pd.DataFrame(
-        {"line": line, "features": len(lines[line])}
-        | {f"{key}_{seed}": value for seed, one in enumerate(results) for key, value in one.items()}
-        for line, results in found.items()
+        {"variant": variant, "features": len(columns[variant])} | values
+        for variant, values in result.items()
     )
 
 
 def main(settings: Settings) -> None:
     """Print the table and write ablation.csv."""
+    run = RunFolder(settings.run).check()
     registry.check(settings.families or registry.FAMILIES)
     if settings.seeds < 1:
-        raise files.UserError(f"--seeds is {settings.seeds}, but at least 1 split is scored.")
+        raise UserError(f"--seeds is {settings.seeds}, but at least 1 split is scored.")
     table = ablate(settings)
-    files.write_csv(settings.run / "ablation.csv", table)
+    run.ablation.write(table)
     print("| features of | number | AUC, mean of splits (least to most) | weak labels |")
     print("|---|---|---|---|")
     for _, row in table.iterrows():
@@ -96,7 +102,7 @@ def main(settings: Settings) -> None:
         weak = [row[name] for name in table.columns if name.startswith("weak_")]
         span = f"{np.mean(auc):.3f} ({min(auc):.3f} to {max(auc):.3f})"
         agreement = f"{np.mean(weak):.3f}" if weak else ""
-        print(f"| {row['line']} | {row['features']} | {span} | {agreement} |")
+        print(f"| {row['variant']} | {row['features']} | {span} | {agreement} |")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,4 @@ def add_probabilities(rows: pd.DataFrame) -> tuple[pd.DataFrame, Calibration]:
     probability[trained.to_numpy()] = calibrate.cross_fit(
         part["raw"].to_numpy(), part["label"].to_numpy(), part["fold"].to_numpy(np.int64)
     )
-    rows = rows.copy()
-    rows.insert(rows.columns.get_loc("raw") + 1, "probability", probability)
-    return rows, deployed
+    return rows.assign(probability=probability)[[*COLUMNS, "raw", "probability", "kind"]], deployed

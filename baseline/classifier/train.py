@@ -70,9 +70,9 @@ def _warn_of_constant_models(
     if constant:
         print(
             f"warning: the model of fold {', '.join(constant)} predicts the same for every image, "
-            f"since no tree could split: each sees {settings.row_share:.0%} of {images} images less "
-            f"a fold, and a leaf holds {settings.leaf_size} or more; give more images or a smaller "
-            "--leaf-size."
+            f"since no tree could split: each sees {settings.row_share:.0%} of {images} images "
+            f"less a fold, and a leaf holds {settings.leaf_size} or more; give more images or a "
+            "smaller --leaf-size."
         )
 
 

@@ -11,19 +11,21 @@ Akiba et al., "Optuna: a next-generation hyperparameter optimization framework",
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from baseline.classifier.train import Training, out_of_fold
-from baseline.learning import scores, training_table
-from features.reading.dataset import strata
-from features.reading.folds import assign
+from baseline.classifier.fit import out_of_fold
+from baseline.classifier.settings import TrainingSettings
+from baseline.learning import scores
+from baseline.learning.training_rows import read_checked, training_rows
+from features.reading.folds import assign, strata
 from features.run import command, files
 from features.run.files import UserError
+from features.run.folder import RunFolder
 
 # Lowest and highest value of each setting, and whether it is searched on a logarithmic scale.
 SPACE: dict[str, tuple[float, float, bool]] = {
@@ -36,14 +38,32 @@ SPACE: dict[str, tuple[float, float, bool]] = {
     "l2": (0.1, 50.0, True),
     "weak_weight": (0.05, 1.0, True),
 }
-DEFAULTS = {name: getattr(Training, name) for name in SPACE}
+DEFAULTS = {name: getattr(TrainingSettings, name) for name in SPACE}
 # Splits that are not used in the search are numbered from here.
 FRESH = 1000
 
 
 @dataclass(frozen=True)
+class ScoredSettings:
+    """Training settings with their mean AUC on the search's splits and on fresh ones."""
+
+    settings: dict[str, float]
+    search: float
+    fresh: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What tune/tune.json holds: how many settings were tried, the defaults and the best."""
+
+    trials: int
+    default: ScoredSettings
+    best: ScoredSettings
+
+
+@dataclass(frozen=True)
 class Settings:
-    """Search for training settings of RUN's verdict; write RUN/tune/best.json."""
+    """Search for training settings of RUN's classifier; write RUN/tune/best.json."""
 
     run: Path
     """Run folder with features.parquet."""
@@ -68,15 +88,15 @@ class Objective:
     """
 
     def __init__(self, settings: Settings) -> None:
-        dataset, table = training_table.read(settings.run)
+        dataset, table = read_checked(RunFolder(settings.run))
         self.settings = settings
-        self.rows = training_table.training_rows(dataset)
-        self.table = table.loc[self.rows["id"]]
+        self.rows = training_rows(dataset)
+        self.table = table.measured.loc[self.rows["id"]]
 
     def digest(self) -> str:
         """Hash of what decides a score: data, splits and seed; trials of others do not mix."""
-        chosen = asdict(self.settings)
-        text = {name: chosen[name] for name in ("splits", "folds", "seed")} | {"space": SPACE}
+        names = ("splits", "folds", "seed")
+        text = {name: getattr(self.settings, name) for name in names} | {"space": SPACE}
         digest = hashlib.sha256(repr(text).encode())
         known = self.rows[["id", "patient", "label", "weak"]]
         for part in (known.astype(str), self.table):
@@ -86,18 +106,18 @@ class Objective:
         digest.update(assign(strata(self.rows), patients, self.settings.folds, 0).tobytes())
         return digest.hexdigest()[:16]
 
-    def __call__(self, training: Training, first: int = 0) -> float:
+    def __call__(self, training: TrainingSettings, first: int = 0) -> float:
         """Score settings on the splits with seeds from `first` on."""
         label = self.rows["label"].to_numpy(float)
         patients = self.rows["patient"].to_numpy(object)
         known = ~np.isnan(label)
-        found = []
+        aucs = []
         for split in range(first, first + self.settings.splits):
             fold = assign(strata(self.rows), patients, self.settings.folds, split)
             seed = self.settings.seed + 100 * split
             raw = out_of_fold(self.table, self.rows, fold, seed, training)
-            found.append(scores.auc(label[known], raw[known]))
-        return float(np.mean(found))
+            aucs.append(scores.auc(label[known], raw[known]))
+        return float(np.mean(aucs))
 
 
 def open_study(path: Path, digest: str, seed: int) -> Any:
@@ -120,7 +140,7 @@ def open_study(path: Path, digest: str, seed: int) -> Any:
     backend = optuna.storages.journal.JournalFileBackend(str(path))
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(backend),
-        study_name="verdict",
+        study_name="classifier",
         direction="maximize",
         load_if_exists=True,
     )
@@ -146,15 +166,15 @@ def defaults_of(study: Any) -> Any | None:
     return next((trial for trial in done(study) if trial.params == DEFAULTS), None)
 
 
-def suggest(trial: Any) -> Training:
+def suggest(trial: Any) -> TrainingSettings:
     """Settings of a trial."""
     chosen: dict[str, Any] = {}
     for name, (low, high, log) in SPACE.items():
-        if isinstance(getattr(Training, name), int):
+        if isinstance(getattr(TrainingSettings, name), int):
             chosen[name] = trial.suggest_int(name, int(low), int(high), log=log)
         else:
             chosen[name] = trial.suggest_float(name, low, high, log=log)
-    return Training(**chosen)
+    return TrainingSettings(**chosen)
 
 
 def _until(count: int, minutes: float | None) -> Iterator[int]:
@@ -166,16 +186,16 @@ def _until(count: int, minutes: float | None) -> Iterator[int]:
         yield number
 
 
-def search(settings: Settings) -> dict[str, Any]:
+def search(settings: Settings) -> SearchResult:
     """Search on, and score the best settings and the defaults on fresh splits.
 
-    Returns
-    -------
-    dict
-        trials, and for "default" and "best" the settings, the score in the search, and `fresh`.
+    Raises
+    ------
+    UserError
+        If there was no time to try the default settings.
     """
-    objective = Objective(settings)
-    study = open_study(settings.run / "tune" / "study.journal", objective.digest(), settings.seed)
+    run, objective = RunFolder(settings.run), Objective(settings)
+    study = open_study(run.search_journal, objective.digest(), settings.seed)
     left = max(settings.trials - len(done(study)), 0)
     turns = _until(left, settings.minutes)
     for _ in command.progress(turns, "tuning", total=left, unit="settings"):
@@ -187,34 +207,35 @@ def search(settings: Settings) -> dict[str, Any]:
             "both."
         )
     best = max(done(study), key=lambda trial: trial.value)
-    found: dict[str, Any] = {"trials": len(done(study))}
-    for name, trial in (("default", default), ("best", best)):
-        fresh = objective(Training(**trial.params), FRESH)
-        found[name] = {"settings": trial.params, "search": trial.value, "fresh": fresh}
-    return found
+
+    def scored(trial: Any) -> ScoredSettings:
+        fresh = objective(TrainingSettings(**trial.params), FRESH)
+        return ScoredSettings(trial.params, trial.value, fresh)
+
+    return SearchResult(len(done(study)), scored(default), scored(best))
 
 
 def main(settings: Settings) -> None:
     """Print the best settings beside the defaults; write tune/best.json and tune/tune.json."""
+    run = RunFolder(settings.run).check()
     if settings.trials < 1 or settings.splits < 1:
         raise UserError(
             f"trials = {settings.trials}, splits = {settings.splits}: both are at least 1."
         )
-    found = search(settings)
-    default, best = found["default"], found["best"]
-    target = settings.run / "tune" / "best.json"
-    files.write_json(target, best["settings"])
-    files.write_json(settings.run / "tune" / "tune.json", found)
-    print(f"| of {found['trials']} settings tried | default | best |\n|---|---|---|")
+    result = search(settings)
+    default, best = result.default, result.best
+    files.write_json(run.best_settings, best.settings)
+    files.write_record(run.search_result, result)
+    print(f"| of {result.trials} settings tried | default | best |\n|---|---|---|")
     for name in SPACE:
-        print(f"| {name} | {default['settings'][name]:.4g} | {best['settings'][name]:.4g} |")
-    print(f"| AUC on the search's splits, flattered | {default['search']:.4f} "
-          f"| {best['search']:.4f} |")  # fmt: skip
-    print(f"| AUC on fresh splits of the same images | {default['fresh']:.4f} "
-          f"| {best['fresh']:.4f} |")  # fmt: skip
+        print(f"| {name} | {default.settings[name]:.4g} | {best.settings[name]:.4g} |")
+    flattered = f"{default.search:.4f} | {best.search:.4f}"
+    print(f"| AUC on the search's splits, flattered | {flattered} |")
+    fresh = f"{default.fresh:.4f} | {best.fresh:.4f}"
+    print(f"| AUC on fresh splits of the same images | {fresh} |")
     print(
-        "The best was chosen by these very labels, so its lead is partly luck. To use it: "
-        f"make baseline RUN={settings.run} BASELINE_OPTIONS='--settings {target}'"
+        "The best was chosen by these very labels, so its lead is partly luck. To use it: make "
+        f"classifier RUN={settings.run} CLASSIFIER_OPTIONS='--settings {run.best_settings}'"
     )
 
 

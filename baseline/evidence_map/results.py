@@ -1,4 +1,4 @@
-"""What evidence/metrics.json and evidence/settings.json hold, and how well the map finds the air."""
+"""Scores of the evidence map, and what its metrics.json and settings.json hold."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ from features.run.folder import RunFolder
 CELL_REPLICATES = 200
 # What each score is, for the reader of the terminal.
 IN_WORDS = {
-    "lung": "collapsed lungs told from others, AUC",
-    "cell": "cells of air told from all others, AUC",
-    "right": "where the right lung alone has collapsed, it is suspected more than the left in",
-    "left": "where the left lung alone has collapsed, it is suspected more than the right in",
+    "lung": "collapsed lungs against all others, AUC",
+    "cell": "cells of air against all others, AUC",
+    "right": "where only the right lung has collapsed, it looks worse than the left in",
+    "left": "where only the left lung has collapsed, it looks worse than the right in",
 }
 
 

@@ -1,10 +1,10 @@
 """The evidence map: where the air of a pneumothorax lies, cell by cell.
 
-No image of a fold is predicted by an evidence model (see `baseline.evidence_map.models`) that saw it
-or its patient. And no fold model of the classifier learns from an evidence model that saw the fold
-it is scored on: the classifier of fold k gets, for images of fold m, the evidence model that saw
-neither k nor m, and for all others the one that did not see fold k. The U-Net of fold k sees the
-maps in the same way.
+No image of a fold is predicted by an evidence model (see `baseline.evidence_map.models`) that saw
+it or its patient. And no fold model of the classifier learns from an evidence model that saw the
+fold it is scored on: the classifier of fold k gets, for images of fold m, the evidence model that
+saw neither k nor m, and for all others the one that did not see fold k. The U-Net of fold k sees
+the maps in the same way.
 """
 
 from collections.abc import Iterator
@@ -81,8 +81,8 @@ def fit_and_predict(without: tuple[int, ...], settings: Settings) -> FittedModel
     images = np.flatnonzero(predicted.to_numpy(bool))
     lungs, probability = models.predict_many(model, data, images)
     # The classifier of one fold of a pair learns from the images of the other.
-    other = {without[0]: without[-1], without[-1]: without[0]}
-    folds = fold.iloc[images].to_numpy(object, na_value=None)
+    other: dict[int | None, int] = {without[0]: without[-1], without[-1]: without[0]}
+    folds = [None if pd.isna(number) else int(number) for number in fold.iloc[images]]
     for_fold = np.array([other.get(number, without[0]) for number in folds], np.int64)
     table = by_zone.of_images(data, images, lungs, probability)
     table.insert(0, "for_fold", for_fold)

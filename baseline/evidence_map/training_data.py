@@ -189,8 +189,8 @@ def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
     cells, values = cell_table.read(run)
     if shared := sorted(set(cells["id"].cat.categories) & set(known)):
         raise UserError(
-            f"{run.cells.path}: {len(shared)} of its images are the run's own, such as {shared[0]}; "
-            "give a run on other phantoms, or leave --auxiliary out."
+            f"{run.cells.path}: {len(shared)} of its images are the run's own, such as "
+            f"{shared[0]}; give a run on other phantoms, or leave --auxiliary out."
         )
     cells = cells.assign(image=cells["id"].cat.codes.to_numpy())
     areas = _mask_areas(cells, len(cells["id"].cat.categories))

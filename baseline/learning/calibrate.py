@@ -144,14 +144,14 @@ def calibration_error(
     """Expected calibration error in the L2 norm: root of the mean squared gap, freed of its bias.
 
     The gap is that between mean probability and observed share in bins of equal counts. Observed
-    shares of a few images lie off by chance, so the norm of the gaps is above 0 for a perfectly
+    shares of a few images differ by chance, so the norm of the gaps is above 0 for a perfectly
     calibrated model too (Kumar et al., "Verified uncertainty calibration", NeurIPS 2019). How large
     that chance is, a bootstrap over patients shows: how far the gaps of resamples lie from the
     sample's. Its mean square is taken off. The norm of resamples themselves has that chance twice,
-    and an interval of its percentiles may miss its own estimate; so the interval is the norm of the
-    sample's gaps, plus and minus the distance that 95% of the resamples keep. By the triangle inequality it holds
-    the true norm at least as often, and always the estimate. Gaps within a bin that cancel out are
-    not seen.
+    and an interval of its percentiles may miss its own estimate. So the interval is the norm of the
+    sample's gaps, plus and minus the distance that 95% of the resamples keep. By the triangle
+    inequality it holds the true norm at least as often, and always the estimate. Gaps within a bin
+    that cancel out are not seen.
 
     Parameters
     ----------

@@ -21,7 +21,6 @@ from features.run.files import UserError
 
 Floats = NDArray[np.float64]
 
-
 # Parts of the training images on which early stopping counts the rounds.
 INNER_FOLDS = 3
 

@@ -47,8 +47,9 @@ class FeatureTable:
 
     def subset(self, ids: Ids) -> "FeatureTable":
         """The same features of some images, in the order of their ids."""
+        rows = pd.Index(ids)
         return FeatureTable(
-            self.measured.loc[ids], tuple(table.loc[ids] for table in self.evidence)
+            self.measured.loc[rows], tuple(table.loc[rows] for table in self.evidence)
         )
 
     def for_model(self, ids: Ids, fold: int | None) -> pd.DataFrame:
@@ -66,11 +67,12 @@ class FeatureTable:
         (n, m + k) DataFrame of float32
             Indexed by image id: what was measured, then the evidence if there is any.
         """
-        rows = self.measured.loc[ids]
+        images = pd.Index(ids)
+        rows = self.measured.loc[images]
         if not self.evidence:
             return rows
         tables = self.evidence if fold is None else (self.evidence[fold],)
-        views = [table.loc[ids].to_numpy() for table in tables]
+        views = [table.loc[images].to_numpy() for table in tables]
         mean = np.mean(views, axis=0, dtype=np.float32)
         return pd.concat((rows, pd.DataFrame(mean, rows.index, tables[0].columns)), axis=1)
 
@@ -122,8 +124,8 @@ def _check(table: pd.DataFrame, run: RunFolder) -> None:
     twice = table.index[table.index.duplicated()]
     if len(twice):
         raise UserError(
-            f"{run.features.path}: {twice[0]} is there twice ({len(twice)} such rows); an image has "
-            f"one row{again}"
+            f"{run.features.path}: {twice[0]} is there twice ({len(twice)} such rows); an image "
+            f"has one row{again}"
         )
     values = table.to_numpy()
     bad = ~np.isfinite(values)
@@ -139,19 +141,13 @@ def _read_evidence(run: RunFolder, ids: pd.Index) -> tuple[pd.DataFrame, ...]:
     """Evidence by zone of these images, one table a fold."""
     rows = run.evidence_by_zone.read()
     names = list(map_summary.names())
-    again = "; delete the file and run `make evidence` again."
     if list(rows.columns) != ["for_fold", "id", *names]:
-        raise UserError(
-            f"{run.evidence_by_zone.path}: its columns are not those of this version{again}"
-        )
+        raise run.evidence_by_zone.refused("its columns are others")
     tables = []
     for fold in range(rows["for_fold"].max() + 1):
         table = rows[rows["for_fold"] == fold].set_index("id")[names].reindex(ids)
         if table.isna().to_numpy().any():
             missing = table.index[table.isna().any(axis=1)][0]
-            raise UserError(
-                f"{run.evidence_by_zone.path}: {missing} is missing for the model of fold {fold}"
-                f"{again}"
-            )
+            raise run.evidence_by_zone.refused(f"{missing} is missing for the model of fold {fold}")
         tables.append(table)
     return tuple(tables)

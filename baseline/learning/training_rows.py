@@ -93,8 +93,8 @@ def check_dataset(dataset: pd.DataFrame, run: RunFolder) -> None:
     wrong |= rows["target"].isna() | (rows["target"] < 0) | (rows["target"] > 1)
     if wrong.any():
         raise UserError(
-            f"{path}: {rows['id'][wrong].iloc[0]} has the label {rows['target'][wrong].iloc[0]}; an "
-            f"image of a fold needs a true label, 0 or 1, or a weak one from 0 to 1{again}"
+            f"{path}: {rows['id'][wrong].iloc[0]} has the label {rows['target'][wrong].iloc[0]}; "
+            f"an image of a fold needs a true label, 0 or 1, or a weak one from 0 to 1{again}"
         )
     folds, patients = rows["fold"].max() + 1, rows["patient"].nunique()
     if patients < folds or folds < 2:

@@ -106,10 +106,12 @@ class DrawnCase:
 
 @dataclass(frozen=True)
 class PredictedMask:
-    """What the report says of a predicted mask.
+    """A predicted mask, and what the report says of it.
 
     Parameters
     ----------
+    mask : str
+        Run-length code.
     by : str
         Which map it was cut from, in words.
     rule : str
@@ -121,6 +123,7 @@ class PredictedMask:
     dice : float
     """
 
+    mask: str
     by: str
     rule: str
     kept: bool | None

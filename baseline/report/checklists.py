@@ -1,7 +1,7 @@
 """The reporting checklists: what a run can answer of each item, and which items stay open.
 
-The sentences stand in templates/checklists.toml and are filled in from the facts of the run. An item
-that the run cannot answer is listed as open, never dropped.
+The sentences stand in templates/checklists.toml and are filled in from the facts of the run. Every
+item that the run cannot answer is listed as open.
 """
 
 import tomllib

@@ -22,16 +22,15 @@ DRAWN_BY = {"unet": "U-Net", "evidence": "evidence map", "joint": "U-Net and evi
 WITHOUT_CLASSIFIER = ("empty", "unet")
 
 
-def read_predicted_masks(trained: TrainedRun) -> tuple[pd.DataFrame | None, str]:
+def read_predicted_masks(trained: TrainedRun) -> tuple[dict[str, PredictedMask], str]:
     """The predicted masks that cnn.gate.evaluate left for the report, by image id.
 
     Returns
     -------
-    masks : DataFrame or None
-        Columns kept (1, 0, or missing where the classifier has changed since), by (whose map it
-        was cut from, in words), rule (what decided, in words), level, dice and mask.
+    masks : dict of str to PredictedMask
+        Empty where the run has none.
     state : {"", "fresh", "stale"}
-        "" where the run has none.
+        "" where the run has none, "stale" where the classifier has changed since.
 
     Raises
     ------
@@ -39,20 +38,27 @@ def read_predicted_masks(trained: TrainedRun) -> tuple[pd.DataFrame | None, str]
         If the gate's rule is missing, or either file is damaged.
     """
     if not trained.run.outlines.exists():
-        return None, ""
+        return {}, ""
     policy = results.read_gate(trained.run).default
-    masks = trained.run.outlines.read().set_index("id")
-    by_policy = policy in WITHOUT_CLASSIFIER
-    masks = masks.assign(
-        by=masks["source"].map(DRAWN_BY),
-        rule=f"the rule {policy}, which does not use the classifier," if by_policy else "the gate",
-        kept=masks["kept"].astype("Int64"),
-    )
-    now = trained.predicted.set_index("id")["probability"].reindex(masks.index)
+    table = trained.run.outlines.read()
+    now = table["id"].map(trained.predicted.set_index("id")["probability"])
     # An image that is no longer predicted has no probability now, and is near to none.
-    if ((now - masks["probability"]).abs() <= attributions.TOLERANCE).all():
-        return masks, "fresh"
-    return masks.assign(kept=pd.NA), "stale"
+    fresh = bool(((now - table["probability"]).abs() <= attributions.TOLERANCE).all())
+    rule = "the gate"
+    if policy in WITHOUT_CLASSIFIER:
+        rule = f"the rule {policy}, which does not use the classifier,"
+    masks = {
+        row["id"]: PredictedMask(
+            mask=row["mask"],
+            by=DRAWN_BY[row["source"]],
+            rule=rule,
+            kept=bool(row["kept"]) if fresh else None,
+            level=row["level"],
+            dice=row["dice"],
+        )
+        for row in table.to_dict("records")
+    }
+    return masks, "fresh" if fresh else "stale"
 
 
 def areas(dataset: pd.DataFrame) -> dict[str, float]:
@@ -82,7 +88,7 @@ def read_maps(
 
 
 def draw_cases(
-    trained: TrainedRun, chosen: pd.DataFrame, masks: pd.DataFrame | None, jobs: int
+    trained: TrainedRun, chosen: pd.DataFrame, masks: dict[str, PredictedMask], jobs: int
 ) -> list[ShownCase]:
     """Draw the chosen cases.
 
@@ -91,7 +97,7 @@ def draw_cases(
     trained : TrainedRun
     chosen : DataFrame
         id, fold, probability and truth, from `which_cases.choose`.
-    masks : DataFrame or None
+    masks : dict of str to PredictedMask
         From `read_predicted_masks`.
     jobs : int
         Processes that draw; -1 for one a core.
@@ -109,7 +115,7 @@ def draw_cases(
             fold=int(row["fold"]),
             tags=tags(trained.dataset.loc[drawn.id]),
             number=number,
-            predicted_mask=_predicted_mask(masks, drawn.id),
+            predicted_mask=masks.get(drawn.id),
         )
         for number, (row, drawn) in enumerate(
             zip(chosen.to_dict("records"), drawn_cases, strict=True), start=1
@@ -118,7 +124,7 @@ def draw_cases(
 
 
 def _case_inputs(
-    trained: TrainedRun, chosen: pd.DataFrame, masks: pd.DataFrame | None
+    trained: TrainedRun, chosen: pd.DataFrame, masks: dict[str, PredictedMask]
 ) -> list[CaseInputs]:
     row_of = {name: number for number, name in enumerate(trained.predicted["id"])}
     cases = make_cases(trained, [row_of[name] for name in chosen["id"]])
@@ -126,7 +132,6 @@ def _case_inputs(
     inputs = []
     for name, case in zip(chosen["id"], cases, strict=True):
         study = trained.dataset.loc[name]
-        has_mask = masks is not None and name in masks.index
         evidence_map, hottest = maps.get(name, (None, None))
         inputs.append(
             CaseInputs(
@@ -135,20 +140,12 @@ def _case_inputs(
                 size=(int(study["rows"]), int(study["columns"])),
                 case=case,
                 mask=study["mask"],
-                predicted_mask=str(masks.loc[name, "mask"]) if has_mask else rle.EMPTY,
+                predicted_mask=masks[name].mask if name in masks else rle.EMPTY,
                 evidence_map=evidence_map,
                 hottest=hottest,
             )
         )
     return inputs
-
-
-def _predicted_mask(masks: pd.DataFrame | None, name: str) -> PredictedMask | None:
-    if masks is None or name not in masks.index:
-        return None
-    row = masks.loc[name]
-    kept = None if pd.isna(row["kept"]) else bool(row["kept"])
-    return PredictedMask(row["by"], row["rule"], kept, float(row["level"]), float(row["dice"]))
 
 
 def tags(study: pd.Series) -> str:

@@ -1,7 +1,7 @@
 """Curves of the gate: mean Dice against a policy's threshold, laid out as inline SVG.
 
-Here thresholds and scores become places in a panel, which templates/section_gate.html draws: inline,
-so that they are as sharp in print as on a phone, and take their colours from the page.
+Here thresholds and scores become places in a panel, which templates/section_gate.html draws. Inline
+drawings are as sharp in print as on a phone, and take their colours from the page.
 """
 
 from dataclasses import dataclass

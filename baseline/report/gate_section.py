@@ -122,9 +122,7 @@ def level_tables(figures: GateFigures) -> list[DeletionTable]:
     ]
 
 
-def disagreement(
-    counts: Disagreement, gallery: dict[str, tuple[int, str]]
-) -> DisagreementTable:
+def disagreement(counts: Disagreement, gallery: dict[str, tuple[int, str]]) -> DisagreementTable:
     """A kind of disagreement with its first cases, linked to the gallery where they are in it."""
     linked = [
         LinkedCase(case, *gallery.get(case.id, (None, ""))) for case in counts.cases[:CASES_SHOWN]
@@ -137,20 +135,15 @@ def notes(figures: GateFigures) -> dict[str, str]:
     source, level = SOURCES[figures.source], f"{figures.mask_probability:.2f}"
     top = ""
     if figures.by_rule is not None and figures.top_probability != figures.mask_probability:
-        top = (
-            " The rule counts only the area above its top level, "
-            f"{figures.top_probability:.2f}."
-        )
-    brackets = (
-        "In brackets: the Dice that the lost masks had earned. A removed false mask earns 1."
-    )
+        top = f" The rule counts only the area above its top level, {figures.top_probability:.2f}."
+    brackets = "In brackets: the Dice that the lost masks had earned. A removed false mask earns 1."
     return {
         "area_note": f"Masks cut from {source} at {level}. Each row empties the masks that are "
         "smaller than a share of the image; 0.2% are 2,097 pixels of 1024 × 1024."
         f"{top} {brackets}",
-        "level_note": f"Masks cut from {source}. Each row empties the masks of the lowest level "
-        f"that are empty at its own, higher level. {brackets} Dice on lesions: mean over all images "
-        "with pneumothorax, every mask kept.",
+        "level_note": f"Masks cut from {source}. Each row empties those masks of the lowest "
+        f"level that are empty at its own, higher level. {brackets} Dice on lesions: mean over all "
+        "images with pneumothorax, every mask kept.",
     }
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from baseline.classifier.settings import UsedSettings, read_used
+from baseline.evidence_map.results import EvidenceSettings
 from baseline.explanation.trained_run import TrainedRun
 from baseline.learning.scores import Estimate
 from baseline.report import result_tables
@@ -100,7 +102,7 @@ class Partition:
     view: str
 
 
-def facts(trained: TrainedRun) -> Facts:
+def gather_facts(trained: TrainedRun) -> Facts:
     """Gather the facts of a run."""
     run, dataset, predicted = trained.run, trained.dataset, trained.predicted
     outcomes = result_tables.confusion(trained)
@@ -125,7 +127,7 @@ def facts(trained: TrainedRun) -> Facts:
         features=len(names),
         families=len({name.split(".")[0] for name in names}),
         trees=sum(booster.num_trees() for booster in trained.boosters),
-        settings=settings_in_words(files.read_json(run.classifier_settings)),
+        settings=settings_in_words(read_used(run)),
         software=software(),
         auc=scores.auc,
         brier=scores.brier,
@@ -141,12 +143,13 @@ def auxiliary_phantoms(trained: TrainedRun) -> int:
     """Number of phantoms that the evidence map learned from beside the run's own images."""
     if not trained.uses_evidence:
         return 0
-    return int(files.read_json(trained.run.evidence_settings)["phantoms"])
+    return files.read_record(trained.run.evidence_settings, EvidenceSettings).auxiliary
 
 
-def settings_in_words(settings: dict[str, Any]) -> str:
-    """Settings of a stage but the folder of the run: "rounds 300, seed 0"."""
-    return ", ".join(f"{name} {value}" for name, value in settings.items() if name != "run")
+def settings_in_words(settings: UsedSettings) -> str:
+    """What the classifier was trained with: "seed 0, evidence map True, rounds 300"."""
+    values = {"seed": settings.seed, "evidence map": settings.evidence, **vars(settings.training)}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
 
 
 def software() -> str:
@@ -194,29 +197,29 @@ def quartiles(age: pd.Series) -> str:
     return "{:.0f} ({:.0f} to {:.0f})".format(*age.quantile((0.5, 0.25, 0.75)))
 
 
-def limitations(known: Facts, shortcuts: dict[str, Any] | None) -> list[str]:
+def limitations(facts: Facts, shortcuts: dict[str, Any] | None) -> list[str]:
     """The limits that the run itself shows, in sentences.
 
     Parameters
     ----------
-    known : Facts
+    facts : Facts
     shortcuts : dict or None
         From `evaluation_section.shortcuts`.
     """
-    width = known.auc.high - known.auc.low
+    width = facts.auc.high - facts.auc.low
     limits = [
-        f"Only {known.positive} images with pneumothorax have a true label: the 95% interval of "
+        f"Only {facts.positive} images with pneumothorax have a true label: the 95% interval of "
         f"the AUC is {width:.2f} wide.",
-        origin_limit(known),
+        origin_limit(facts),
     ]
-    if known.weak:
+    if facts.weak:
         limits.append(
-            f"{known.weak:,} training images have only a weak label. The model may repeat the "
+            f"{facts.weak:,} training images have only a weak label. The model may repeat the "
             "mistakes of the classifier that gave these labels."
         )
-    if known.auxiliary_phantoms:
+    if facts.auxiliary_phantoms:
         limits.append(
-            f"The evidence map also learned from {known.auxiliary_phantoms:,} auxiliary phantoms, "
+            f"The evidence map also learned from {facts.auxiliary_phantoms:,} auxiliary phantoms, "
             "which are synthetic X-rays drawn by a program; they are never scored."
         )
     if shortcuts is None:
@@ -234,16 +237,16 @@ def limitations(known: Facts, shortcuts: dict[str, Any] | None) -> list[str]:
     return limits
 
 
-def origin_limit(known: Facts) -> str:
+def origin_limit(facts: Facts) -> str:
     """What the origin of the images means for the figures."""
-    if known.phantoms == known.images:
+    if facts.phantoms == facts.images:
         return (
             "All images are synthetic, drawn by a program: no figure says how good the classifier "
             "is on X-rays of people."
         )
-    if known.phantoms:
+    if facts.phantoms:
         return (
-            f"{known.phantoms:,} of {known.images:,} images are synthetic, drawn by a program: the "
+            f"{facts.phantoms:,} of {facts.images:,} images are synthetic, drawn by a program: the "
             "figures mix them with X-rays of people."
         )
     return (

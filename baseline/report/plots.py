@@ -1,4 +1,4 @@
-"""The report's figures by matplotlib: ROC curve, reliability, and shap's beeswarm, as PNG data URIs.
+"""Figures by matplotlib, as PNG data URIs: ROC curve, reliability, and shap's beeswarm.
 
 No figure uses pyplot's global state; shap's plot is given axes of its own to stay out of it too.
 """

@@ -24,7 +24,7 @@ from baseline.explanation.wording import label, percent, signed
 from baseline.report import case_view, rendering
 from baseline.report.case_view import CaseInputs, ShownCase
 from features.families import registry
-from features.reading import images, rle
+from features.reading import images, rle, unreadable
 from features.run import command, files
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -167,7 +167,7 @@ def main(settings: Settings) -> None:
     for path in settings.images:
         try:
             explain_file(path, trained, folder, console)
-        except images.UnreadableImage as error:
+        except unreadable.UnreadableImage as error:
             failures.append(str(error))
     if failures:
         raise UserError("\n".join(failures))

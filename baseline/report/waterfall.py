@@ -82,9 +82,7 @@ def by_measure(case: Case) -> list[Bar]:
     return waterfall(case.base, contributions, MEASURES_SHOWN, "measures")
 
 
-def waterfall(
-    base: float, contributions: list[Contribution], count: int, plural: str
-) -> list[Bar]:
+def waterfall(base: float, contributions: list[Contribution], count: int, plural: str) -> list[Bar]:
     """Bars from the base value to the score, the largest contributions first, none dropped.
 
     Parameters

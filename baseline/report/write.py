@@ -1,4 +1,4 @@
-"""The SHAP report: one offline HTML file that says how good the classifier is, and gives its reasons.
+"""The SHAP report, one offline HTML file: how good the classifier is, and why it predicts what.
 
 It shows no training fit: every score, figure and case comes from images that the predicting models
 had not seen. The file loads nothing from any network, its images are inside it, and what comes from
@@ -65,7 +65,7 @@ def context(trained: TrainedRun, cases: int, jobs: int) -> dict[str, Any]:
     chosen = which_cases.choose(candidates, cases)
     shown_cases = gallery.draw_cases(trained, chosen, masks, jobs)
     evaluation = evaluation_results(trained)
-    facts = model_card.facts(trained)
+    facts = model_card.gather_facts(trained)
     stages = {name for name, value in evaluation.items() if value is not None}
     return (
         classifier_results(trained)

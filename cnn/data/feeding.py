@@ -1,9 +1,9 @@
 """How a training's batches reach the devices, either way without a device waiting for the host.
 
 Where all images fit beside the network in each device's memory, they are put there once, and a
-compiled gather takes each batch from them. Else, and on processors, whose memory is the host's, a
-thread makes the next batches while the devices work on one. The step itself is the same compiled
-program, so what is learned does not depend on the way.
+compiled gather takes each batch from them. Otherwise, and on processors (their memory is the
+host's), a thread makes the next batches while the devices work on one. The step itself is the same
+compiled program, so both ways lead to the same weights.
 """
 
 from collections import deque
@@ -20,12 +20,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 from numpy.typing import NDArray
 
-from cnn.data.batches import TrainingImages
-from cnn.devices.mesh import batch_sharding, replicated, from_each_process, device_memory, sharded
+from cnn.data.training_images import TrainingImages
+from cnn.devices.cluster import from_each_process
+from cnn.devices.mesh import batch_sharding, device_memory, replicated, sharded
 
-# Share of a device's memory for the images; the rest is the network's, most of it while it learns.
+# Share of a device's memory for the images; the rest is for the network and its training.
 SHARE = 0.5
-# Batches that wait ready where they stream.
+# Batches that a thread makes beforehand.
 AHEAD = 2
 
 # What the network sees of some images, (n, h, w, c), and what it should draw, (n, h, w), as bytes.
@@ -54,7 +55,7 @@ def feed(data: TrainingImages, evidence: bool, mesh: Mesh) -> Feed:
 
     Parameters
     ----------
-    data : Labelled
+    data : TrainingImages
     evidence : bool
         Whether the network sees the evidence.
     mesh : Mesh
@@ -63,38 +64,38 @@ def feed(data: TrainingImages, evidence: bool, mesh: Mesh) -> Feed:
     size = data.images.size * planes + data.masks.size
     if not all(from_each_process(size <= SHARE * device_memory(mesh))):
         return Feed(mesh, partial(_streamed, data, evidence, mesh))
-    every = np.arange(len(data.ids))
-    held = replicated((data.seen(every, evidence), data.target(every)), mesh)
-    return Feed(mesh, partial(_gathered, held, mesh))
+    rows = np.arange(len(data.ids))
+    whole = replicated((data.inputs(rows, evidence), data.targets(rows)), mesh)
+    return Feed(mesh, partial(_gathered, whole, mesh))
 
 
-def _gathered(held: Batch, mesh: Mesh, order: NDArray[np.int32]) -> Iterator[Batch]:
+def _gathered(whole: Batch, mesh: Mesh, order: NDArray[np.int32]) -> Iterator[Batch]:
     gather = jax.jit(_take, out_shardings=batch_sharding(mesh))
     for rows in order:
-        yield gather(held, replicated(rows, mesh))
+        yield gather(whole, replicated(rows, mesh))
 
 
-def _take(held: Batch, rows: Int[Array, " n"]) -> Batch:
-    return jax.tree.map(lambda array: jnp.take(array, rows, axis=0, mode="clip"), held)
+def _take(whole: Batch, rows: Int[Array, " n"]) -> Batch:
+    return jax.tree.map(lambda array: jnp.take(array, rows, axis=0, mode="clip"), whole)
 
 
 def _streamed(
     data: TrainingImages, evidence: bool, mesh: Mesh, order: NDArray[np.int32]
 ) -> Iterator[Batch]:
-    def made(rows: NDArray[np.int32]) -> Batch:
-        return sharded((data.seen(rows, evidence), data.target(rows)), mesh)
+    def make(rows: NDArray[np.int32]) -> Batch:
+        return sharded((data.inputs(rows, evidence), data.targets(rows)), mesh)
 
-    return ahead(made, order)
+    return ahead(make, order)
 
 
 def ahead(
-    made: Callable[[NDArray[np.int32]], Batch], items: Iterable[NDArray[np.int32]]
+    make: Callable[[NDArray[np.int32]], Batch], items: Iterable[NDArray[np.int32]]
 ) -> Iterator[Batch]:
-    """Yield what is made of each item, the next few by a thread beforehand."""
+    """Yield what `make` returns for each item; a thread makes the next few beforehand."""
     waiting: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(1, "batches") as thread:
         for item in items:
-            waiting.append(thread.submit(made, item))
+            waiting.append(thread.submit(make, item))
             if len(waiting) > AHEAD:
                 yield waiting.popleft().result()
         while waiting:

@@ -1,8 +1,9 @@
 """The evidence map as a plane beside the X-ray, as each fold's network may see it.
 
-The network of fold k is scored on images seen through the judge of fold k, which knows none of
-them. It learns from images of another fold m seen through the judge that saw neither k nor m, so
-that the map misleads it in training as often as it will later, and nothing of fold k reaches it.
+The network of fold k is scored on images whose map comes from the evidence model of fold k, which
+has seen none of them. It learns from images of other folds m, whose map comes from the evidence
+model that saw neither fold k nor fold m. So the map is as often wrong in training as it will be
+later, and nothing of fold k reaches the network.
 """
 
 import hashlib
@@ -14,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.evidence_map import maps
+from baseline.evidence_map.maps import EvidenceMap
 from cnn.data.geometry import centres
 from features.run.files import UserError, atomic, open_array
-
+from features.run.folder import RunFolder
 
 # The evidence map is a product of two probabilities and seldom near one; its odds are raised by
 # this factor, so that it spreads over the grey levels. No ranking changes.
@@ -29,7 +31,7 @@ def to_bytes(evidence: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(255 * raised / (1 - evidence + raised)).astype(np.uint8)
 
 
-def digest(run: Path) -> str:
+def digest(run: RunFolder) -> str:
     """Fingerprint of a run's evidence.
 
     Raises
@@ -38,23 +40,24 @@ def digest(run: Path) -> str:
         If it was not learned yet.
     """
     content = hashlib.sha256()
-    for name in ("map.parquet", "pairs.parquet"):
-        path = run / "evidence" / name
+    for path in (run.evidence_map.path, run.evidence_pairs.path):
         if not path.exists():
             raise UserError(
-                f"{path}: no such file; learn the evidence first (python -m baseline.evidence_map.train "
-                f"--run {run}), or train without it (--no-evidence)."
+                f"{path}: no such file; run `make evidence` first, or train without the evidence "
+                "map (--no-evidence)."
             )
         content.update(path.read_bytes())
     return content.hexdigest()[:16]
 
 
-def draw(heats: dict[str, maps.EvidenceMap], rows: pd.DataFrame, size: int) -> Iterator[NDArray[np.uint8]]:
+def draw(
+    evidence_maps: dict[str, EvidenceMap], rows: pd.DataFrame, size: int
+) -> Iterator[NDArray[np.uint8]]:
     """Yield the plane of each image.
 
     Parameters
     ----------
-    heats : dict of str to Heat
+    evidence_maps : dict of str to EvidenceMap
         Maps by id; an image without one has lungs too small for a cell.
     rows : DataFrame
         id, rows and columns of the images.
@@ -64,35 +67,41 @@ def draw(heats: dict[str, maps.EvidenceMap], rows: pd.DataFrame, size: int) -> I
     Yields
     ------
     (size, size) array of uint8
-        Levels of evidence in the geometry of `geometry.to_square`.
+        The evidence as of `to_bytes`, in the geometry of `geometry.to_square`.
     """
-    for name, *shape in rows[["id", "rows", "columns"]].itertuples(index=False):
-        drawn = maps.of_one_lung(heats.get(name, maps.EMPTY))
-        grid = centres(shape[0], shape[1], size)
-        yield to_bytes(maps.paint_at(drawn, (shape[0], shape[1]), *grid))
+    for name, height, width in rows[["id", "rows", "columns"]].itertuples(index=False):
+        evidence_map = maps.of_one_lung(evidence_maps.get(name, maps.EMPTY))
+        down, across = centres(height, width, size)
+        yield to_bytes(maps.paint_at(evidence_map, (height, width), down, across))
 
 
-def write(path: Path, run: Path, fold: int, rows: pd.DataFrame, size: int) -> NDArray[np.uint8]:
-    """Planes of the labelled images as the network of `fold` sees them, memory-mapped at `path`.
+def write(
+    path: Path, run: RunFolder, fold: int, rows: pd.DataFrame, size: int
+) -> NDArray[np.uint8]:
+    """Write the planes of the training images as the network of a fold sees them.
 
     Parameters
     ----------
     path : Path
         The .npy file to write.
-    run : Path
+    run : RunFolder
     fold : int
+        The fold that the network is scored on.
     rows : DataFrame
-        id, rows, columns and fold of the images.
+        id, rows and columns of the images.
     size : int
+        Side of the network's square.
 
     Returns
     -------
     (n, size, size) array of uint8
+        Memory-mapped from the file.
     """
-    heats = maps.read_for_fold(run, fold, pairs=True) | maps.read_for_fold(run, fold)
+    learned_from = maps.read_for_fold(run, fold, pairs=True)
+    evidence_maps = learned_from | maps.read_for_fold(run, fold)
     with atomic(path) as temporary:
         planes = open_array(temporary, (len(rows), size, size), np.uint8)
-        for row, plane in enumerate(draw(heats, rows, size)):
+        for row, plane in enumerate(draw(evidence_maps, rows, size)):
             planes[row] = plane
         planes.flush()
     return np.load(path, mmap_mode="r", allow_pickle=False)

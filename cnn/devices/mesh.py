@@ -1,20 +1,16 @@
 """One code path for one device and many, in one process and many.
 
 Each device holds the whole network and learns from a part of every batch. Where several processes
-take part, all hold the images and draw the same batches, each device takes its part, and the first
-process alone writes.
+train as one (`cnn.devices.cluster`), their devices form one row.
 """
 
 import math
 import os
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from features.run import parallel
@@ -24,101 +20,13 @@ Tree = TypeVar("Tree")
 AXIS = "batch"
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Several processes, on one machine or many, that train as one."""
-
-    coordinator: str | None = None
-    """host:port of the first process, the same for all; without it this process is alone. The run
-    folder must be one that all processes see."""
-    processes: int = 1
-    """Number of processes."""
-    process: int = 0
-    """Number of this one, from 0."""
-
-    def join(self) -> None:
-        """Wait until all processes are there.
-
-        Raises
-        ------
-        UserError
-            If the numbers do not fit, or the others do not come.
-        """
-        if not 0 <= self.process < self.processes:
-            raise UserError(
-                f"--cluster.process is {self.process}, but must be from 0 to "
-                f"{self.processes - 1}, one less than --cluster.processes."
-            )
-        if self.coordinator is None:
-            if self.processes > 1:
-                raise UserError("--cluster.processes: give --cluster.coordinator host:port too.")
-            return
-        host, _, port = self.coordinator.rpartition(":")
-        if not (host and port.isdecimal() and 0 < int(port) < 2**16):
-            raise UserError(
-                f"--cluster.coordinator {self.coordinator}: must be host:port, the port from 1 to "
-                f"{2**16 - 1}; give the first process's, for instance 10.0.0.1:1234."
-            )
-        try:
-            jax.distributed.initialize(self.coordinator, self.processes, self.process)
-        except (RuntimeError, ValueError) as error:
-            raise UserError(
-                f"--cluster.coordinator {self.coordinator}: {self.processes} processes did not "
-                f"come together ({str(error).splitlines()[0]}); start all with the same "
-                "coordinator and number."
-            ) from error
-        # The first word among all, which is waited for half a minute only, comes before any work.
-        from_each_process(True)
-
-
-def is_first_process() -> bool:
-    """Whether this process is the one that writes."""
-    return jax.process_index() == 0
-
-
-def first_process_first(work: Callable[[], Tree]) -> Tree:
-    """Do what leaves files behind: the first process before all others, who then find them.
-
-    Returns
-    -------
-    What `work` returns, in every process.
-
-    Raises
-    ------
-    UserError
-        If another process failed at it; the one that did raises what `work` raised.
-    """
-    found: list[Tree] = []
-    for turn in (True, False):
-        fault = None
-        try:
-            if is_first_process() == turn:
-                found.append(work())
-        except Exception as error:  # whatever it is, the others must not wait
-            fault = error
-        failed = from_each_process(fault is not None)
-        if fault is not None:
-            raise fault
-        if any(failed):
-            raise UserError(
-                f"process {failed.index(True)} of the cluster ended with an error, which it tells; "
-                "repair that and start all processes again."
-            )
-    return found[0]
-
-
-def from_each_process(value: bool) -> list[bool]:
-    """What each process says, in every process."""
-    return multihost_utils.process_allgather(np.array(value)).tolist()
-
-
 def accelerated() -> bool:
     """Whether the network runs on something else than processors.
 
     Raises
     ------
     UserError
-        If JAX finds no device of the kind that it is told to use.
+        If JAX finds no device of the kind that JAX_PLATFORMS names.
     """
     try:
         return jax.default_backend() != "cpu"
@@ -134,26 +42,26 @@ def device_memory(mesh: Mesh) -> int:
     """Bytes that JAX may use of the smallest device's memory; processors have none of their own."""
     if not accelerated():
         return 0
-    found = [device.memory_stats() or {} for device in mesh.local_devices]
-    return min(stats.get("bytes_limit", 0) for stats in found)
+    statistics = [device.memory_stats() or {} for device in mesh.local_devices]
+    return min(of_device.get("bytes_limit", 0) for of_device in statistics)
 
 
 def split_processor() -> None:
     """Let JAX see a processor of several cores as two devices; call it before anything computes.
 
     One device runs many of the network's small steps on one core; of two, each takes a half of
-    every batch. More than two spend on exchanging gradients what they gain. What the user sets for
-    JAX counts.
+    every batch. More than two lose as much by exchanging gradients as they gain. What the user
+    sets for JAX is left as it is.
     """
-    chosen = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    free = jax.config.jax_num_cpu_devices < 1  # type: ignore[attr-defined]
-    if parallel.cores() > 1 and free and not chosen:
+    set_by_user = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    unset = jax.config.jax_num_cpu_devices < 1  # type: ignore[attr-defined]
+    if parallel.cores() > 1 and unset and not set_by_user:
         with suppress(RuntimeError):  # JAX has computed already, and keeps its devices
             jax.config.update("jax_num_cpu_devices", 2)
 
 
 def require_device(accelerator: bool) -> None:
-    """Make sure that JAX has a device, and an accelerator, if one is asked for.
+    """Make sure that JAX has a device, and an accelerator, if one is demanded.
 
     Raises
     ------
@@ -170,7 +78,7 @@ def require_device(accelerator: bool) -> None:
 def all_devices(batch: int, parts: int = 1) -> Mesh:
     """All devices as one row, along which batches are cut.
 
-    Of one process's parts of a processor, no more than can share a batch evenly.
+    Of a processor that one process has split, only as many parts as can share a batch evenly.
 
     Parameters
     ----------

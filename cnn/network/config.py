@@ -1,4 +1,4 @@
-"""The settings of a training, and the three profiles that users choose from."""
+"""The settings of a training, and the three profiles from which users choose."""
 
 from dataclasses import dataclass, field
 
@@ -9,13 +9,13 @@ from cnn.network.unet import UNetConfig
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything a training depends on, but for its data and its seed."""
+    """Everything a training depends on, except its data and its seed."""
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     epochs: int = 2
-    """Epochs a fold; with early stopping, the most."""
+    """Epochs a fold; with early stopping, the largest number of them."""
     steps: int = 50
     """Batches an epoch."""
     batch: int = 8
@@ -25,17 +25,17 @@ class TrainConfig:
     short; what is learned is the same."""
     positive_shares: tuple[float, float] = (0.6, 0.6)
     """Share of images with a lesion in the first epoch and in the last, whatever their share in the
-    data; in between it slides."""
+    data; it changes evenly in between."""
     first_epochs: int = 24
-    """Epochs before all others, in which the network sees the X-ray alone: it learns to look before
-    it may rely on the evidence map."""
+    """Epochs of a first training, in which the network sees the X-ray alone: so it learns to read
+    the X-ray before it can rely on the evidence map."""
     first_rate: float = 2e-3
-    """Peak of the learning rate in these epochs."""
+    """Peak of the learning rate in the first training."""
     weak_share: float = 0.0
-    """Share of weakly labelled images in these epochs; where the label says pneumothorax, the
-    evidence map stands in for the mask."""
-    shipped_start: bool = False
-    """Whether to begin from the network that ships with the program, see `cnn.weights.pretrained`."""
+    """Share of weakly labelled images in the first training. An image whose weak label says
+    pneumothorax has no mask; there the network learns to draw the evidence map."""
+    pretrained: bool = False
+    """Whether to begin from the network that ships with the program (`cnn.weights.pretrained`)."""
     learning_rate: float = 3e-4
     """Peak of the learning rate, reached after the warm-up; from there a cosine falls to 0."""
     warmup: float = 0.1
@@ -47,9 +47,9 @@ class TrainConfig:
     ema: float = 0.99
     """Decay of the moving average of the weights, a step."""
     patience: int = 0
-    """Stop after so many epochs without gain in the challenge's score (`steps.validate`) on one
-    more fold that is left out of the training, and keep the best epoch's weights; 0 for a fixed
-    number of epochs."""
+    """Stop after so many epochs without gain in the challenge's score (`steps.validate`) and keep
+    the best epoch's weights; the score is taken on one more fold that is left out of the training.
+    0 for a fixed number of epochs."""
     bfloat16: bool = False
     """Whether to compute in bfloat16; weights, their updates and the loss stay in float32."""
     flip: bool = True
@@ -66,7 +66,7 @@ PROFILES = {
         learning_rate=3e-3,
         flip=False,
     ),
-    "lite": TrainConfig(shipped_start=True),
+    "lite": TrainConfig(pretrained=True),
     "full": TrainConfig(
         unet=UNetConfig(size=512, widths=(32, 64, 128, 256, 256), window=17),
         augment=AugmentConfig(

@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 
 from baseline.evidence_map import maps as heat
 from cnn.data import planes
-from cnn.data.batches import FEW, check_folder, chunks, fingerprint, padded
+from cnn.data.batches import chunks, padded
+from cnn.data.decoded import FEW, fingerprint
 from cnn.data.geometry import read_square
 from cnn.devices.compilation import keep_compiled
 from cnn.devices.mesh import all_devices, replicated, require_device, sharded, split_processor
 from cnn.network.unet import UNetConfig, apply, outline
 from cnn.prediction.store import is_made, part_path
-from cnn.weights import provenance, tensors
+from cnn.weights import identity, provenance, tensors
 from features.run import command, parallel
 from features.run.files import UserError, atomic, read_table, stamps, write_csv
 
@@ -95,7 +96,7 @@ def load_networks(run: Path, table: pd.DataFrame, flip: bool | None = None) -> N
                 f"{path}: no such file; train first (python -m cnn.training.train --run {run})."
             )
         arrays, info = tensors.load(path)
-        unet, mirrored = provenance.network_of(info, path, again)
+        unet, mirrored = identity.network_of(info, path, again)
         first = first or info["config"]
         if info["config"] != first:
             raise UserError(f"{path}: trained with other settings than fold 0; {again}.")
@@ -186,7 +187,6 @@ def _planes(
 
 def scored_images(run: Path) -> pd.DataFrame:
     """Rows of the dataset that get a map: those of a fold, and the test images."""
-    check_folder(run)
     table = read_table(run / "dataset.parquet")
     return table[(table["fold"] >= 0) | (table["split"] == "test")].reset_index(drop=True)
 

@@ -1,8 +1,8 @@
-"""What a fold's training went through, epoch by epoch: best end, breakdown, picture, summary."""
+"""A training epoch by epoch: its scores, which epoch is kept, breakdown, curves and summary."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -11,12 +11,12 @@ from jaxtyping import PyTree
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cnn.data.batches import TrainingImages
+from cnn.data.training_images import TrainingImages
 from cnn.network.config import TrainConfig
 from features.run.files import UserError, atomic
+from features.run.folder import RunFolder
 
-History = list[dict[str, Any]]
-# What is drawn of it; "val" is the fold that is scored, "stop" the one early stopping looks at.
+# The curves that are drawn; "val" is the fold that is scored, "stop" the one early stopping uses.
 LOSSES = {"loss": "loss in training", "val_bce": "cross-entropy on the fold left out"}
 SCORES = {
     "val_dice": "Dice of positives at 0.5, fold left out",
@@ -25,28 +25,97 @@ SCORES = {
 }
 
 
-def best_epoch(history: History, config: TrainConfig) -> int:
-    """The epoch whose weights count: the last, or by early stopping the first of highest score."""
+@dataclass(frozen=True)
+class Scores:
+    """How well weights do on a fold; None where it has no image to score.
+
+    Parameters
+    ----------
+    bce : float or None
+        Cross-entropy in nats a pixel, mean over all images.
+    soft_dice : float or None
+        Mean over the images with a lesion.
+    dice : float or None
+        The same of masks cut at a probability of 0.5.
+    score : float or None
+        The challenge's score at the network's size: mean Dice of all images, where an empty mask on
+        an image without lesion counts 1, at the best cut.
+    """
+
+    bce: float | None
+    soft_dice: float | None
+    dice: float | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is noted of an epoch.
+
+    Parameters
+    ----------
+    epoch : int
+        Its number; 0 before the first step.
+    loss : float or None
+        Mean over its batches; None before the first step.
+    val : Scores
+        On the fold that is scored.
+    stop : Scores or None
+        On the fold that early stopping looks at.
+    """
+
+    epoch: int
+    loss: float | None
+    val: Scores
+    stop: Scores | None
+
+
+def as_table(history: Sequence[Epoch]) -> pd.DataFrame:
+    """One row an epoch, as `RunFolder` describes it."""
+    rows = []
+    for noted in history:
+        row = {"epoch": noted.epoch, "loss": noted.loss}
+        for name, scores in (("val", noted.val), ("stop", noted.stop)):
+            if scores is not None:
+                row |= {f"{name}_{what}": value for what, value in asdict(scores).items()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def kept_epoch(table: pd.DataFrame, config: TrainConfig) -> int:
+    """The epoch whose weights are kept: the last, or with early stopping the best.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `as_table`. Of several epochs with the highest score, the first is kept.
+    config : TrainConfig
+    """
     if not config.patience:
-        return int(history[-1]["epoch"])
-    return int(max(history, key=lambda row: row["stop_score"])["epoch"])
+        return len(table) - 1
+    return int(table["stop_score"].to_numpy(float).argmax())
 
 
 def check_epoch(
-    loss: float, held: PyTree, history: History, what: str, saved: int, config: TrainConfig
+    loss: float,
+    weights: PyTree,
+    history: Sequence[Epoch],
+    what: str,
+    saved: int,
+    config: TrainConfig,
 ) -> None:
     """Stop where loss or weights are no longer numbers, or the loss three times the first epoch's.
 
-    The loss alone does not tell: it is that of the weights before each step, not after the last.
+    The loss alone is not enough: it is that of the weights before each step, not after the last.
 
     Parameters
     ----------
     loss : float
         Mean of the epoch that has just ended.
-    held : pytree of arrays
+    weights : pytree of arrays
         Weights and their moving average at its end.
-    history : History
-        Of the epochs before it.
+    history : sequence of Epoch
+        The epochs before it.
     what : str
         The training, for the sentence.
     saved : int
@@ -59,31 +128,32 @@ def check_epoch(
         With what is kept and how to go on.
     """
     epoch = len(history)
-    limit = 3 * history[1]["loss"] if len(history) > 1 else np.inf
-    whole = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(held))
-    if whole and np.isfinite(loss) and loss <= limit:
+    first_loss = history[1].loss if len(history) > 1 else None
+    limit = np.inf if first_loss is None else 3 * first_loss
+    all_numbers = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(weights))
+    if all_numbers and np.isfinite(loss) and loss <= limit:
         return
     kept = f"the checkpoint after epoch {saved} is kept" if saved else "nothing was saved"
     repair = "--precision float32, or another --seed" if config.bfloat16 else "another --seed"
     raise UserError(
         f"{what}: the loss of epoch {epoch} is {loss:.3g}"
-        f"{'' if whole else ' and some weights are no numbers any more'}, so training has broken "
-        f"down ({kept}); train anew with {repair} (and --overwrite, or another --run)."
+        f"{'' if all_numbers else ' and some weights are no numbers any more'}, so training has "
+        f"broken down ({kept}); train anew with {repair} (and --overwrite, or another --run)."
     )
 
 
-def draw(path: Path, history: History) -> None:
+def draw(path: Path, history: Sequence[Epoch]) -> None:
     """Draw the curves as PNG: losses above, below Dice and score on the folds left out.
 
     Parameters
     ----------
     path : Path
         The picture.
-    history : History
-        Of all epochs; what could not be judged leaves a gap.
+    history : sequence of Epoch
+        All epochs; a missing score leaves a gap.
     """
     figure = Figure((6, 5), dpi=120, layout="constrained")
-    curves = pd.DataFrame(history).astype(float).set_index("epoch")
+    curves = as_table(history).astype(float).set_index("epoch")
     panels = zip(figure.subplots(2, sharex=True), (LOSSES, SCORES), strict=True)
     for axes, names in panels:
         for name, label in names.items():
@@ -97,25 +167,26 @@ def draw(path: Path, history: History) -> None:
         figure.savefig(temporary, format="png")
 
 
-def summary(folder: Path, folds: Iterable[int], data: TrainingImages, config: TrainConfig) -> str:
+def summary(
+    run: RunFolder, folds: Iterable[int], images: TrainingImages, config: TrainConfig
+) -> str:
     """Dice at 0.5 over all positives of some folds, out of fold: before the first step, at the end.
 
     The end is the epoch whose weights are kept.
     """
-    counts, ends = [], []
+    counts, dice = [], []
     for fold in folds:
-        path = folder / f"fold{fold}" / "curves.csv"
-        if not path.exists():  # of a fold that was finished before, and deleted since
+        history = run.unet_fold(fold).history
+        if not history.exists():  # of a fold that was finished before, and deleted since
             continue
-        curves = pd.read_csv(path)
-        positives = int((data.positive & data.known & (data.folds == fold)).sum())
+        curves = history.read()
+        positives = int((images.positive & images.known & (images.folds == fold)).sum())
         if positives:
             counts.append(positives)
-            kept = best_epoch([dict(row) for _, row in curves.iterrows()], config)
-            ends.append(curves["val_dice"].iloc[[0, kept]])
+            dice.append(curves["val_dice"].iloc[[0, kept_epoch(curves, config)]])
     if not counts:
         return "No image of these folds has a lesion to score the network on."
-    before, after = np.average(ends, axis=0, weights=counts)
+    before, after = np.average(dice, axis=0, weights=counts)
     end = "in the epochs that early stopping keeps" if config.patience else "after the last epoch"
     return (
         f"Dice at a level of 0.5 on the {sum(counts)} positives, out of fold: {before:.3f} before "

@@ -1,4 +1,4 @@
-"""One step of learning and one of judging: loss, gradient, optimiser, compiled once."""
+"""One step of learning and one of scoring: loss, gradient, optimiser, compiled once."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,14 +9,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
-from cnn.data.batches import TrainingImages, chunks, padded
+from cnn.data.batches import chunks, padded
+from cnn.data.training_images import TrainingImages
 from cnn.network.augment import augment
 from cnn.network.config import TrainConfig
 from cnn.network.losses import cross_entropy, hard_dice, mean_shares, segmentation_loss, soft_dice
 from cnn.network.unet import apply
+from cnn.training.history import Scores
 
-# Levels at which probabilities are cut to masks while a training is watched.
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# Probabilities at which maps are cut to masks while a training is watched; the gate has its own.
+CUTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class TrainState(NamedTuple):
@@ -43,7 +45,7 @@ def make_optimiser(config: TrainConfig) -> optax.GradientTransformation:
 
 def initial_state(params: PyTree, config: TrainConfig) -> TrainState:
     """The state before the first step, from the first weights."""
-    ema = jax.tree.map(jnp.copy, params)  # a copy, since a step gives its inputs' memory away
+    ema = jax.tree.map(jnp.copy, params)  # a copy, since a step reuses its inputs' memory
     return TrainState(params, ema, make_optimiser(config).init(params), jnp.zeros((), jnp.int32))
 
 
@@ -54,7 +56,7 @@ def loss_fn(
     shares: tuple[Float[Array, " n"], Float[Array, " n"]],
     config: TrainConfig,
 ) -> Float[Array, ""]:
-    """Loss of a batch as the network sees it, augmented, or what a part of it adds to it."""
+    """Loss of a batch of augmented images, or what a part of a batch adds to it."""
     logits = apply(params, images, config.unet, jnp.bfloat16 if config.bfloat16 else jnp.float32)
     return segmentation_loss(logits, masks, shares, config.loss)
 
@@ -82,9 +84,9 @@ def gradients(
     def add(total: Any, piece: Any) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, learn(params, *piece, config)), None
 
-    # One after the other for sure: parts that hang on nothing would all be held at once.
-    nothing = jax.tree.map(jnp.zeros_like, (jnp.float32(0), params))
-    return jax.lax.scan(add, nothing, jax.tree.map(parts, batch))[0]
+    # A scan runs them one after the other; independent parts would all be in memory at once.
+    zero = jax.tree.map(jnp.zeros_like, (jnp.float32(0), params))
+    return jax.lax.scan(add, zero, jax.tree.map(parts, batch))[0]
 
 
 @partial(jax.jit, static_argnames=("config", "devices"), donate_argnames="state")
@@ -96,15 +98,15 @@ def train_step(
     config: TrainConfig,
     devices: int = 1,
 ) -> tuple[TrainState, Float[Array, ""]]:
-    """Learn from one batch, spread over so many devices; `key` is the epoch's, the step's own is
-    derived from it."""
+    """Learn from one batch, spread over so many devices; the step's random key is derived from
+    `key`, the epoch's."""
     x, y = augment(
         jax.random.fold_in(key, state.step), images / 255.0, masks / 255.0, config.augment
     )
     loss, gradient = gradients(state.params, x, y, config, devices)
     update, optimiser = make_optimiser(config).update(gradient, state.optimiser, state.params)
     params = optax.apply_updates(state.params, update)
-    # The average starts short, or the random initial weights would linger in it.
+    # The average is short at first, so that the initial weights soon leave it.
     decay = jnp.minimum(config.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
     return TrainState(params, ema, optimiser, state.step + 1), loss
@@ -117,39 +119,29 @@ def eval_step(
     masks: UInt8[Array, "n h w"],
     config: TrainConfig,
 ) -> Float[Array, "k n"]:
-    """Cross-entropy, soft Dice and Dice at each of `LEVELS` of each image, unaugmented."""
+    """Cross-entropy, soft Dice and Dice at each of `CUTS` of each image, unaugmented."""
     logits, true = apply(params, images / 255.0, config.unet), masks / 255.0
     p = jax.nn.sigmoid(logits)
-    cuts = [hard_dice(p, true, level) for level in LEVELS]
-    return jnp.stack([cross_entropy(logits, true), soft_dice(p, true, config.loss.smooth), *cuts])
+    dice = [hard_dice(p, true, cut) for cut in CUTS]
+    return jnp.stack([cross_entropy(logits, true), soft_dice(p, true, config.loss.smooth), *dice])
 
 
-def validate(
-    params: PyTree, data: TrainingImages, fold: int, config: TrainConfig
-) -> dict[str, float | None]:
-    """Score weights on the images of a fold whose mask is known.
-
-    Returns
-    -------
-    dict
-        bce, nats a pixel of all images; of those with a lesion soft_dice, and dice at 0.5; and the
-        challenge's score at the network's size: the mean Dice of all images, an empty mask on an
-        image without lesion counting 1, at the best of `LEVELS`. None where there is no image to
-        say it of.
-    """
-    chosen = np.flatnonzero((data.folds == fold) & data.known)
-    positive = data.positive[chosen]
-    scores = []
+def validate(params: PyTree, images: TrainingImages, fold: int, config: TrainConfig) -> Scores:
+    """Score weights on the images of a fold whose mask is known; the challenge's score at the best
+    of `CUTS`."""
+    chosen = np.flatnonzero((images.folds == fold) & images.known)
+    positive = images.positive[chosen]
+    batches = []
     for part in chunks(len(chosen), config.batch):
         rows = padded(chosen[part], config.batch)
-        seen = data.seen(rows, config.unet.evidence)
-        batch = np.asarray(eval_step(params, seen, data.masks[rows], config))
-        scores.append(batch[:, : part.stop - part.start])
-    found = np.concatenate(scores, axis=1) if scores else np.zeros((2 + len(LEVELS), 0))
-    bce, soft, hard = found[0], found[1], found[2:]
-    return {
-        "bce": float(bce.mean()) if bce.size else None,
-        "soft_dice": float(soft[positive].mean()) if positive.any() else None,
-        "dice": float(hard[LEVELS.index(0.5), positive].mean()) if positive.any() else None,
-        "score": float(hard.mean(axis=1).max()) if bce.size else None,
-    }
+        inputs = images.inputs(rows, config.unet.evidence)
+        batch = np.asarray(eval_step(params, inputs, images.masks[rows], config))
+        batches.append(batch[:, : part.stop - part.start])
+    values = np.concatenate(batches, axis=1) if batches else np.zeros((2 + len(CUTS), 0))
+    bce, soft, hard = values[0], values[1], values[2:]
+    return Scores(
+        bce=float(bce.mean()) if bce.size else None,
+        soft_dice=float(soft[positive].mean()) if positive.any() else None,
+        dice=float(hard[CUTS.index(0.5), positive].mean()) if positive.any() else None,
+        score=float(hard.mean(axis=1).max()) if bce.size else None,
+    )

@@ -1,9 +1,9 @@
-"""Where a training begins, and the network that ships with the program as a start for others.
+"""Where a training begins, and the pretrained network that ships with the program.
 
-That network has learned from phantoms alone, from the X-ray without the evidence map, so it knows
-no patient. It is made by ``make start``: the commands draw the phantoms, train one fold on nine
-tenths of them, and keep its weights beside this file (``python -m cnn.weights.pretrained --run RUN``), rounded
-to half precision.
+The shipped network has learned from phantoms alone, from the X-ray without the evidence map, so it
+knows no patient. ``make pretrained`` makes it: it draws phantoms, trains one fold on nine tenths of
+them, and keeps the weights beside this file (``python -m cnn.weights.pretrained --run RUN``),
+rounded to half precision.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,21 @@ from cnn.network.config import TrainConfig
 from cnn.weights import tensors
 from features.run import command
 from features.run.files import UserError
+from features.run.folder import RunFolder
 
-SHIPPED = Path(__file__).with_name("start.safetensors")
-# What a user says who wants no start at all.
+SHIPPED = Path(__file__).with_name("pretrained.safetensors")
+# What a user gives to --init who wants random weights.
 NONE = "none"
+ANOTHER_FILE = (
+    "give the weights.safetensors of another run to --init, with {fold} in place of the fold's "
+    "number if each fold has its own"
+)
+RESTORE = "restore the file, which ships with the program, or begin without it: --init none"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Keep a run's network as the start of others."""
+    """Keep a run's network as the pretrained one that ships with the program."""
 
     run: Path
     """Run folder whose network of fold 0 is to be kept."""
@@ -31,29 +37,35 @@ class Settings:
     """File to write."""
 
 
-def pretrained_for(asked: str | None, fold: int, config: TrainConfig) -> Path | None:
+def pretrained_for(init: str | None, fold: int, config: TrainConfig) -> Path | None:
     """The weights from which the training of a fold begins; None for random ones.
 
     Parameters
     ----------
-    asked : str, optional
+    init : str, optional
         A file, in which "{fold}" stands for the fold; "none" for random weights.
     fold : int
     config : TrainConfig
-        Says whether to begin from the shipped network if nothing was asked for.
+        Says whether to begin from the shipped network if `init` is missing.
     """
-    if asked is None:
-        return SHIPPED if config.shipped_start else None
-    return None if asked == NONE else Path(asked.replace("{fold}", str(fold)))
+    if init is None:
+        return SHIPPED if config.pretrained else None
+    return None if init == NONE else Path(init.replace("{fold}", str(fold)))
+
+
+def repair_of(path: Path) -> str:
+    """What to do if a pretrained network cannot be used, for the sentence of the error."""
+    return RESTORE if path == SHIPPED else ANOTHER_FILE
 
 
 def main(settings: Settings) -> None:
     """Write the weights of fold 0 in half precision, with what they have learned from."""
-    path = settings.run / "cnn" / "fold0" / "weights.safetensors"
+    run = RunFolder(settings.run).check()
+    path = run.unet_fold(0).weights
     if not path.exists():
         raise UserError(
-            f"{path}: no such file; train it first (python -m cnn.training.train --run {settings.run} "
-            "--only 0), or run `make start`."
+            f"{path}: no such file; train it first (python -m cnn.training.train --run {run.root} "
+            "--only 0), or run `make pretrained`."
         )
     arrays, info = tensors.load(path)
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}

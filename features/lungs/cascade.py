@@ -32,7 +32,7 @@ from features.lungs.frames import (
     pair_frame,
     ranks_in,
 )
-from features.pixels.sampling import gaussian, walk
+from features.pixels.sampling import precise_gaussian, walk
 from features.run.files import atomic
 
 POSE_GRID = (24, 24)  # what the pose is read from
@@ -144,13 +144,13 @@ def edge_table(ranks: Array, shape: Array) -> tuple[NDArray[np.intp], Array]:
     """Pixels (flat indices into EDGE_GRID) near an outline, and their profiles (n, features)."""
     at = np.flatnonzero(np.abs(shape) < BAND)
     row, column = np.unravel_index(at, EDGE_GRID)
-    down, across = np.gradient(gaussian(shape, 1.5))
+    down, across = np.gradient(precise_gaussian(shape, 1.5))
     norm = np.hypot(down, across) + 1e-4
     down, across = (down / norm).ravel()[at], (across / norm).ravel()[at]
 
-    smooth = gaussian(ranks, 1.0)
-    contrast = gaussian(local_contrast(ranks, 3.0), 0.7)
-    broad = gaussian(ranks, 4.0)
+    smooth = precise_gaussian(ranks, 1.0)
+    contrast = precise_gaussian(local_contrast(ranks, 3.0), 0.7)
+    broad = precise_gaussian(ranks, 4.0)
     place = [column / EDGE_GRID[1], row / EDGE_GRID[0], shape.ravel()[at], down, across]
     walks = [
         walk(values, row, column, down, across, steps)
@@ -167,7 +167,7 @@ def trim_edge(ranks: Array, shape: Array, edge: trees.Trees | None) -> Array:
         return shape
     trimmed = shape.copy()
     trimmed.ravel()[at] = trees.predict(edge, table)
-    return gaussian(trimmed, SMOOTH)
+    return precise_gaussian(trimmed, SMOOTH)
 
 
 def overlap(a: Mask, b: Mask) -> float:

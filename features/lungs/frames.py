@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from features.pixels.sampling import bilinear, gaussian, ranks
+from features.pixels.sampling import bilinear, precise_gaussian, ranks
 
 Array = NDArray[np.floating]  # float32, unless it is noted otherwise
 Mask = NDArray[np.bool_]
@@ -116,8 +116,8 @@ def body_box(small: Array, tolerance: float = 0.03) -> tuple[float, float, float
 
 def local_contrast(image: Array, sigma: float) -> Array:
     """Deviation from the neighbourhood's mean in units of its standard deviation."""
-    detail = image - gaussian(image, sigma, "edge")
-    power = gaussian(detail * detail, 1.5 * sigma, "edge")
+    detail = image - precise_gaussian(image, sigma, "edge")
+    power = precise_gaussian(detail * detail, 1.5 * sigma, "edge")
     return detail / np.sqrt(power + 0.004)
 
 

@@ -96,41 +96,41 @@ def square_mean(image: Image, side: int) -> Image:
 
 @njit(cache=True, fastmath=True)
 def _columns(image, source, weights):  # type: ignore[no-untyped-def]
-    found = np.zeros(image.shape, np.float32)
-    for row in range(found.shape[0]):
+    output = np.zeros(image.shape, np.float32)
+    for row in range(output.shape[0]):
         for tap in range(len(weights)):
             line = image[source[row + tap]]
-            for column in range(found.shape[1]):
-                found[row, column] += weights[tap] * line[column]
-    return found
+            for column in range(output.shape[1]):
+                output[row, column] += weights[tap] * line[column]
+    return output
 
 
 @njit(cache=True, fastmath=True)
 def _rows(image, source, weights):  # type: ignore[no-untyped-def]
-    found = np.zeros(image.shape, np.float32)
+    output = np.zeros(image.shape, np.float32)
     line = np.empty(len(source), np.float32)
-    for row in range(found.shape[0]):
+    for row in range(output.shape[0]):
         for column in range(len(source)):
             line[column] = image[row, source[column]]
         for tap in range(len(weights)):
-            for column in range(found.shape[1]):
-                found[row, column] += weights[tap] * line[tap + column]
-    return found
+            for column in range(output.shape[1]):
+                output[row, column] += weights[tap] * line[tap + column]
+    return output
 
 
 @njit(cache=True)
 def _running_mean(image, source, side):  # type: ignore[no-untyped-def]
-    found = np.empty_like(image)
+    output = np.empty_like(image)
     total = np.zeros(image.shape[1])
     for row in source[:side]:
         total += image[row]
-    found[0] = total / side
+    output[0] = total / side
     for row in range(1, len(image)):
         enters, leaves = image[source[row + side - 1]], image[source[row - 1]]
         for column in range(len(total)):
             total[column] += np.float64(enters[column]) - leaves[column]
-            found[row, column] = total[column] / side
-    return found
+            output[row, column] = total[column] / side
+    return output
 
 
 @njit(cache=True, inline="always")
@@ -151,14 +151,14 @@ def norm(down, across):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _direction(smooth):  # type: ignore[no-untyped-def]
-    found = np.zeros((2, *smooth.shape), np.float32)
+    output = np.zeros((2, *smooth.shape), np.float32)
     for row in range(smooth.shape[0]):
         for column in range(smooth.shape[1]):
             down, across = slope(smooth, row, column)
             length = norm(down, across)
             if length > 0:
-                found[0, row, column], found[1, row, column] = down / length, across / length
-    return found
+                output[0, row, column], output[1, row, column] = down / length, across / length
+    return output
 
 
 @njit(cache=True, inline="always")
@@ -174,24 +174,24 @@ def _hessian(edge, row, column):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True)
 def _ridge(edge, scale):  # type: ignore[no-untyped-def]
-    found = np.empty((edge.shape[0] - 2, edge.shape[1] - 2), np.float32)
-    for row in range(found.shape[0]):
-        for column in range(found.shape[1]):
+    output = np.empty((edge.shape[0] - 2, edge.shape[1] - 2), np.float32)
+    for row in range(output.shape[0]):
+        for column in range(output.shape[1]):
             dd, da, aa = _hessian(edge, row, column)
             smaller = (dd + aa) / 2 - np.sqrt((dd - aa) ** 2 / 4 + da**2)
-            found[row, column] = max(-smaller, 0) * scale
-    return found
+            output[row, column] = max(-smaller, 0) * scale
+    return output
 
 
 @njit(cache=True, fastmath=True)
 def _ridge_across(edge, normal, scale):  # type: ignore[no-untyped-def]
-    found = np.empty((edge.shape[0] - 2, edge.shape[1] - 2), np.float32)
-    for row in range(found.shape[0]):
-        for column in range(found.shape[1]):
+    output = np.empty((edge.shape[0] - 2, edge.shape[1] - 2), np.float32)
+    for row in range(output.shape[0]):
+        for column in range(output.shape[1]):
             dd, da, aa = _hessian(edge, row, column)
             y, x = normal[0, row, column], normal[1, row, column]
             across = dd * y * y + 2 * da * y * x + aa * x * x
             along = dd * x * x - 2 * da * y * x + aa * y * y
             # Where there is no direction both are 0.
-            found[row, column] = max(-across - abs(along), 0) * scale
-    return found
+            output[row, column] = max(-across - abs(along), 0) * scale
+    return output

@@ -1,4 +1,4 @@
-"""Regions of an image: the box around one, its largest piece, the distance to it."""
+"""Regions of an image: the box around a region, its largest piece, the distance to it."""
 
 import numpy as np
 from numba import njit
@@ -15,8 +15,8 @@ FAR = 2**30
 def box(mask: Mask, margin: int = 0) -> Box:
     """Rows and columns of a mask (not empty) and of `margin` pixels around it."""
     rows, columns = (
-        slice(max(int(found[0]) - margin, 0), int(found[-1]) + 1 + margin)
-        for found in (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        slice(max(int(occupied[0]) - margin, 0), int(occupied[-1]) + 1 + margin)
+        for occupied in (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     )
     return rows, columns
 
@@ -90,23 +90,23 @@ def squared_distance(target: NDArray[np.bool_], reach: int | None = None) -> NDA
 @njit(cache=True)
 def _squared_distance(target, reach):  # type: ignore[no-untyped-def]
     rows, columns = target.shape
-    found = np.empty((rows, columns), np.int32)
+    distance = np.empty((rows, columns), np.int32)
     above = np.full(columns, FAR, np.int32)  # steps up to the target of the same column
     for row in range(rows):
         for column in range(columns):
             above[column] = 0 if target[row, column] else above[column] + 1
-            found[row, column] = above[column]
+            distance[row, column] = above[column]
     below = np.full(columns, FAR, np.int32)
     wide = np.full(columns + 2 * reach, FAR, np.int32)
     for row in range(rows - 1, -1, -1):
-        own, best = wide[reach : reach + columns], found[row]
+        line, best = wide[reach : reach + columns], distance[row]
         for column in range(columns):
             below[column] = 0 if target[row, column] else below[column] + 1
             steps = min(best[column], below[column])
-            own[column] = best[column] = steps * steps if steps < FAR else FAR
+            line[column] = best[column] = steps * steps if steps < FAR else FAR
         for step in range(1, min(reach + 1, columns)):
             before, after, square = wide[reach - step :], wide[reach + step :], np.int32(step**2)
             for column in range(columns):
                 beside = min(before[column], after[column])
                 best[column] = min(best[column], np.int32(beside + square))
-    return found
+    return distance

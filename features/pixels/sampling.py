@@ -31,9 +31,9 @@ def bilinear(image, points, extent):  # type: ignore[no-untyped-def]
     (rows, columns) array of float32
     """
     h, w = image.shape
-    found = np.empty(points.shape[1:], np.float32)
-    for row in range(found.shape[0]):
-        for column in range(found.shape[1]):
+    output = np.empty(points.shape[1:], np.float32)
+    for row in range(output.shape[0]):
+        for column in range(output.shape[1]):
             x = (points[0, row, column] / extent + 1) / 2 * w - 0.5
             y = (points[1, row, column] / extent + 1) / 2 * h - 0.5
             x, y = min(max(x, 0.0), w - 1.0), min(max(y, 0.0), h - 1.0)
@@ -44,8 +44,8 @@ def bilinear(image, points, extent):  # type: ignore[no-untyped-def]
             value += image[top, right] * (1 - dy) * dx
             value += image[bottom, left] * dy * (1 - dx)
             value += image[bottom, right] * dy * dx
-            found[row, column] = value
-    return found
+            output[row, column] = value
+    return output
 
 
 @njit(cache=True)
@@ -66,16 +66,16 @@ def walk(image, row, column, down, across, steps):  # type: ignore[no-untyped-de
     (n, m) array of float32
     """
     h, w = image.shape
-    found = np.empty((len(row), len(steps)), np.float32)
+    output = np.empty((len(row), len(steps)), np.float32)
     for place in range(len(row)):
         for number, step in enumerate(steps):
             y = int(np.rint(row[place] + step * down[place]))
             x = int(np.rint(column[place] + step * across[place]))
-            found[place, number] = image[min(max(y, 0), h - 1), min(max(x, 0), w - 1)]
-    return found
+            output[place, number] = image[min(max(y, 0), h - 1), min(max(x, 0), w - 1)]
+    return output
 
 
-def gaussian(image: Array, sigma: float, mode: str = "symmetric") -> Array:
+def precise_gaussian(image: Array, sigma: float, mode: str = "symmetric") -> Array:
     """Smooth by a Gaussian cut off at 4 sigma, in double precision.
 
     Parameters
@@ -104,7 +104,7 @@ def _half_kernel(sigma: float) -> NDArray[np.float64]:
 @njit(cache=True)
 def _down(image, source, weights):  # type: ignore[no-untyped-def]
     reach = len(weights) - 1
-    found = np.empty_like(image)
+    output = np.empty_like(image)
     total = np.empty(image.shape[1])
     for row in range(len(image)):
         total[:] = image[row] * weights[0]
@@ -112,8 +112,8 @@ def _down(image, source, weights):  # type: ignore[no-untyped-def]
             above, below = image[source[row + reach - away]], image[source[row + reach + away]]
             for column in range(len(total)):
                 total[column] += (np.float64(above[column]) + below[column]) * weights[away]
-        found[row] = total
-    return found
+        output[row] = total
+    return output
 
 
 def ranks(values: Array, inside: NDArray[np.bool_]) -> Array:
@@ -129,7 +129,7 @@ def ranks(values: Array, inside: NDArray[np.bool_]) -> Array:
 
 @njit(cache=True)
 def _ranks(values, order, inside):  # type: ignore[no-untyped-def]
-    found = np.empty(len(values), np.float32)
+    output = np.empty(len(values), np.float32)
     total = inside.sum()
     start = below = 0
     while start < len(values):
@@ -138,6 +138,6 @@ def _ranks(values, order, inside):  # type: ignore[no-untyped-def]
             known += inside[order[end]]
             end += 1
         for place in range(start, end):
-            found[order[place]] = (below + known) / total - 1
+            output[order[place]] = (below + known) / total - 1
         start, below = end, known
-    return found
+    return output

@@ -1,11 +1,12 @@
 """A dataset folder becomes one checked table: every image, its labels, its patient and its fold.
 
-Images that cannot be used are set aside in ``quarantine.csv`` with the reason, and the run goes on.
+Images that cannot be used are set aside in ``quarantine.csv`` with the reason, and the run goes on,
+unless one and the same reason strikes many of them (see `features.reading.quarantine`).
 Training images without any annotation are kept apart as "unlabelled" and never counted as positive
 (SIIM-ACR has 37 of them). Optional files beside the annotations: ``patients.csv``
-(``ImageId,patient``, see `features.reading.patients`), ``weak_labels.csv`` (``ImageId,probability``, soft
-image-level labels) and ``stage_2_test_truth.csv`` (annotations of the test set, read for scoring
-alone).
+(``ImageId,patient``, see `features.reading.patients`), ``weak_labels.csv``
+(``ImageId,probability``, soft image-level labels) and ``stage_2_test_truth.csv`` (annotations of
+the test set, read for scoring alone).
 """
 
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from features.reading import folds, images, layouts, patients, rle
+from features.reading import folds, image_list, layouts, patients, rle
 from features.reading.layouts import ID, MASK
+from features.reading.quarantine import read_studies
 from features.reading.study import Study
-from features.run import command, files, parallel
+from features.run import command
 from features.run.files import UserError
+from features.run.folder import DATASET, RunFolder
 
 
 @dataclass(frozen=True)
@@ -42,50 +44,32 @@ class Settings:
     """Processes; -1 for one a core."""
 
 
-def _check(path: Path) -> Study | str:
-    """The study at `path` if its pixels can be decoded, else the reason why not."""
-    try:
-        return images.read(path)[0]
-    except images.UnreadableImage as error:
-        return str(error)
-
-
-def _need_images(ids: pd.Series, known: set[str], path: Path) -> None:
-    """Refuse a csv that names an image which is not there."""
-    missing = [name for name in ids if name not in known]
-    if missing:
-        raise UserError(
-            f"{path}: {missing[0]} has no image file ({len(missing)} such ids); every id needs an "
-            "image, so put the file into the image folder or remove the row."
-        )
-
-
-def _patients(settings: Settings, studies: list[Study], known: set[str]) -> dict[str, str]:
+def _patients(settings: Settings, studies: list[Study], paths: dict[str, Path]) -> dict[str, str]:
     """The patient, or group of images that may be one's, of each study.
 
-    A study that neither a list nor its own tag speaks of is a patient of its own.
+    A study that neither a list nor its own tag names is a patient of its own.
     """
-    own = settings.data / "patients.csv"
+    beside = settings.data / "patients.csv"
     lists = {path: patients.read(path) for path in settings.patients}
     for path, keys in lists.items():
-        if known.isdisjoint(keys):
+        if paths.keys().isdisjoint(keys):
             raise UserError(
-                f"{path}: names none of the {len(known)} images; give a list of this dataset's."
+                f"{path}: names none of the {len(paths)} images; give a list of this dataset's."
             )
-    if own.is_file():
-        lists = {own: patients.read(own)} | lists
-        _need_images(pd.Series(list(lists[own])), known, own)
+    if beside.is_file():
+        lists = {beside: patients.read(beside)} | lists
+        image_list.require_images(lists[beside], paths, beside)
     tags = {study.id: study.patient for study in studies if study.patient}
     ids = sorted(study.id for study in studies)
     return patients.groups(ids, [*lists.values(), tags, dict(zip(ids, ids, strict=True))])
 
 
-def _weak_labels(path: Path, known: set[str]) -> dict[str, float]:
+def _weak_labels(path: Path, paths: dict[str, Path]) -> dict[str, float]:
     if not path.is_file():
         return {}
     labels = {}
     pairs = layouts.read_pairs(path, (ID, "probability"))
-    _need_images(pd.Series(list(pairs)), known, path)
+    image_list.require_images(pairs, paths, path)
     for name, text in pairs.items():
         try:
             labels[name] = float(text)
@@ -96,51 +80,17 @@ def _weak_labels(path: Path, known: set[str]) -> dict[str, float]:
     return labels
 
 
-def _splits(layout: layouts.Layout) -> tuple[dict[str, Path], pd.Series, pd.Series]:
-    """Paths by id, the annotated ids and the test ids in the sample's order; all checked."""
-    paths = layouts.image_paths(layout.train_images)
-    if layout.test_images != layout.train_images and layout.test_images.is_dir():
-        test_paths = layouts.image_paths(layout.test_images)
-        if both := set(paths) & set(test_paths):
-            raise UserError(
-                f"{test_paths[min(both)]}: id {min(both)!r} is also {paths[min(both)]}; an image "
-                "is either for training or for testing, so remove one of the two."
-            )
-        paths |= test_paths
-    if not paths:
-        raise UserError(
-            f"{layout.train_images}: no image in it; a dataset has files ending in .dcm or .png."
-        )
-    annotated = layouts.read_csv(layout.train_csv, (ID, MASK))[ID].drop_duplicates()
-    _need_images(annotated, set(paths), layout.train_csv)
-    if layout.sample_csv is not None:
-        test = layouts.read_csv(layout.sample_csv, (ID, MASK))[ID]
-        _need_images(test, set(paths), layout.sample_csv)
-        if test.duplicated().any():
-            raise UserError(f"{layout.sample_csv}: {test[test.duplicated()].iloc[0]} stands twice.")
-    else:
-        below = [key for key, path in paths.items() if layout.test_images in path.parents]
-        test = pd.Series(below if layout.test_images != layout.train_images else [], dtype=str)
-    both = set(annotated) & set(test)
-    if both:
-        raise UserError(
-            f"{layout.train_csv}: {min(both)} is a test image of the sample submission too; an "
-            "image is in one of the two."
-        )
-    return paths, annotated, test
-
-
 def _table(
-    studies: list[Study], split: dict[str, str], masks: dict[str, str], owners: dict[str, str]
+    studies: list[Study], split: dict[str, str], masks: dict[str, str], groups: dict[str, str]
 ) -> pd.DataFrame:
-    """One row an image, without folds."""
+    """One row an image, without weak labels and folds."""
     rows = [
         {
             "id": study.id,
             "path": str(study.path.absolute()),  # a link's target may bear another name
             "split": split.get(study.id, "unlabelled"),
             "mask": masks.get(study.id),
-            "patient": owners[study.id],
+            "patient": groups[study.id],
             "age": study.age,
             "sex": study.sex,
             "view": study.view,
@@ -151,15 +101,9 @@ def _table(
         for study in studies
     ]
     table = pd.DataFrame(rows)
-    # None, not NaN, marks a missing text, so that the columns stay of one kind.
-    for column in ("mask", "patient", "sex", "view"):
-        table[column] = table[column].astype("string")
-    for column in ("age", "spacing_mm"):
-        table[column] = table[column].astype(float)
-    known = table["mask"].notna()
-    table["label"] = np.where(known, (table["mask"] != rle.EMPTY).fillna(False), np.nan).astype(
-        float
-    )
+    table["mask"] = table["mask"].astype("string")
+    positive = (table["mask"] != rle.EMPTY).astype("Float64")
+    table["label"] = positive.to_numpy(float, na_value=np.nan)
     return table
 
 
@@ -169,9 +113,7 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     Returns
     -------
     table : DataFrame
-        One row a readable image: id, path, split ("train", "test" or "unlabelled"), label (0, 1 or
-        NaN), weak (probability or NaN), mask (run-length code or missing), patient, age (years),
-        sex, view, spacing_mm, rows, columns, fold (-1 for images that belong to none).
+        One row a readable image, see `features.run.folder.DATASET`.
     quarantine : DataFrame
         id, path and reason of each image that cannot be used.
     test : Series
@@ -183,89 +125,76 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
         If the folder, its csv files or their ids break a rule.
     """
     layout = layouts.find(settings.data)
-    paths, annotated, test = _splits(layout)
-    checked = list(parallel.stream(_check, list(paths.values()), "reading images", settings.jobs))
-    studies = [item for item in checked if isinstance(item, Study)]
-    bad = [
-        (key, paths[key], item)
-        for key, item in zip(paths, checked, strict=True)
-        if isinstance(item, str)
-    ]
-    quarantine = pd.DataFrame(bad, columns=["id", "path", "reason"])
-    if not studies:
-        raise UserError(
-            f"{layout.train_images}: none of its {len(paths)} images can be read; "
-            f"the first: {bad[0][2]}"
-        )
+    listed = image_list.read(layout)
+    studies, quarantine = read_studies(listed.paths, settings.jobs)
     sizes = {study.id: (study.rows, study.columns) for study in studies}
     masks = layouts.read_annotations(layout.train_csv, sizes)
-    owners = _patients(settings, studies, set(paths))
-    split = dict.fromkeys(annotated, "train") | dict.fromkeys(test, "test")
-    table = _table(studies, split, masks, owners)
-    weak = _weak_labels(settings.data / "weak_labels.csv", set(paths))
+    groups = _patients(settings, studies, listed.paths)
+    table = _table(studies, listed.split(), masks, groups)
+    weak = _weak_labels(settings.data / "weak_labels.csv", listed.paths)
     # The truth wins over a weak label of the same image.
     table["weak"] = table["id"].map(weak).astype(float).where(table["label"].isna())
     table["fold"] = _folds(table, settings)
+    return _sorted(table.astype(DATASET.types(table.columns)), listed.test), quarantine, listed.test
+
+
+def _sorted(table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
+    """Training images by id, test images in the sample's order, then the others by id."""
     order = {"train": 0, "test": 1, "unlabelled": 2}
     rank = dict(zip(test, range(len(test)), strict=True))
-    table["_rank"] = table["id"].map(rank).fillna(-1)
-    table = table.sort_values(
-        ["split", "_rank", "id"], key=lambda c: c.map(order) if c.name == "split" else c
-    )
-    return table.drop(columns="_rank").reset_index(drop=True), quarantine, test
+    keys = table.assign(split=table["split"].map(order), rank=table["id"].map(rank).fillna(-1))
+    positions = keys.reset_index(drop=True).sort_values(["split", "rank", "id"]).index
+    return table.iloc[positions].reset_index(drop=True)
 
 
 def _folds(table: pd.DataFrame, settings: Settings) -> pd.Series:
-    """Folds over all images that teach: those with a true label and those with a weak one."""
-    fold = pd.Series(-1, table.index)
+    """Folds over all images that can be learned from: those with a true or a weak label."""
+    fold = pd.Series(pd.NA, table.index, dtype="Int64")
     if table["label"].nunique() < 2:
         raise UserError(
             f"{settings.data}: the annotated images are all of one class; training and scoring "
             "need images with and without pneumothorax."
         )
-    teaches = table["label"].notna() | table["weak"].notna()
-    part = table[teaches]
-    fold[teaches] = folds.assign(
-        strata(part), part["patient"].to_numpy(object), settings.folds, settings.seed
+    labelled = table["label"].notna() | table["weak"].notna()
+    rows = table[labelled]
+    fold[labelled] = folds.assign(
+        folds.strata(rows), rows["patient"].to_numpy(object), settings.folds, settings.seed
     )
     return fold
 
 
-def strata(rows: pd.DataFrame) -> NDArray[np.int64]:
-    """What folds are to spread evenly: true or weak label, positive or negative; (n,)."""
-    positive = rows["label"].fillna(rows["weak"]) > 0.5
-    return np.asarray(2 * rows["label"].notna() + positive, np.int64)
+def _truth(path: Path, table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
+    """Masks of the readable test images; only the test set's truth may score the test set."""
+    sizes = dict(zip(table["id"], zip(table["rows"], table["columns"], strict=True), strict=True))
+    annotations = layouts.read_annotations(path, sizes)
+    masks = {name: annotations[name] for name in test if name in annotations}
+    if not masks:
+        raise UserError(f"{path}: none of its images is a test image; remove or mend the file.")
+    return pd.DataFrame({"id": list(masks), "mask": list(masks.values())})
 
 
 def main(settings: Settings) -> None:
     """Write dataset.parquet, quarantine.csv, sample.csv and, if known, truth.parquet."""
+    run = RunFolder(settings.run)
     table, quarantine, test = build(settings)
-    truth = settings.data / "stage_2_test_truth.csv"
-    (settings.run / "truth.parquet").unlink(missing_ok=True)  # may be another dataset's
-    if truth.is_file():
-        sizes = dict(
-            zip(table["id"], zip(table["rows"], table["columns"], strict=True), strict=True)
-        )
-        found = layouts.read_annotations(truth, sizes)
-        # Only the test set's truth may score the test set.
-        masks = {name: found[name] for name in test if name in found}
-        if not masks:
-            raise UserError(
-                f"{truth}: none of its images is a test image; remove or mend the file."
-            )
-        frame = pd.DataFrame({"id": list(masks), "mask": list(masks.values())})
-        files.write_table(settings.run / "truth.parquet", frame)
-    files.write_csv(settings.run / "quarantine.csv", quarantine)
-    files.write_csv(settings.run / "sample.csv", pd.DataFrame({ID: test, MASK: rle.EMPTY}))
-    files.write_table(settings.run / "dataset.parquet", table)
+    path = settings.data / "stage_2_test_truth.csv"
+    truth = _truth(path, table, test) if path.is_file() else None
+    run.create()
+    if truth is None:
+        run.truth.path.unlink(missing_ok=True)  # may be another dataset's
+    else:
+        run.truth.write(truth)
+    run.quarantine.write(quarantine)
+    run.sample.write(pd.DataFrame({ID: test, MASK: rle.EMPTY}))
+    run.dataset.write(table)
     print(summary(table, quarantine))
 
 
 def summary(table: pd.DataFrame, quarantine: pd.DataFrame) -> str:
-    """What was found, and a warning where test patients are known from training."""
-    label, split = table["label"], table["split"]
-    deployed = table[(split == "test") & (table["fold"] < 0)]
-    shared = deployed["patient"].isin(table.loc[table["fold"] >= 0, "patient"]).sum()
+    """Counts of the images, and a warning where test patients are known from training."""
+    label, split, fold = table["label"], table["split"], table["fold"]
+    unfolded_test = table[(split == "test") & fold.isna()]
+    shared = unfolded_test["patient"].isin(table.loc[fold.notna(), "patient"]).sum()
     warning = (
         f"\n{shared} test images are of patients who are in the training set too; where the truth "
         "of the test set is known, the scores leave them out."
@@ -274,7 +203,7 @@ def summary(table: pd.DataFrame, quarantine: pd.DataFrame) -> str:
         f"{len(table)} images: {(label == 1).sum()} with and {(label == 0).sum()} without "
         f"pneumothorax, {table['weak'].notna().sum()} weakly labelled, {(split == 'test').sum()} "
         f"test, {(split == 'unlabelled').sum()} unlabelled and set aside; "
-        f"{table['patient'].nunique()} patient groups in {table['fold'].max() + 1} folds; "
+        f"{table['patient'].nunique()} patient groups in {fold.nunique()} folds; "
         f"{len(quarantine)} unreadable (quarantine.csv).{warning if shared else ''}"
     )
 

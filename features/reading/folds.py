@@ -1,13 +1,12 @@
-"""Patient-disjoint, stratified folds: the one split that the verdict and the U-Net share.
+"""Patient-disjoint, stratified folds: the one split that the classifier and the U-Net share.
 
 Knowing only how many images a patient has predicts pneumothorax in SIIM-ACR with an AUC of 0.84,
-so a patient must never stand on both sides of a split.
+so all images of a patient must be in one fold.
 
-scikit-learn's StratifiedGroupKFold deals large groups out first whatever its seed, so that its
-splits resemble one another and a mean over seeds hides how much a score depends on the split.
-Here groups come in random order, each to the fold that has least of what it brings, and the best
-balanced of many such draws is taken: two seeds have no more in common than chance and the groups
-themselves make.
+scikit-learn's StratifiedGroupKFold assigns large groups first, whatever its seed. So its splits are
+alike, and a mean over seeds hides how much a score depends on the split. Here groups come in random
+order, each goes to the fold that has least of what the group brings, and the best balanced of many
+such draws is taken: two seeds have no more in common than by chance.
 """
 
 from collections.abc import Iterator
@@ -63,8 +62,9 @@ def assign(
         )
     counts = np.zeros((len(names), len(classes)))
     np.add.at(counts, (group, stratum), 1)
-    every = np.column_stack([counts, counts.sum(axis=1)])  # the images themselves are one more
-    return _best_draw(every / every.sum(axis=0), k, np.random.default_rng(seed))[group]
+    # All images together are spread evenly as well, as if they were one more class.
+    totals = np.column_stack([counts, counts.sum(axis=1)])
+    return _best_draw(totals / totals.sum(axis=0), k, np.random.default_rng(seed))[group]
 
 
 def by_fold(fold: pd.Series) -> Iterator[tuple[int | None, NDArray[np.intp]]]:
@@ -88,10 +88,16 @@ def by_fold(fold: pd.Series) -> Iterator[tuple[int | None, NDArray[np.intp]]]:
         yield None, np.flatnonzero(number.isna())
 
 
+def strata(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """What folds are to spread evenly: true or weak label, positive or negative; (n,)."""
+    positive = rows["label"].fillna(rows["weak"]) > 0.5
+    return np.asarray(2 * rows["label"].notna() + positive, np.int64)
+
+
 def _best_draw(
     shares: NDArray[np.float64], k: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Deal groups out in random orders, all draws at once, and take the most even one.
+    """Assign groups in random orders, all draws at once, and take the most even one.
 
     Parameters
     ----------

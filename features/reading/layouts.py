@@ -52,17 +52,17 @@ def find(folder: Path) -> Layout:
         raise UserError(f"{folder}: no such folder; give the dataset's folder, as DATA=<folder>.")
     if (folder / "stage_2_train.csv").is_file():
         sample = folder / "stage_2_sample_submission.csv"
-        pictures = folder / "stage_2_images"
+        images_folder = folder / "stage_2_images"
         if not sample.is_file():
             raise UserError(
-                f"{sample}: no such file; stage 2 tells its test images by it, so copy it here."
+                f"{sample}: no such file; stage 2 names its test images in it, so copy it here."
             )
-        found = Layout(
-            "stage 2", folder / "stage_2_train.csv", _if_there(sample), pictures, pictures
+        layout = Layout(
+            "stage 2", folder / "stage_2_train.csv", _if_there(sample), images_folder, images_folder
         )
     elif (folder / "train-rle.csv").is_file():
         sample = folder / "sample_submission.csv"
-        found = Layout(
+        layout = Layout(
             "stage 1",
             folder / "train-rle.csv",
             _if_there(sample),
@@ -74,11 +74,12 @@ def find(folder: Path) -> Layout:
             f"{folder}: neither stage_2_train.csv nor train-rle.csv is in it; a dataset folder has "
             "the layout of the SIIM-ACR challenge's stage 2 or stage 1."
         )
-    if not found.train_images.is_dir():
+    if not layout.train_images.is_dir():
         raise UserError(
-            f"{found.train_images}: no such folder; the {found.name} layout keeps its images there."
+            f"{layout.train_images}: no such folder; the {layout.name} layout keeps its images "
+            "there."
         )
-    return found
+    return layout
 
 
 def _if_there(path: Path) -> Path | None:
@@ -93,27 +94,27 @@ def image_paths(folder: Path) -> dict[str, Path]:
     UserError
         If two files have the same id.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.rglob("*"), key=lambda path: (path.stem, path)):
         if not images.is_image(path):
             continue
-        if path.stem in found:
+        if path.stem in paths:
             raise UserError(
-                f"{path}: id {path.stem!r} is also {found[path.stem]}; an id names one image, so "
+                f"{path}: id {path.stem!r} is also {paths[path.stem]}; an id names one image, so "
                 "remove one of the two."
             )
-        found[path.stem] = path
-    return found
+        paths[path.stem] = path
+    return paths
 
 
-def read_csv(path: Path, *either: tuple[str, str]) -> pd.DataFrame:
+def read_csv(path: Path, *headers: tuple[str, str]) -> pd.DataFrame:
     """Read two columns of a csv as text, leniently about spaces around names and values.
 
     Parameters
     ----------
     path : Path
         A csv, compressed or not.
-    either : pairs of str
+    headers : pairs of str
         Names of the columns; of several pairs the first that the file has.
 
     Raises
@@ -122,8 +123,25 @@ def read_csv(path: Path, *either: tuple[str, str]) -> pd.DataFrame:
         If the file is not a csv, its rows are longer than its header, or one of the columns is
         missing or there twice.
     """
-    allowed = " or ".join(f"'{','.join(columns)}'" for columns in either)
-    header = f"its header must be {allowed}"
+    allowed = " or ".join(f"'{','.join(columns)}'" for columns in headers)
+    rule = f"its header must be {allowed}"
+    table = _read_texts(path, rule)
+    names = list(table.columns)
+    columns = next((pair for pair in headers if set(pair) <= set(names)), None)
+    if columns is None:
+        missing = [column for column in headers[0] if column not in names]
+        raise UserError(f"{path}: no column {missing[0]!r}; {rule}, and it is '{','.join(names)}'.")
+    twice = [column for column in columns if names.count(column) > 1]
+    if twice:
+        raise UserError(
+            f"{path}: two columns {twice[0]!r}, spaces aside; {rule}, so remove the wrong one."
+        )
+    table = table[list(columns)]
+    return table.apply(lambda column: column.str.strip())
+
+
+def _read_texts(path: Path, rule: str) -> pd.DataFrame:
+    """Read all columns of a csv as text; `rule` says what its header must be."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -134,33 +152,20 @@ def read_csv(path: Path, *either: tuple[str, str]) -> pd.DataFrame:
     except pd.errors.ParserWarning:
         raise UserError(
             f"{path}: its rows hold more values than its header has names; remove the commas at "
-            f"the ends of its lines, {header}."
+            f"the ends of its lines, {rule}."
         ) from None
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; check its path, or make the stage that writes it."
         ) from None
     except (ValueError, OSError) as error:
-        told = " ".join(str(error).split())
-        raise UserError(f"{path}: not a readable csv file ({told}).") from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a readable csv file ({reason}).") from None
     table.columns = table.columns.str.strip()
-    names = list(table.columns)
-    found = [columns for columns in either if set(columns) <= set(names)]
-    if not found:
-        missing = [column for column in either[0] if column not in names]
-        raise UserError(
-            f"{path}: no column {missing[0]!r}; {header}, and it is '{','.join(names)}'."
-        )
-    twice = [column for column in found[0] if names.count(column) > 1]
-    if twice:
-        raise UserError(
-            f"{path}: two columns {twice[0]!r}, spaces aside; {header}, so remove the wrong one."
-        )
-    table = table[list(found[0])]
-    return table.apply(lambda column: column.str.strip())
+    return table
 
 
-def read_pairs(path: Path, *either: tuple[str, str]) -> dict[str, str]:
+def read_pairs(path: Path, *headers: tuple[str, str]) -> dict[str, str]:
     """Read a csv of one value an image, by id; see `read_csv`.
 
     Raises
@@ -168,7 +173,7 @@ def read_pairs(path: Path, *either: tuple[str, str]) -> dict[str, str]:
     UserError
         If an id stands in it twice.
     """
-    ids, values = (column for _, column in read_csv(path, *either).items())
+    ids, values = (column for _, column in read_csv(path, *headers).items())
     if ids.duplicated().any():
         raise UserError(
             f"{path}: {ids[ids.duplicated()].iloc[0]} stands in it twice; an image has one row."

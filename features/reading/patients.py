@@ -1,9 +1,9 @@
-"""Which images may be of one patient, so that no patient stands on both sides of a split.
+"""Which images may be of one patient, so that no patient is in two folds.
 
-Several lists may speak of the same images, each by keys of its own: a key coarser than a patient,
-such as sex and age, keeps strangers together and loses a patient on a birthday; a list of true
-patients may not know every image. Images that share a key in any list belong to one group, and so
-do those that a chain of such pairs connects.
+Several lists may name the same images, by keys of their own. A key that is coarser than a patient,
+such as sex and age, joins different patients, and parts the images of a patient who had a birthday
+in between; a list of true patients may not name every image. Images that share a key in any list
+belong to one group, and so do those that a chain of such pairs connects.
 """
 
 import re
@@ -19,9 +19,9 @@ from features.reading import layouts
 from features.reading.layouts import ID
 from features.run.files import UserError
 
-# A list of ours, and the published one that names the ChestX-ray14 file behind each SIIM-ACR image;
-# there the patient stands before the underscore.
-OWN, PUBLISHED = (ID, "patient"), ("Kaggle_ID", "NIH_ID")
+# The toolkit's list, and the published one that names the ChestX-ray14 file behind each SIIM-ACR
+# image; there the patient stands before the underscore.
+PLAIN, PUBLISHED = (ID, "patient"), ("Kaggle_ID", "NIH_ID")
 _PICTURE = re.compile(r"^(\d{8})_\d{3}\.png$")
 
 
@@ -38,7 +38,7 @@ def read(path: Path) -> dict[str, str]:
     UserError
         If it is no such file, an id stands in it twice, or a key is empty.
     """
-    keys = layouts.read_pairs(path, OWN, PUBLISHED)
+    keys = layouts.read_pairs(path, PLAIN, PUBLISHED)
     empty = [name for name, key in keys.items() if not key]
     if empty:
         raise UserError(f"{path}: {empty[0]} has an empty patient; name one or remove the row.")

@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from features.run.files import UserError, refusal, unwritable
+from features.run.version import VERSION
 
 Item = TypeVar("Item")
 
@@ -30,12 +31,18 @@ Item = TypeVar("Item")
 def run(main: Callable[[Any], None]) -> None:
     """Parse the command line into the settings that `main` takes, and call it.
 
+    `--version` prints the toolkit's version instead.
+
     A `UserError` is printed as its one sentence and ends the process with status 2, as does a disk
     that takes no more, whoever was writing; an interrupt (Ctrl-C) ends it with 130. Any other
     exception is a fault of ours and keeps its traceback.
     """
     hints = [kind for name, kind in get_type_hints(main).items() if name != "return"]
-    settings = tyro.cli(hints[0], description=sys.modules[main.__module__].__doc__)
+    if "--version" in sys.argv[1:]:
+        print(f"pneumothorax-reasons {VERSION}")
+        return
+    description = sys.modules[main.__module__].__doc__ or ""
+    settings = tyro.cli(hints[0], description=f"{description}\n--version prints the version.")
     try:
         _check(settings)
         main(settings)

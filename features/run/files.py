@@ -32,7 +32,7 @@ Record = TypeVar("Record")
 
 
 class UserError(Exception):
-    """A mistake the user can repair, told in one sentence.
+    """A mistake that the user can repair, in one sentence.
 
     The sentence names the file or value, the rule it breaks and the repair. The command line
     prints it without a traceback and exits with status 2.
@@ -112,7 +112,7 @@ def _is_about(error: OSError, path: Path, temporary: Path | None) -> bool:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed writers of `path` left behind, long enough ago that none writes still."""
+    """Remove what killed writers of `path` left behind, so long ago that no one writes it still."""
     for old in _abandoned(path.parent):
         if old.name.startswith(f".{path.stem}-") and old.suffix == path.suffix:
             with suppress(OSError):
@@ -121,17 +121,17 @@ def _sweep(path: Path) -> None:
 
 @cache
 def _abandoned(folder: Path) -> tuple[Path, ...]:
-    """Hidden files that nobody has touched for long; looked for once, since folders may be full."""
-    found = []
+    """Hidden files that nobody has touched for long; listed once, since folders may be full."""
+    abandoned = []
     with suppress(OSError):
         for path in folder.iterdir():
             if path.name.startswith(".") and time.time() - path.stat().st_mtime > ABANDONED:
-                found.append(path)
-    return tuple(found)
+                abandoned.append(path)
+    return tuple(abandoned)
 
 
 def open_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> "np.memmap[Any, Any]":
-    """A new memory-mapped .npy file of zeros, whose room on the disk is taken at once.
+    """A new memory-mapped .npy file of zeros that takes its room on the disk at once.
 
     Without that the file is sparse, and on a full disk the first page for which there is no room
     ends the process with a bus error, which nothing can turn into a sentence.

@@ -87,7 +87,7 @@ PREDICTIONS = Schema(
 SHAP = Schema({"id": "str", "base": "float64"}, more="float64")
 # Where an image's probability map lies; fold is missing where all networks drew it.
 MAPS = Schema({"id": "str", "fold": "Int64", "part": "int64", "row": "int64"})
-# The mask of each image of known truth, kept or emptied by the gate; level is where its map was cut.
+# The mask of each image of known truth, kept or emptied by the gate; level: where its map was cut.
 OUTLINES = Schema(
     {
         "id": "str",
@@ -101,7 +101,55 @@ OUTLINES = Schema(
 )
 # Curves of a training: losses and scores by epoch.
 HISTORY = Schema({"epoch": "int64", "loss": "float64"}, more="float64")
-ABLATION = Schema({"family": "str", "features": "int64"}, more="float64")
+ABLATION = Schema({"variant": "str", "features": "int64"}, more="float64")
+
+
+@dataclass(frozen=True)
+class NetworkFolder:
+    """Paths of one network's training.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    """
+
+    root: Path
+
+    @property
+    def weights(self) -> Path:
+        """Final weights, with what they belong to; written last."""
+        return self.root / "weights.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of the state between two epochs."""
+        return self.root / "checkpoint"
+
+    @property
+    def history(self) -> Table:
+        """Losses and scores by epoch."""
+        return Table(self.root / "curves.csv", HISTORY, "cnn")
+
+    @property
+    def curves(self) -> Path:
+        """The same as a picture."""
+        return self.root / "curves.png"
+
+    @property
+    def panel(self) -> Path:
+        """Picture of some X-rays with true and predicted outlines."""
+        return self.root / "panel.png"
+
+    @property
+    def planes(self) -> Path:
+        """The evidence maps that the network sees; kept while it is trained."""
+        return self.root / "evidence.npy"
+
+    @property
+    def first(self) -> "NetworkFolder":
+        """The first training of the same network, on the X-ray alone."""
+        return NetworkFolder(self.root / "first")
 
 
 @dataclass(frozen=True)
@@ -128,15 +176,21 @@ class RunFolder:
         UserError
             If it does not exist or has another format.
         """
+        for folder in (self.root, self.unet):
+            if folder.exists() and not folder.is_dir():
+                raise UserError(
+                    f"{folder}: is a file where a folder belongs; give another --run, or move it "
+                    "away."
+                )
         if not self.root.is_dir():
             raise UserError(f"{self.root}: no such run folder; run `make dataset` first.")
         content = files.read_json(self.format) if self.format.exists() else None
-        found = content.get("format") if isinstance(content, dict) else None
-        if found != FORMAT:
-            made = "an older version" if found is None else f"format {found}"
+        written = content.get("format") if isinstance(content, dict) else None
+        if written != FORMAT:
+            made = "an older version" if written is None else f"format {written}"
             raise UserError(
-                f"{self.root}: a run folder of {made}, and this version reads format {FORMAT}; make "
-                "the run again in a new folder."
+                f"{self.root}: a run folder of {made}, and this version reads format {FORMAT}; "
+                "make the run again in a new folder."
             )
         return self
 
@@ -272,9 +326,19 @@ class RunFolder:
         return Table(self.root / "ablation.csv", ABLATION, "ablation")
 
     @property
-    def tune(self) -> Path:
-        """Folder of the search for settings."""
-        return self.root / "tune"
+    def search_journal(self) -> Path:
+        """Trials of the search for settings."""
+        return self.root / "tune" / "study.journal"
+
+    @property
+    def search_result(self) -> Path:
+        """Default and best settings of the search with their scores."""
+        return self.root / "tune" / "tune.json"
+
+    @property
+    def best_settings(self) -> Path:
+        """Best settings of the search, fit for the classifier's `--settings`."""
+        return self.root / "tune" / "best.json"
 
     @property
     def report(self) -> Path:
@@ -287,14 +351,30 @@ class RunFolder:
         """Folder of the U-Net."""
         return self.root / "cnn"
 
-    def unet_fold(self, fold: int) -> Path:
+    def unet_fold(self, fold: int) -> "NetworkFolder":
         """Folder of the network that has not seen a fold."""
-        return self.unet / f"fold{fold}"
+        return NetworkFolder(self.unet / f"fold{fold}")
+
+    def unet_folds(self) -> list["NetworkFolder"]:
+        """Folders of all networks that are there."""
+        return [NetworkFolder(path) for path in sorted(self.unet.glob("fold*"))]
 
     @property
     def unet_settings(self) -> Path:
         """What the networks were trained with; written last."""
         return self.unet / "settings.json"
+
+    def decoded_images(self, size: int) -> Path:
+        """The images to learn from at the network's size."""
+        return self.unet / f"images-{size}.npy"
+
+    def decoded_masks(self, size: int) -> Path:
+        """Their masks at the same size."""
+        return self.unet / f"masks-{size}.npy"
+
+    def decoded_from(self, size: int) -> Path:
+        """What files and masks these two come from."""
+        return self.unet / f"images-{size}.json"
 
     @property
     def maps(self) -> Table:

@@ -70,7 +70,7 @@ def _on_cores(function: Callable[..., Result], items: Sequence[Any], jobs: int) 
     # The workers share the cores' threads among them.
     workers = Parallel(n_jobs=jobs, return_as="generator", max_nbytes=None)
     rest = (delayed(function)(item) for item in items[1:])
-    # The first here, so that code compiled at first use is compiled once and not by each.
+    # The first item here, so that code compiled at first use is compiled once, not by each worker.
     return chain([function(items[0])], workers(rest))
 
 

@@ -20,9 +20,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import fft, ndimage, stats
 
-from baseline.classifier.train import Training, fit_one
-from baseline.learning import scores, training_table
+from baseline.classifier.fit import fit_model
+from baseline.classifier.settings import TrainingSettings
+from baseline.learning import scores
 from baseline.learning.estimator import Classifier
+from baseline.learning.training_rows import training_rows
 from features.families.table import read as read_features
 from features.reading import folds, images
 from features.run import files
@@ -55,9 +57,9 @@ def transfer(
     phantoms: pd.DataFrame, table: pd.DataFrame, real: pd.DataFrame, other: pd.DataFrame
 ) -> scores.Estimate:
     """AUC on the true real labels of a verdict taught by phantoms alone."""
-    taught = training_table.training_rows(phantoms[phantoms["label"].notna()].assign(fold=0))
+    taught = training_rows(phantoms[phantoms["label"].notna()].assign(fold=0))
     judged = real[real["label"].notna()]
-    models = [fit_one(table.loc[taught["id"]], taught, Training(), k) for k in range(MODELS)]
+    models = [fit_model(table.loc[taught["id"]], taught, TrainingSettings(), k) for k in range(MODELS)]
     raw = np.mean([model.decision_function(other.loc[judged["id"]]) for model in models], axis=0)
     labels, patients = judged["label"].to_numpy(float), judged["patient"].to_numpy(object)
     return scores.bootstrap(lambda rows: scores.auc(labels[rows], raw[rows]), patients)
@@ -65,12 +67,12 @@ def transfer(
 
 def among_phantoms(phantoms: pd.DataFrame, table: pd.DataFrame) -> scores.Estimate:
     """AUC of the verdict among phantoms themselves, out of fold: how hard they are."""
-    taught = training_table.training_rows(phantoms[phantoms["label"].notna()])
+    taught = training_rows(phantoms[phantoms["label"].notna()])
     raw = np.empty(len(taught))
     fold = taught["fold"].to_numpy()
     for k in np.unique(fold):
         part = taught[fold != k]
-        model = fit_one(table.loc[part["id"]], part, Training(), int(k))
+        model = fit_model(table.loc[part["id"]], part, TrainingSettings(), int(k))
         raw[fold == k] = model.decision_function(table.loc[taught["id"][fold == k]])
     labels, patients = taught["label"].to_numpy(float), taught["patient"].to_numpy(object)
     return scores.bootstrap(lambda rows: scores.auc(labels[rows], raw[rows]), patients)

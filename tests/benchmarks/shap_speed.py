@@ -28,9 +28,9 @@ with warnings.catch_warnings():
     import shap
 
 from baseline.explanation import tree_shap
-from baseline.learning import training_table
+from baseline.learning import feature_table
 from baseline.learning.estimator import load
-from features.families.table import read
+from features.run.folder import RunFolder
 
 
 def by_explainer(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, np.ndarray]:
@@ -60,8 +60,8 @@ WAYS: dict[str, Callable[[lgb.Booster, pd.DataFrame], tuple[float, np.ndarray]]]
 
 def main(run: Path, repeats: int = 1) -> None:
     """Print one row a way and number of images."""
-    table = training_table.with_evidence(run, read(run))
-    table = training_table.for_model(table, table.index, 0)
+    features = feature_table.read(RunFolder(run), evidence=True)
+    table = features.for_model(features.index, 0)
     boosters = [load(path) for path in sorted((run / "baseline").glob("fold*.txt"))]
     table = table[boosters[0].feature_name()]
     by_ours(boosters[0], table[: tree_shap.FEWEST_IMAGES])  # compiled before the clock starts

@@ -20,7 +20,7 @@ from arguments import given  # noqa: E402
 from baseline.evidence_map import maps, models
 from baseline.evidence_map.training_data import by_lung  # noqa: E402
 from baseline.explanation import one_study
-from baseline.learning import training_table  # noqa: E402
+from baseline.learning import feature_table  # noqa: E402
 from cnn.data import geometry, planes
 from cnn.gate import masks
 from cnn.prediction import predict  # noqa: E402
@@ -53,7 +53,7 @@ def judge(path: Path, trained: one_study.Trained, networks: predict.Networks) ->
     image = prepare(pixels)
     done()
     found = registry.measure(image, study, one_study.families(trained.measured))
-    table = training_table.one_row(study.id, found, trained.measured)
+    table = feature_table.one_row(study.id, found, trained.measured)
     done()
     known = measure.measure(image)
     done()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Seconds to wait for an answer.
 PATIENCE = 30.0
 
 
@@ -31,12 +32,12 @@ class Browser:
     """
 
     def __init__(self, program: str, profile: Path) -> None:
-        theirs_read, self._write = os.pipe()
-        self._read, theirs_write = os.pipe()
+        browser_read, self._write = os.pipe()
+        self._read, browser_write = os.pipe()
         # Out of the way of 3 and 4, which bash is about to fill.
-        inner, outer = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (theirs_read, theirs_write))
-        os.close(theirs_read)
-        os.close(theirs_write)
+        inner, outer = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (browser_read, browser_write))
+        os.close(browser_read)
+        os.close(browser_write)
         options = [
             "--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu",
             "--no-first-run", "--disable-extensions", "--disable-background-networking",
@@ -52,7 +53,7 @@ class Browser:
         )
         os.close(inner)
         os.close(outer)
-        self._held, self._number = b"", 0
+        self._received, self._number = b"", 0
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
         targets = self.send("Target.getTargets")["targetInfos"]
@@ -88,13 +89,13 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         deadline = time.monotonic() + PATIENCE
-        while b"\0" not in self._held:
+        while b"\0" not in self._received:
             ready, _, _ = select.select([self._read], [], [], max(deadline - time.monotonic(), 0))
             part = os.read(self._read, 1 << 20) if ready else b""
             if not part:
                 raise TimeoutError("Chromium does not answer")
-            self._held += part
-        message, self._held = self._held.split(b"\0", 1)
+            self._received += part
+        message, self._received = self._received.split(b"\0", 1)
         return json.loads(message)
 
     def open(self, address: str, width: int = 1280, scripts: bool = True) -> None:
@@ -117,12 +118,12 @@ class Browser:
 
     def value(self, expression: str) -> Any:
         """Value of a JavaScript expression, awaited if it is a promise."""
-        found = self.send(
+        answer = self.send(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
-        if "exceptionDetails" in found:
-            raise RuntimeError(f"{expression}: {found['exceptionDetails']}")
-        return found["result"].get("value")
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
 
     def press(self, key: str, code: int) -> None:
         """Press a key, by its name and its Windows key code."""
@@ -134,22 +135,22 @@ class Browser:
             )  # fmt: skip
 
     def requests(self) -> list[str]:
-        """Addresses that were asked for since the page was opened."""
+        """Addresses that were requested since the page was opened."""
         sent = (e for e in self.events if e.get("method") == "Network.requestWillBeSent")
         return [event["params"]["request"]["url"] for event in sent]
 
     def complaints(self) -> list[str]:
         """Console errors and warnings, uncaught exceptions, and refusals by the content policy."""
-        found = []
+        complaints = []
         for event in self.events:
-            kind, told = event.get("method"), event.get("params", {})
+            kind, content = event.get("method"), event.get("params", {})
             if (
                 kind == "Runtime.exceptionThrown"
-                or (kind == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning"))
-                or (kind == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"))
+                or (kind == "Runtime.consoleAPICalled" and content["type"] in ("error", "warning"))
+                or (kind == "Log.entryAdded" and content["entry"]["level"] in ("error", "warning"))
             ):
-                found.append(json.dumps(told))
-        return found
+                complaints.append(json.dumps(content))
+        return complaints
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
         """Save a picture of the window, or of the whole page."""

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from baseline.classifier import train
+from baseline.explanation import shap_values
 from baseline.learning import scores
+from features.run.folder import DATASET, RunFolder
 
 NASTY = '"><script>alert(1)</script><img src="http://evil.example/x">'
 SHOWN = 10
@@ -21,47 +23,55 @@ FEATURES = (
     "glcm.right_apex.contrast_d1",
     "shape.image.width",
 )
+# Labelled and test images.
+LABELLED, TEST = 100, 6
 
 
-def make_run(folder: Path) -> Path:
+def make_run(folder: Path) -> RunFolder:
     """A trained run of 100 labelled and 6 test images: noise for pixels, rims that decide."""
     rng = np.random.default_rng(0)
-    n, labelled = 106, 100
-    table = pd.DataFrame(rng.normal(size=(n, len(FEATURES))), columns=list(FEATURES))
-    table[FEATURES[2]] = (table[FEATURES[0]] - table[FEATURES[1]]).abs()
-    positive = (table[FEATURES[2]] + 0.4 * rng.normal(size=n) > 1.6).to_numpy()
-    ids = [f"i{k:03d}<b>" for k in range(n)]
+    n = LABELLED + TEST
+    features = pd.DataFrame(rng.normal(size=(n, len(FEATURES))), columns=list(FEATURES))
+    features[FEATURES[2]] = (features[FEATURES[0]] - features[FEATURES[1]]).abs()
+    positive = (features[FEATURES[2]] + 0.4 * rng.normal(size=n) > 1.6).to_numpy()
     for k in range(n):
         noise = rng.integers(0, 256, (64, 64), dtype=np.uint8)
         Image.fromarray(noise).save(folder / f"{k}.png")
-    test = np.arange(n) >= labelled
+    ids = [f"i{k:03d}<b>" for k in range(n)]
     masks = np.where(positive, "1000 40", "-1")
-    dataset = pd.DataFrame(
+    is_test = np.arange(n) >= LABELLED
+    run = RunFolder(folder / "run")
+    run.create()
+    run.dataset.write(_dataset(folder, ids, positive, masks, is_test))
+    run.features.write(features.assign(id=ids)[["id", *FEATURES]])
+    run.truth.write(pd.DataFrame({"id": ids, "mask": masks})[is_test])
+    with pytest.MonkeyPatch.context() as patch:
+        # Fifty resamples are enough: the intervals are not tested here.
+        patch.setattr(scores, "bootstrap", partial(scores.bootstrap, replicates=50))
+        train.main(train.Settings(run=run.root, rounds=15, evidence=False))
+    shap_values.main(shap_values.Settings(run=run.root))
+    return run
+
+
+def _dataset(
+    folder: Path, ids: list[str], positive: np.ndarray, masks: np.ndarray, is_test: np.ndarray
+) -> pd.DataFrame:
+    numbers = np.arange(len(ids))
+    return pd.DataFrame(
         {
             "id": ids,
-            "path": [str(folder / f"{k}.png") for k in range(n)],
-            "split": np.where(test, "test", "train"),
-            "mask": pd.array(np.where(test, None, masks), dtype="string"),
-            "patient": [f"p{k // 2}" for k in range(n)],
-            "age": np.where(np.arange(n) % 3 == 0, np.nan, 40.0),
-            "sex": pd.array([NASTY if k % 2 else None for k in range(n)], dtype="string"),
-            "view": pd.array(["PA"] * n, dtype="string"),
+            "path": [str(folder / f"{k}.png") for k in numbers],
+            "split": np.where(is_test, "test", "train"),
+            "mask": pd.array(np.where(is_test, None, masks), dtype="string"),
+            "patient": [f"p{k // 2}" for k in numbers],
+            "age": np.where(numbers % 3 == 0, np.nan, 40.0),
+            "sex": pd.array([NASTY if k % 2 else None for k in numbers], dtype="string"),
+            "view": "PA",
             "spacing_mm": 0.14,
             "rows": 64,
             "columns": 64,
-            "label": np.where(test, np.nan, positive),
+            "label": np.where(is_test, np.nan, positive),
             "weak": np.nan,
-            "fold": np.where(test, -1, np.arange(n) // 2 % 2),
+            "fold": pd.array(numbers // 2 % 2, dtype="Int64"),
         }
-    )
-    run = folder / "run"
-    run.mkdir()
-    dataset.to_parquet(run / "dataset.parquet")
-    table.astype(np.float32).assign(id=ids).to_parquet(run / "features.parquet")
-    truth = pd.DataFrame({"id": ids, "mask": masks})[test]
-    truth.to_parquet(run / "truth.parquet")
-    with pytest.MonkeyPatch.context() as patch:
-        # Fifty resamples will do: the intervals are not what is tested here.
-        patch.setattr(scores, "bootstrap", partial(scores.bootstrap, replicates=50))
-        train.main(train.Settings(run=run, rounds=15, evidence=False))
-    return run
+    )[list(DATASET.columns)].assign(fold=lambda rows: rows["fold"].mask(is_test))

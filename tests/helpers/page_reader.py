@@ -7,28 +7,29 @@ import numpy as np
 
 
 class Page(HTMLParser):
-    """What the tests ask of the page: its tags with their attributes, and its text."""
+    """A page's tags with their attributes, and its text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
     def every(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
+        """Attributes of every tag of a kind, in order."""
+        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def polygons(path: str) -> list[np.ndarray]:
     """Points of SVG polygons that are written as a place and the steps from it."""
-    found = []
+    points = []
     for part in path.strip("M").split("M"):
         numbers = np.array(re.findall(r"-?\d+", part.rstrip("z")), float)
-        found.append(np.cumsum(numbers.reshape(-1, 2), axis=0))
-    return found
+        points.append(np.cumsum(numbers.reshape(-1, 2), axis=0))
+    return points

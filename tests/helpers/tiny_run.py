@@ -12,10 +12,11 @@ from cnn.network.augment import AugmentConfig
 from cnn.network.config import PROFILES, TrainConfig
 from cnn.network.unet import UNetConfig, initial_params
 from cnn.prediction import predict
-from cnn.training import train, train_fold
+from cnn.training import steps, train, train_fold
 from cnn.weights import tensors
 from features.reading import rle
-from features.run import files
+from features.run.folder import EVIDENCE_MAP, RunFolder
+from tests.helpers.datasets import dataset
 
 SIDE = 64
 TINY = TrainConfig(
@@ -31,61 +32,69 @@ TINY = TrainConfig(
 )
 
 
-def make_run(tmp_path: Path) -> Path:
+def make_run(folder: Path) -> RunFolder:
     """A run folder: 9 labelled images in 3 folds, 2 weakly labelled in fold 1, 2 test, 1 neither.
 
-    A third of the labelled ones has a bright square, which is the lesion.
+    A third of the labelled ones has a bright square, which is the lesion. The images lie beside the
+    run folder.
     """
     generator = np.random.default_rng(0)
-    rows = []
+    paths, codes = [], []
     for number in range(14):
         pixels = generator.integers(0, 100, (SIDE, SIDE), dtype=np.uint8)
         mask = np.zeros((SIDE, SIDE), bool)
         if number < 9 and number % 3 == 0:
             mask[8:40, 20:50] = True
         pixels[mask] += 120
-        path = tmp_path / f"i{number}.png"
+        path = folder / f"i{number}.png"
         Image.fromarray(pixels).save(path)
-        split = "train" if number < 9 else "unlabelled" if number == 13 else "test"
-        fold = number // 3 if number < 9 else 1 if number < 11 else -1
-        code = rle.encode(mask) if number < 9 else None
-        weak = {9: 0.9, 10: 0.25}.get(number, np.nan)
-        rows.append((f"i{number}", str(path), split, code, fold, SIDE, SIDE, weak))
-    columns = ["id", "path", "split", "mask", "fold", "rows", "columns", "weak"]
-    folder = tmp_path / "run"
-    folder.mkdir()
-    pd.DataFrame(rows, columns=columns).to_parquet(folder / "dataset.parquet")
-    write_evidence(folder)
-    return folder
+        paths.append(str(path))
+        codes.append(rle.encode(mask) if number < 9 else None)
+    run = RunFolder(folder / "run")
+    run.create()
+    run.dataset.write(
+        dataset(
+            [f"i{number}" for number in range(14)],
+            path=paths,
+            split=["train"] * 9 + ["test"] * 4 + ["unlabelled"],
+            mask=codes,
+            fold=FOLDS,
+            rows=SIDE,
+            columns=SIDE,
+            weak=[*[np.nan] * 9, 0.9, 0.25, *[np.nan] * 3],
+        )
+    )
+    write_evidence(run)
+    return run
 
 
+FOLDS = pd.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 1, 1, None, None, None], "Int64")
 # Rows and columns of the cells; the X-rays, of 64 pixels, have one cell a pixel.
-CELLS = tuple(30 + place for place in np.divmod(np.arange(16), 4))
+CELL_PLACES = tuple(30 + place for place in np.divmod(np.arange(16), 4))
 
 
-def evidence_of(number: int, judge: int) -> float:
-    """What a judge says of every cell of an image."""
-    return (number + 1) / 20 + judge / 50
+def evidence_value(number: int, fold: int) -> float:
+    """The evidence in every cell of an image, by the model of a fold."""
+    return (number + 1) / 20 + fold / 50
 
 
-def write_evidence(run: Path) -> None:
-    """A square of cells in the middle of each image, by three folds' judges and their pairs'."""
+def write_evidence(run: RunFolder) -> None:
+    """A square of cells in the middle of each image, by the models of three folds and of pairs."""
 
-    def rows(seen: list[tuple[int, int]]) -> pd.DataFrame:
-        drawn = [
-            {"id": f"i{n}", "probability": evidence_of(n, judge), "judge": judge}
-            | {"row": row, "column": column, "lung": 0.5}
-            for n, judge in seen
-            for row, column in zip(*CELLS, strict=True)
+    def rows(predicted: list[tuple[int, int]]) -> pd.DataFrame:
+        cells = [
+            (f"i{n}", row, column, evidence_value(n, fold), 0.5, fold)
+            for n, fold in predicted
+            for row, column in zip(*CELL_PLACES, strict=True)
         ]
-        return pd.DataFrame(drawn).astype({"probability": np.float32})
+        return pd.DataFrame(cells, columns=list(EVIDENCE_MAP.columns))
 
-    own = [(n, n // 3) for n in range(9)] + [(9, 1), (10, 1)]
-    outside = [(n, judge) for n in (11, 12, 13) for judge in range(3)]
-    files.write_table(run / "evidence" / "map.parquet", rows(own + outside))
-    fold = [*np.repeat([0, 1, 2], 3), 1, 1]
-    taught = [(n, judge) for n in range(11) for judge in range(3) if judge != fold[n]]
-    files.write_table(run / "evidence" / "pairs.parquet", rows(taught))
+    fold_of = FOLDS[:11].astype(int)
+    in_folds = [(n, fold_of[n]) for n in range(11)]
+    outside = [(n, fold) for n in (11, 12, 13) for fold in range(3)]
+    run.evidence_map.write(rows(in_folds + outside))
+    learned = [(n, fold) for n in range(11) for fold in range(3) if fold != fold_of[n]]
+    run.evidence_pairs.write(rows(learned))
 
 
 def shrink(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
@@ -98,24 +107,26 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     return TINY
 
 
-def first_state(config: TrainConfig) -> train_fold.TrainState:
-    return train_fold.initial_state(initial_params(config.unet, np.random.default_rng(0)), config)
+def initial_state(config: TrainConfig) -> steps.TrainState:
+    """The state of a network before its first step."""
+    return steps.initial_state(initial_params(config.unet, np.random.default_rng(0)), config)
 
 
-def change(run: Path, **columns: object) -> None:
-    table = pd.read_parquet(run / "dataset.parquet").assign(**columns)
-    table.to_parquet(run / "dataset.parquet")
+def change(run: RunFolder, **columns: object) -> None:
+    """Replace columns of the dataset."""
+    run.dataset.write(run.dataset.read().assign(**columns))
 
 
-def final(run: Path, fold: int) -> bytes:
-    return (run / "cnn" / f"fold{fold}" / "weights.safetensors").read_bytes()
+def weights_bytes(run: RunFolder, fold: int) -> bytes:
+    """The file of a fold's final weights."""
+    return run.unet_fold(fold).weights.read_bytes()
 
 
 FIXED = np.random.default_rng(0)
 
 
-def write_start(folder: Path, config: TrainConfig, params: dict, **more: object) -> Path:
+def write_weights(folder: Path, config: TrainConfig, params: dict, **info: object) -> Path:
     """Weights of another training, as that would have left them."""
     path = folder / "weights.safetensors"
-    tensors.save(path, params, {"config": asdict(config)} | more)
+    tensors.save(path, params, {"config": asdict(config)} | info)
     return path

@@ -1,0 +1,141 @@
+"""Which settings, data and pretrained network the weights of a fold belong to."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cnn.data.training_images import TrainingImages
+from cnn.network.config import TrainConfig
+from cnn.network.unet import UNetConfig
+from cnn.weights import checkpoint, tensors
+from cnn.weights.pretrained import repair_of
+from features.run.files import UserError
+from features.run.folder import NetworkFolder
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What weights belong to: two trainings of one identity end with the same weights.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    seed : int
+    fold : int
+        The fold that is left out.
+    data : str
+        Fingerprint of the training set.
+    pretrained : str or None
+        Fingerprint of the weights that the training begins from; None for random ones.
+    """
+
+    config: TrainConfig
+    seed: int
+    fold: int
+    data: str
+    pretrained: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON content, in the form in which it is read back."""
+        return json.loads(json.dumps(asdict(self)))  # tuples become lists
+
+
+def identify(
+    config: TrainConfig,
+    seed: int,
+    fold: int,
+    images: TrainingImages,
+    pretrained: Path | None = None,
+) -> Identity:
+    """The identity of a fold's weights.
+
+    Raises
+    ------
+    UserError
+        If there is no such pretrained network.
+    """
+    digest = None
+    if pretrained is not None:
+        if not pretrained.is_file():
+            raise UserError(
+                f"{pretrained}: no such file of pretrained weights; {repair_of(pretrained)}."
+            )
+        digest = hashlib.sha256(pretrained.read_bytes()).hexdigest()[:16]
+    return Identity(config, seed, fold, images.digest, digest)
+
+
+def is_finished(folder: NetworkFolder, identity: Identity, overwrite: bool = False) -> bool:
+    """Whether a fold has its final weights.
+
+    Parameters
+    ----------
+    folder : NetworkFolder
+    identity : Identity
+        What they must belong to.
+    overwrite : bool
+        Whether to delete weights and checkpoints of anything else, instead of complaining.
+
+    Raises
+    ------
+    UserError
+        If there are such, and they are not to be overwritten.
+    """
+    wanted = identity.as_json()
+    kept = {
+        folder.weights: tensors.load(folder.weights)[1] if folder.weights.exists() else None,
+        folder.checkpoint: checkpoint.read_info(folder.checkpoint),
+    }
+    for path, info in kept.items():
+        different = (
+            [] if info is None else [name for name in wanted if info.get(name) != wanted[name]]
+        )
+        if different and not overwrite:
+            raise UserError(
+                f"{path}: was trained with another {' and '.join(different)} than these settings "
+                "have; give the same settings as then, or --overwrite to train anew, or another "
+                "--run."
+            )
+        if different:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return folder.weights.exists()
+
+
+def network_of(info: Mapping[str, Any], path: Path, repair: str) -> tuple[UNetConfig, bool]:
+    """The network that weights belong to, and whether it is to see mirror images too.
+
+    Parameters
+    ----------
+    info : mapping
+        As `tensors.load` gives it.
+    path : Path
+        The file, for the sentence.
+    repair : str
+        What to do about another version's, for the sentence.
+
+    Raises
+    ------
+    UserError
+        If this version of the program knows no such network.
+    """
+    try:
+        unet, flip = info["config"]["unet"], info["config"]["flip"]
+        if different := {field.name for field in fields(UNetConfig)} ^ set(unet):
+            raise KeyError(min(different))
+        return UNetConfig(**{**unet, "widths": tuple(unet["widths"])}), bool(flip)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise UserError(
+            f"{path}: weights of another version of this program (in their config: {error}); "
+            f"{repair}."
+        ) from error
+
+
+def tidy(folder: NetworkFolder) -> None:
+    """Remove what a fold that is finished needs no more, also what a killed run left there."""
+    for path in (folder.planes, folder.first.weights):
+        path.unlink(missing_ok=True)
+    for path in (folder.checkpoint, folder.first.checkpoint):
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,100 @@
+"""An image that cannot be used, and which errors mean that its bytes are bad.
+
+A damaged file makes a library raise whatever the bytes lead it into. So only the libraries' own
+calls are blamed on the bytes, each within `blame_bytes`; an error of our own code, or of the
+machine (no memory left), is no quarantine and ends the run.
+"""
+
+import errno
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+from features.run.files import UserError
+
+SMALLEST_SIDE = 64
+LARGEST_ASPECT = 4
+
+# What pydicom, its decoders and Pillow raise on truncated and mutated files. pydicom reports a
+# missing element as AttributeError or KeyError, an odd one as TypeError or NotImplementedError (a
+# RuntimeError).
+BAD_BYTES = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    BytesLengthException,
+    InvalidDicomError,
+    Image.DecompressionBombError,
+)
+# Numbers of an OSError that says that the machine has no memory, or no file handle left.
+OF_THE_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
+class UnreadableImage(UserError):
+    """One image cannot be used; the sentence says which and why. The rest of a run goes on."""
+
+
+@contextmanager
+def blame_bytes(path: Path, what: str) -> Iterator[None]:
+    """Turn what a library raises on bad bytes into one sentence; nothing but its calls stand here.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is read.
+    what : str
+        What then holds for it, e.g. "the PNG is damaged".
+
+    Raises
+    ------
+    UnreadableImage
+        For an error in `BAD_BYTES`, or a panic of a decoder written in Rust.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UnreadableImage(f"{path}: no such file.") from None
+    except BaseException as error:
+        of_bytes = isinstance(error, BAD_BYTES) or _is_panic(error)
+        if not of_bytes or getattr(error, "errno", None) in OF_THE_MACHINE:
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadableImage(f"{path}: {what} ({reason}).") from None
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Whether Rust code panicked; its exception is a BaseException that no module exports."""
+    kind = type(error)
+    return (kind.__module__, kind.__name__) == ("pyo3_runtime", "PanicException")
+
+
+def check_size(path: Path, rows: int, columns: int) -> None:
+    """Refuse what is too small or too long for a chest X-ray.
+
+    Raises
+    ------
+    UnreadableImage
+        If it is.
+    """
+    if min(rows, columns) < SMALLEST_SIDE:
+        raise UnreadableImage(
+            f"{path}: {rows}x{columns} pixels; an X-ray has at least {SMALLEST_SIDE} on each side."
+        )
+    if max(rows, columns) > LARGEST_ASPECT * min(rows, columns):
+        raise UnreadableImage(
+            f"{path}: {rows}x{columns} pixels; a chest X-ray is at most {LARGEST_ASPECT} times as "
+            "long as wide."
+        )

@@ -1,0 +1,90 @@
+"""What a fold learns from: its images with their masks, and which of them are left alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from cnn.data import decoded, planes, training_images
+from features.reading import rle
+from features.run.files import UserError
+from tests.helpers.tiny_run import SIDE, change, evidence_value
+
+
+def test_labelled_images_and_their_masks(run):
+    data = training_images.read(run, 32)
+    assert data.ids == tuple(f"i{n}" for n in range(9))
+    assert_array_equal(data.folds, np.repeat([0, 1, 2], 3))
+    assert_array_equal(data.positive, np.arange(9) % 3 == 0)
+    with Image.open(run.root.parent / "i0.png") as image:
+        pixels = np.asarray(image, float)
+    assert_allclose(data.images[0], pixels.reshape(32, 2, 32, 2).mean((1, 3)), atol=0.51)
+    assert_array_equal(np.unique(data.masks[0]), [0, 255])
+    assert_array_equal(np.argwhere(data.masks[0]).min(0), [4, 10])
+    assert_array_equal(np.argwhere(data.masks[0]).max(0), [19, 24])
+
+
+def test_images_are_decoded_once_and_again_if_they_change(run, monkeypatch):
+    first = training_images.read(run, 32)
+    with monkeypatch.context() as patch:
+        patch.setattr(decoded, "read_pair", None)
+        again = training_images.read(run, 32)
+    assert_array_equal(first.images, again.images)
+    assert first.digest == again.digest
+    # The same pixels in a newer file are the same data; other pixels are not.
+    path = run.root.parent / "i0.png"
+    path.write_bytes(path.read_bytes())
+    assert training_images.read(run, 32).digest == first.digest
+    path.write_bytes((run.root.parent / "i3.png").read_bytes())
+    other = training_images.read(run, 32)
+    assert_array_equal(other.images[0], first.images[3])
+    assert other.digest != first.digest
+    path.unlink()
+    with pytest.raises(UserError, match=r"i0\.png: no such file any more"):
+        training_images.read(run, 32)
+
+
+def test_decoded_images_of_other_annotations_are_not_used(run):
+    before = training_images.read(run, 32)
+    masks = [rle.EMPTY] * 8 + ["0 64"] + [None] * 5
+    change(run, mask=masks)
+    after = training_images.read(run, 32)
+    assert_array_equal(after.positive, np.arange(9) == 8)
+    assert after.masks[8].any()
+    assert not after.masks[0].any()
+    assert before.digest != after.digest
+
+
+def test_the_evidence_stands_in_for_the_mask_of_a_weak_positive(run):
+    data = training_images.read(run, 32, evidence=True, weak=True)
+    evidence = planes.write(run.root / "seen.npy", run, 0, data.table, 32)
+    data = replace(data, evidence=evidence)
+    targets = data.targets(np.array([0, 10, 9]))
+    assert_array_equal(targets[0], data.masks[0])
+    assert not targets[1].any()
+    value = planes.to_bytes(np.array(evidence_value(9, 0), np.float32))
+    assert_array_equal(np.unique(targets[2]), [0, value])
+    assert data.inputs(np.array([0, 9])).shape == (2, 32, 32, 2)
+    assert data.inputs(np.array([0, 9]), evidence=False).shape == (2, 32, 32, 1)
+
+
+def test_the_truth_of_a_test_image_is_not_learned_from(run):
+    change(run, mask=[rle.EMPTY] * 8 + ["0 64"] * 6)
+    data = training_images.read(run, 32, evidence=True, weak=True)
+    assert_array_equal(np.flatnonzero(data.known & data.positive), [8])
+    assert not data.masks[9:].any()
+
+
+def test_an_image_of_another_size_than_its_mask_is_refused(run):
+    Image.new("L", (SIDE, 2 * SIDE)).save(run.root.parent / "i4.png")
+    with pytest.raises(UserError, match=r"i4\.png: has 128x64 pixels, but had 64x64 when"):
+        training_images.read(run, 32)
+    assert not list(run.unet.glob("*"))
+
+
+def test_nothing_to_learn_from_is_said(run):
+    change(run, mask=None)
+    with pytest.raises(UserError, match=r"dataset\.parquet: no training image has a known mask"):
+        training_images.read(run, 32)

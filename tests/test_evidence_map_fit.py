@@ -1,0 +1,84 @@
+"""Fitting evidence models: the table lung by lung, shared weak labels, auxiliary phantoms."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from baseline.evidence_map import fit
+from baseline.evidence_map.models import EvidenceModel
+from baseline.evidence_map.training_data import (
+    LabelledCells,
+    by_lung,
+    read_auxiliary,
+    read_training_data,
+)
+from features.run.files import UserError
+from tests.helpers.evidence_run import PAIR, make_run
+
+
+def test_the_table_lung_by_lung_by_hand():
+    table = pd.DataFrame(
+        [[5.0, 3.0, 7.0, 9.0], [1.0, 4.0, 8.0, 9.0]],
+        columns=[*PAIR, "shape.image.width", "asymmetry.rim.firstorder_mean"],
+    )
+    lungs = by_lung(table)
+    assert list(lungs) == ["firstorder.rim.mean", "less.firstorder.rim.mean", "shape.image.width"]
+    np.testing.assert_array_equal(lungs.to_numpy(), [[5, 2, 7], [1, -3, 8], [3, -2, 7], [4, 3, 8]])
+
+
+def test_weak_labels_find_their_side():
+    """No lung of a weakly labelled image is labelled, yet the ill one is found in nearly all."""
+    rng = np.random.default_rng(0)
+    n = 400
+    ill = rng.integers(0, 3, n)  # neither, right, left
+    truth = np.stack((ill == 1, ill == 2), axis=1).astype(float)
+    measure = truth + rng.normal(0, 0.2, (n, 2))
+    less = np.r_[measure @ [1, -1], measure @ [-1, 1]]
+    features = pd.DataFrame({"measure": measure.T.ravel(), "less": less})
+    labelled = truth.copy()
+    labelled[40:] = np.nan
+    booster = fit.fit_lungs(features, labelled, truth.max(axis=1), np.ones(n), 0)
+    raw = booster.predict(features.to_numpy(np.float32), raw_score=True).reshape(2, -1).T
+    weak = np.flatnonzero((ill > 0) & np.isnan(labelled[:, 0]))
+    assert (raw[weak].argmax(axis=1) == truth[weak].argmax(axis=1)).mean() > 0.95
+
+
+@pytest.mark.parametrize("known", [0.0, None])
+def test_cells_are_predicted_as_lightgbm_would(known):
+    """Bit for bit, by a booster that learned nothing too."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(900, 5)).astype(np.float16).astype(np.float32)
+    shares = np.full(900, known) if known is not None else rng.random(900).round()
+    booster = fit.fit_cells(LabelledCells(values, shares, 9), None, 0)
+    predicted = EvidenceModel(booster, booster).predict_cells(values[:70])
+    np.testing.assert_array_equal(predicted, expit(booster.predict(values[:70], raw_score=True)))
+
+
+def test_auxiliary_phantoms_help_where_masks_are_few(tmp_path):
+    few = read_auxiliary(make_run(tmp_path / "few", images=6), ())
+    auxiliary = read_auxiliary(make_run(tmp_path / "auxiliary"), ())
+    # The right lungs of every other image, and of them alone.
+    assert len(few.shares) == 3 * 80 and len(auxiliary.shares) == 45 * 80
+    assert (few.images, auxiliary.images) == (3, 45)
+    rule = few.values[:, 0] > 0.5
+    apart = []
+    for further in (None, auxiliary):
+        raw = fit.fit_cells(few, further, 0).predict(few.values, raw_score=True)
+        apart.append(raw[rule].mean() - raw[~rule].mean())
+    assert apart[1] > 2 * apart[0] and apart[1] > 2
+
+
+def test_auxiliary_phantoms_without_pneumothorax_are_refused(tmp_path):
+    run = make_run(tmp_path)
+    cells = run.cells.read()
+    run.cells.write(cells.assign(share=np.float32(0)))
+    with pytest.raises(UserError, match="no lung has collapsed by a known mask"):
+        read_auxiliary(run, ())
+
+
+def test_cells_of_other_images_are_refused(tmp_path):
+    run = make_run(tmp_path, images=40)
+    run.features.write(run.features.read()[1:])
+    with pytest.raises(UserError, match="i00 is not measured both there and in features"):
+        read_training_data(run)
