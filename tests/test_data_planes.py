@@ -47,7 +47,9 @@ def test_other_evidence_is_another_training_set(run):
 
 def test_missing_evidence_is_said_and_may_be_done_without(run, tiny):
     shutil.rmtree(run.evidence_map.path.parent)
-    with pytest.raises(UserError, match=r"map\.parquet: no such file; .* or train without the evidence map"):
+    with pytest.raises(
+        UserError, match=r"map\.parquet: no such file; .* train without the evidence"
+    ):
         train.main(train.Settings(run.root, "demo"))
     train.main(train.Settings(run.root, "demo", evidence=False, epochs=1, steps=1))
     predict.main(predict.Settings(run.root))

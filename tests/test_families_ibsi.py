@@ -65,8 +65,8 @@ def flat() -> np.ndarray:
     )
     half = (grey / 2).astype(np.float32)
     image = Prepared(half, half, LungFields(grey > 0, grey < 0, 1.0), cut)
-    found = firstorder.measure(image)[zones.NAMES.index("right_whole")]
-    return dict(zip((m.name for m in firstorder.MEASURES), found, strict=True))
+    result = firstorder.measure(image)[zones.NAMES.index("right_whole")]
+    return dict(zip((m.name for m in firstorder.MEASURES), result, strict=True))
 
 
 def test_the_phantom_has_its_74_voxels():
@@ -75,8 +75,8 @@ def test_the_phantom_has_its_74_voxels():
 
 
 def test_intensity_statistics(flat):
-    found = {**flat, "mean": 2 * flat["mean"], "variance": (2 * flat["deviation"]) ** 2}
-    assert {name: three_digits(found[name]) for name in INTENSITY} == INTENSITY
+    result = {**flat, "mean": 2 * flat["mean"], "variance": (2 * flat["deviation"]) ** 2}
+    assert {name: three_digits(result[name]) for name in INTENSITY} == INTENSITY
 
 
 @pytest.mark.parametrize(("name", "reference"), [("p10", 1), ("p90", 4), ("iqr", 3)])
@@ -87,8 +87,8 @@ def test_percentiles_to_the_width_of_a_bin(flat, name, reference):
 @pytest.mark.parametrize("name", GLCM)
 def test_co_occurrence(name):
     matrices = [glcm.counts(bins, zone, 1, 1, LEVELS)[:, 0] for bins, zone in slices()]
-    averaged = np.mean([glcm.describe(each)[name] for each in matrices])
-    merged = np.mean([glcm.describe(each.sum(axis=0)[None])[name] for each in matrices])
+    averaged = np.mean([glcm.describe(matrix)[name] for matrix in matrices])
+    merged = np.mean([glcm.describe(matrix.sum(axis=0)[None])[name] for matrix in matrices])
     assert (three_digits(averaged), three_digits(merged)) == GLCM[name]
 
 
@@ -101,5 +101,5 @@ def test_run_lengths(name):
         averaged.append(glrlm.describe(matrix, np.full(4, pixels)))
         merged.append(glrlm.describe(matrix.sum(axis=0)[None], np.array([4 * pixels])))
     column = [measure.name for measure in glrlm.MEASURES].index(name)
-    found = [three_digits(np.concatenate(each)[:, column].mean()) for each in (averaged, merged)]
-    assert tuple(found) == GLRLM[name]
+    result = [three_digits(np.concatenate(rows)[:, column].mean()) for rows in (averaged, merged)]
+    assert tuple(result) == GLRLM[name]

@@ -16,36 +16,36 @@ def boxes() -> LungFields:
     return LungFields(right, left, 1.0)
 
 
-def pixels(found: zones.Zones, name: str) -> np.ndarray:
+def pixels(result: zones.Zones, name: str) -> np.ndarray:
     """Where a zone lies, (h, w) of bool."""
-    return (found.labels == zones.NAMES.index(name)).any(axis=0)
+    return (result.labels == zones.NAMES.index(name)).any(axis=0)
 
 
 def test_zones_of_a_lung_tile_it(boxes):
-    found = zones.build(boxes)
+    result = zones.build(boxes)
     for side, lung in (("right", boxes.right), ("left", boxes.left)):
-        np.testing.assert_array_equal(pixels(found, f"{side}_whole"), lung)
+        np.testing.assert_array_equal(pixels(result, f"{side}_whole"), lung)
         for parts in (tuple(zones.HEIGHTS), zones.DEPTHS, zones.FINEST):
-            covered = sum(pixels(found, f"{side}_{part}").astype(int) for part in parts)
+            covered = sum(pixels(result, f"{side}_{part}").astype(int) for part in parts)
             np.testing.assert_array_equal(covered, lung)
 
 
 def test_a_cell_is_where_height_and_depth_cross(boxes):
-    found = zones.build(boxes)
-    crossed = pixels(found, "left_lower") & pixels(found, "left_rim")
-    np.testing.assert_array_equal(pixels(found, "left_lower_rim"), crossed)
+    result = zones.build(boxes)
+    crossed = pixels(result, "left_lower") & pixels(result, "left_rim")
+    np.testing.assert_array_equal(pixels(result, "left_lower_rim"), crossed)
     cells = [zones.NAMES[k] for k in np.flatnonzero(zones.PARENTS[zones.NAMES.index("left_rim")])]
     assert cells == [f"left_{height}_rim" for height in zones.HEIGHTS]
 
 
 def test_heights_and_rim_of_a_box(boxes):
-    found = zones.build(boxes)
-    rows = np.nonzero(pixels(found, "right_apex"))[0]
+    result = zones.build(boxes)
+    rows = np.nonzero(pixels(result, "right_apex"))[0]
     assert (rows.min(), rows.max()) == (10, 24)  # 15% of rows 10 .. 109
-    rows = np.nonzero(pixels(found, "left_base"))[0]
+    rows = np.nonzero(pixels(result, "left_base"))[0]
     assert rows.max() == 109
     # The rim is as deep as a fifth of 40 columns, from the lateral edge.
-    middle = found.labels[2][60]
+    middle = result.labels[2][60]
     assert list(np.flatnonzero(middle == zones.NAMES.index("right_rim"))) == list(range(10, 19))
     assert list(np.flatnonzero(middle == zones.NAMES.index("left_rim"))) == list(range(101, 110))
 
@@ -63,9 +63,9 @@ def test_a_sliver_of_a_lung_still_has_every_zone():
     right, left = np.zeros((40, 40), bool), np.zeros((40, 40), bool)
     right[5:7, 5:7] = True
     left[10:30, 25:35] = True
-    found = zones.build(LungFields(right, left, 0.0))
-    for name, source in zip(zones.NAMES, found.stand_in, strict=True):
-        assert pixels(found, zones.NAMES[source]).any()
+    result = zones.build(LungFields(right, left, 0.0))
+    for name, source in zip(zones.NAMES, result.stand_in, strict=True):
+        assert pixels(result, zones.NAMES[source]).any()
         if name.startswith("right"):
             assert zones.NAMES[source] == "right_whole"
 

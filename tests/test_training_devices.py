@@ -156,17 +156,15 @@ def test_processes_end_with_a_sentence_where_the_first_does(tmp_path):
     options = ["--run", str(run.root), "--cluster.coordinator", address, "--cluster.processes", "2"]
     pair = [
         subprocess.Popen(
-            [sys.executable, "-m", "cnn.training.train", *options, "--cluster.process", str(number)],
+            [sys.executable, "-m", "cnn.training.train", *options, "--cluster.process", number],
             env=environment(), stderr=subprocess.PIPE, text=True,
         )
-        for number in range(2)
+        for number in "01"
     ]  # fmt: skip
     errors = [child.communicate(timeout=120)[1] for child in pair]
     assert [child.returncode for child in pair] == [2, 2]
     assert f"error: {run.root}/dataset.parquet: no such file" in errors[0]
-    assert (
-        "error: process 0 of the cluster ended with an error, which it prints; repair" in errors[1]
-    )
+    assert "error: process 0 of the cluster ended with an error, which it prints;" in errors[1]
     assert not run.unet.exists()
 
 

@@ -8,8 +8,8 @@ from numpy.testing import assert_array_equal
 from cnn.devices import mesh
 from cnn.weights import checkpoint, tensors
 from features.run.files import UserError
-from tests.helpers.tiny_run import TINY, initial_state
 from tests.helpers.small_disk import small_disk
+from tests.helpers.tiny_run import TINY, initial_state
 
 
 def test_weights_come_back_bit_for_bit(tmp_path):
@@ -44,18 +44,18 @@ def test_a_checkpoint_comes_back_bit_for_bit_and_replaces_the_one_before(tmp_pat
     folder = tmp_path / "checkpoint"
     assert checkpoint.read_info(folder) is None
     state = initial_state(TINY)
-    held = state, jax.device_get(state.params)
+    tree = state, jax.device_get(state.params)
     info = {"seed": 1, "history": [{"epoch": 0, "loss": None}, {"epoch": 1, "loss": 0.1}]}
     for epoch in (1, 4):
-        changed = jax.tree.map(lambda leaf, by=epoch: leaf + by, held)
+        changed = jax.tree.map(lambda leaf, by=epoch: leaf + by, tree)
         checkpoint.save(folder, epoch, changed, info)
-        jax.tree.map(assert_array_equal, checkpoint.restore(folder, held), changed)
+        jax.tree.map(assert_array_equal, checkpoint.restore(folder, tree), changed)
         assert [path.name for path in folder.iterdir()] == [str(epoch)]
     assert checkpoint.read_info(folder) == info
     here = mesh.all_devices(4)
     assert here.size == 2
-    found, best = checkpoint.restore(folder, (mesh.replicated(state, here), held[1]))
-    for leaf in jax.tree.leaves(found):  # for other devices than those that wrote it
+    restored, best = checkpoint.restore(folder, (mesh.replicated(state, here), tree[1]))
+    for leaf in jax.tree.leaves(restored):  # for other devices than those that wrote it
         assert leaf.sharding.device_set == set(here.devices.flat)
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(best))
 

@@ -1,28 +1,25 @@
-"""Whom the verdict serves and whom it fails: AUC and the rates at the 50% line, by subgroup.
+"""Scores by subgroup: AUC, and sensitivity and specificity at a probability of 50%.
 
-Equal AUCs do not mean equal care: the line may lie wrong for one group, so that fewer of its
+Equal AUCs do not mean equal care: the 50% line may lie wrong for one group, so that fewer of its
 pneumothoraces are found. 95% intervals by bootstrap over patients.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from baseline.evaluation.results import Rate, Rates, Subgroup
 from baseline.learning import scores
 from baseline.learning.scores import Estimate
 
 Floats = NDArray[np.float64]
 
-# A subgroup with fewer images of either class cannot be judged.
+# Of fewer images of a class no score is given.
 FEWEST = 10
-TOO_FEW = "too few to judge"
 AGES = (0, 40, 60, 200)
-Z95 = 1.959964
 
 
 def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
@@ -41,97 +38,71 @@ def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
             yield kind, "unknown", unknown
     age = rows["age"].to_numpy(float)
     for low, high in pairwise(AGES):
-        name = (
-            f"under {high}"
-            if low == 0
-            else f"{low} and over"
-            if high > 150
-            else f"{low} to {high - 1}"
-        )
-        yield "age", name, (age >= low) & (age < high)
+        yield "age", _ages(low, high), (age >= low) & (age < high)
     if np.isnan(age).any():
         yield "age", "unknown", np.isnan(age)
     area, positive = rows["area"].to_numpy(float), rows["label"].to_numpy(float) > 0.5
     low, high = np.quantile(area[positive], (1 / 3, 2 / 3))
-    for name, own in (
+    for name, member in (
         (f"small (under {100 * low:.2g}% of the image)", area < low),
         (f"medium ({100 * low:.2g}% to {100 * high:.2g}%)", (area >= low) & (area < high)),
         (f"large ({100 * high:.2g}% and over)", area >= high),
     ):
-        yield "lesion", name, ~positive | own
+        yield "lesion", name, ~positive | member
 
 
-def subgroups(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Counts, AUC, and the rates at the 50% line of each subgroup.
+def _ages(low: int, high: int) -> str:
+    if low == AGES[0]:
+        return f"under {high}"
+    return f"{low} and over" if high == AGES[-1] else f"{low} to {high - 1}"
 
-    No AUC where a class has fewer than ten images, and no rate of a class that has. A lesion's size
-    says nothing of images without one, so it has no specificity.
+
+def subgroups(rows: pd.DataFrame) -> list[Subgroup]:
+    """Counts, AUC, and the rates at a probability of 50% of each subgroup.
+
+    No AUC where a class has fewer than ten images, and no rate of that class. A lesion's size says
+    nothing of images without one, so it has no specificity.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        label, raw, probability, patient, sex, age, view and area.
     """
-    found = []
+    results = []
     for kind, name, member in groups(rows):
         part = rows[member]
-        labels = part["label"].to_numpy(float)
-        raw, positives = part["raw"].to_numpy(float), int(labels.sum())
-        line: dict[str, Any] = {
-            "kind": kind,
-            "name": name,
-            "positives": positives,
-            "negatives": len(part) - positives,
-        }
-        if min(line["positives"], line["negatives"]) >= FEWEST:
-            line["auc"] = asdict(_auc(labels, raw, part["patient"].to_numpy(object)))
-        line["rates"] = [
-            one for one in at_half(part) if kind != "lesion" or one["name"] == "sensitivity"
-        ]
-        found.append(line)
-    return found
+        labels, raw = part["label"].to_numpy(float), part["raw"].to_numpy(float)
+        positives = int(labels.sum())
+        negatives = len(part) - positives
+        auc = None
+        if min(positives, negatives) >= FEWEST:
+            auc = _auc(labels, raw, part["patient"].to_numpy(object))
+        rates = at_half(part)
+        if kind == "lesion":
+            rates = Rates(rates.sensitivity, None)
+        results.append(Subgroup(kind, name, positives, negatives, auc, rates))
+    return results
 
 
 def _auc(labels: Floats, raw: Floats, patients: NDArray[np.object_]) -> Estimate:
     return scores.bootstrap(lambda part: scores.auc(labels[part], raw[part]), patients)
 
 
-def at_half(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def at_half(rows: pd.DataFrame) -> Rates:
     """Sensitivity and specificity where a probability of 50% and more is called positive.
 
     Parameters
     ----------
     rows : DataFrame
         label, probability and patient.
-
-    Returns
-    -------
-    list of dict
-        name, of how many images (``images``) how many were judged rightly (``right``), and the
-        ``rate`` with its interval, left out where there are fewer than ten such images.
     """
     positive = rows["label"].to_numpy(float) > 0.5
     called = rows["probability"].to_numpy(float) >= scores.POSITIVE_FROM
     patients = rows["patient"].to_numpy(object)
-    found = []
-    for name, own in (("sensitivity", positive), ("specificity", ~positive)):
-        right = (called == positive)[own].astype(float)
-        line: dict[str, Any] = {"name": name, "images": len(right), "right": int(right.sum())}
-        if len(right) >= FEWEST:
-            line["rate"] = asdict(share(right, patients[own]))
-        found.append(line)
-    return found
 
+    def rate(members: NDArray[np.bool_]) -> Rate:
+        right = (called == positive)[members].astype(float)
+        share = scores.share(right, patients[members]) if len(right) >= FEWEST else None
+        return Rate(len(right), int(right.sum()), share)
 
-def share(right: Floats, patients: NDArray[np.object_]) -> Estimate:
-    """Share of ones among 0 and 1, with its interval over patients.
-
-    Where all images agree, so do all resamples, which would feign certainty: there the interval is
-    Wilson's (1927), with one draw a patient.
-    """
-    found = scores.mean(right, patients)
-    if 0 < found.value < 1:
-        return found
-    reach = Z95**2 / (len(np.unique(patients.astype(str))) + Z95**2)
-    return Estimate(found.value, max(found.value - reach, 0.0), min(found.value + reach, 1.0))
-
-
-def told(line: dict[str, Any]) -> str:
-    """A rate with its counts: "14 of 25: 0.560 [0.360, 0.750]"."""
-    rate = Estimate(**line["rate"]) if "rate" in line else TOO_FEW
-    return f"{line['right']} of {line['images']}: {rate}"
+    return Rates(rate(positive), rate(~positive))

@@ -1,9 +1,9 @@
-"""Exact SHAP values of the verdict in log-odds, and their sums by measure, family and lung zone.
+"""Exact SHAP values of the classifier in log-odds, and their sums by measure, family and zone.
 
 SHAP values (Lundberg et al. 2020) share out the difference between an image's raw score and the
 model's base value among the features, so that base + values = score to the last digit. An image is
-explained by the very models that judged it: an out-of-fold image by the one fold model that saw
-neither it nor its patient, a deployed one by the mean over all fold models, which is exact too,
+explained by the very models that predict it: an out-of-fold image by the one fold model that has
+seen neither it nor its patient, a deployed one by the mean over all fold models. That is exact too,
 because the mean is taken in the same space as the score's.
 
 References
@@ -23,14 +23,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.explanation import tree_shap
-from baseline.learning import training_table
 from baseline.learning.estimator import raw_scores
+from baseline.learning.feature_table import FeatureTable
 from features.families import registry
 from features.lungs.zones import NAMES, SIDES, ZONES
 
 Floats = NDArray[np.float64]
 
-# Where evidence can lie: the zones of each lung, and the image for what belongs to none of them.
+# Where a contribution can lie: the zones of each lung, or "image" for what belongs to no zone.
 PLACES = (*NAMES, "image")
 
 # Largest difference between a raw score and base + values that rounding may explain.
@@ -48,7 +48,7 @@ class Explanation:
     names : tuple of str
         Features, m of them.
     base : (n,) array
-        Score before any feature is known, in log-odds: that of the models that judged the image.
+        Score before any feature is known, in log-odds: that of the models that predict the image.
     values : (n, m) array
         Contribution of each feature to the score, in log-odds.
     """
@@ -65,7 +65,7 @@ class Explanation:
 
 
 def shap_module() -> ModuleType:
-    """The shap package; its import takes seconds, so only those who explain pay for it.
+    """The shap package; its import takes seconds, so it waits until it is needed.
 
     While it is imported, it calls a function that matplotlib will deprecate; that is no warning
     for our user.
@@ -106,48 +106,50 @@ def values_of(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, Floats]
     return base, values
 
 
-def explain_model(booster: lgb.Booster, table: pd.DataFrame, fold: int) -> Explanation:
+def explain_model(
+    booster: lgb.Booster, table: FeatureTable, ids: pd.Index, fold: int
+) -> Explanation:
     """Explain images by the model of one fold, whatever their own.
 
     Parameters
     ----------
     booster : Booster
-    table : DataFrame
-        Feature table of the run, indexed by image id.
+    table : FeatureTable
+    ids : (n,) Index of str
+        The images.
     fold : int
         The fold that is held out from the booster.
     """
-    base, values = values_of(booster, training_table.for_model(table, table.index, fold))
+    base, values = values_of(booster, table.for_model(ids, fold))
     names = tuple(booster.feature_name())
-    return Explanation(table.index.to_numpy(object), names, np.full(len(table), base), values)
+    return Explanation(ids.to_numpy(object), names, np.full(len(ids), base), values)
 
 
-def explain(
-    boosters: list[lgb.Booster], table: pd.DataFrame, folds: NDArray[np.integer]
-) -> Explanation:
-    """Explain images by the models that judged them.
+def explain(boosters: list[lgb.Booster], table: FeatureTable, fold: pd.Series) -> Explanation:
+    """Explain images by the models that predict them.
 
     Parameters
     ----------
     boosters : list of Booster
         One a fold, all trained on the same features.
-    table : (n, m) DataFrame
-        Features by name, indexed by image id.
-    folds : (n,) array of int
-        Fold of each image, or -1 for a deployed image, explained by the mean over the folds.
+    table : FeatureTable
+    fold : (n,) Series of Int64
+        Fold of each image, indexed by image id; missing for an image of no fold, which is explained
+        by the mean over the folds.
     """
     names = tuple(boosters[0].feature_name())
-    base = np.zeros(len(table))
-    values = np.zeros((len(table), len(names)))
-    for fold, booster in enumerate(boosters):
-        # All that the booster is asked for at once, since its trees are then read once.
-        rows = (folds == fold) | (folds < 0)
+    base = np.zeros(len(fold))
+    values = np.zeros((len(fold), len(names)))
+    deployed = fold.isna().to_numpy(bool)
+    for number, booster in enumerate(boosters):
+        # All images of the booster at once, since its trees are then read once.
+        rows = (fold == number).fillna(False).to_numpy(bool) | deployed
         if rows.any():
-            weight = np.where(folds[rows] < 0, 1 / len(boosters), 1.0)
-            own = explain_model(booster, table[rows], fold)
-            base[rows] += weight * own.base
-            values[rows] += weight[:, None] * own.values
-    return Explanation(table.index.to_numpy(object), names, base, values)
+            weight = np.where(deployed[rows], 1 / len(boosters), 1.0)
+            part = explain_model(booster, table, fold.index[rows], number)
+            base[rows] += weight * part.base
+            values[rows] += weight[:, None] * part.values
+    return Explanation(fold.index.to_numpy(object), names, base, values)
 
 
 def calibrated(explanation: Explanation, slopes: Floats, intercepts: Floats) -> Explanation:
@@ -204,7 +206,7 @@ def right_shares(names: tuple[str, ...], table: pd.DataFrame, training: pd.DataF
     names : tuple of str
         Features, m of them.
     table, training : DataFrame
-        Features of the images asked about, n of them, and of the training images.
+        Features of n images, and of the training images.
 
     Returns
     -------
@@ -248,8 +250,8 @@ def parts(names: tuple[str, ...], right: Floats, place: str) -> Floats:
     side, _, part = place.partition("_")
     if side not in SIDES:
         return np.broadcast_to(~np.isin(zones, (*NAMES, *ZONES)), right.shape).astype(float)
-    own = (zones == place).astype(float)
-    return own + (zones == part) * (right if side == SIDES[0] else 1 - right)
+    one_sided = (zones == place).astype(float)
+    return one_sided + (zones == part) * (right if side == SIDES[0] else 1 - right)
 
 
 @cache
@@ -257,8 +259,8 @@ def _zones_of(names: tuple[str, ...]) -> NDArray[np.object_]:
     return np.array([registry.describe(name).zone for name in names], object)
 
 
-def evidence(explanation: Explanation, right: Floats) -> pd.DataFrame:
-    """SHAP values summed by place, without loss: where in the lungs the evidence lies.
+def by_place(explanation: Explanation, right: Floats) -> pd.DataFrame:
+    """SHAP values summed by place in the lungs, without loss.
 
     Parameters
     ----------

@@ -1,33 +1,35 @@
-"""The hottest spot of an evidence map, and which textures make it suspicious: SHAP on one cell.
+"""The hottest cell of an evidence map, and which textures make it suspicious: SHAP on one cell.
 
-The verdict's own reasons may name the evidence map; here is what the map itself goes by. Like
-everything else, it is asked of the judge that saw neither the image nor its patient.
+The classifier's own reasons may name the evidence map; here is what the map itself goes by. Like
+everything else, it is explained by the model that has seen neither the image nor its patient.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.evidence_map import maps, models
+from baseline.evidence_map import maps
 from baseline.evidence_map.maps import EvidenceMap
 from baseline.evidence_map.models import EvidenceModel
 from baseline.explanation import attributions
-from baseline.explanation.overlays import HEAT_LEVELS
-from baseline.explanation.sentences import Reason, percent, place, signed
+from baseline.explanation.overlays import CONTOUR_LEVELS
+from baseline.explanation.sentences import Reason
+from baseline.explanation.trained_run import TrainedRun
+from baseline.explanation.wording import percent, place, signed
 from features.cells import table
 from features.cells.measure import MEASURES, Cells
 from features.lungs.zones import NAMES
 
-# Textures that are named, and the measures that are none, since they only say where a cell lies.
+# Textures that are named, and the measures that only say where a cell lies.
 NAMED = 2
-PLACES = [number for number, m in enumerate(MEASURES) if m.name.startswith("place.")]
+POSITIONS = [number for number, m in enumerate(MEASURES) if m.name.startswith("place.")]
 
 
 @dataclass(frozen=True)
-class Spot:
+class HottestCell:
     """The cell of an image in which air is most likely.
 
     Parameters
@@ -51,21 +53,21 @@ class Spot:
 
 
 def find(
-    asked: list[EvidenceModel], cells: Cells, probability: NDArray[np.floating]
-) -> Spot | None:
+    models: list[EvidenceModel], cells: Cells, probability: NDArray[np.floating]
+) -> HottestCell | None:
     """Find the hottest cell and what makes it so.
 
     Parameters
     ----------
-    asked : list of Judge
-        Those that judge the image; the mean over them is explained.
+    models : list of EvidenceModel
+        Those that predict the image; the mean over them is explained.
     cells : Cells
     probability : (n,) array
-        Of each cell, as the same judges say.
+        Of each cell, by the same models.
 
     Returns
     -------
-    Spot or None
+    HottestCell or None
         None for an image without cells.
     """
     if not len(probability):
@@ -75,69 +77,72 @@ def find(
     shap = np.mean(
         [
             attributions.values_of(
-                judge.cells, pd.DataFrame(values, columns=judge.cells.feature_name())
+                model.cells, pd.DataFrame(values, columns=model.cells.feature_name())
             )[1][0]
-            for judge in asked
+            for model in models
         ],
         axis=0,
     )
     others = max(len(probability) - 1, 1)
     lower, higher = (
-        way(cells.values, values).sum(axis=0) / others for way in (np.less, np.greater)
+        compare(cells.values, values).sum(axis=0) / others for compare in (np.less, np.greater)
     )
-    return Spot(NAMES[cells.zones[hottest]], float(probability[hottest]), shap, lower, higher)
+    zone = NAMES[cells.zones[hottest]]
+    return HottestCell(zone, float(probability[hottest]), shap, lower, higher)
 
 
-def sentence(spot: Spot) -> Reason:
-    """What the spot is suspicious for, in words; of a cold map, that it is cold."""
-    name = f"evidence.{spot.zone}.most"
-    if spot.probability < HEAT_LEVELS[0]:
-        text = f"The evidence map is cold: nowhere is air as likely as {percent(HEAT_LEVELS[0])}."
-        return Reason(text, name, float(spot.shap.sum()))
-    textures = [int(k) for k in np.argsort(-spot.shap, kind="stable") if k not in PLACES]
-    named = [k for k in textures[:NAMED] if spot.shap[k] > 0]
-    told = [
-        f"{MEASURES[k].text} ({_standing(spot.lower[k], spot.higher[k])}, "
-        f"{signed(float(spot.shap[k]))})"
-        for k in named
+def sentence(cell: HottestCell) -> Reason:
+    """What makes the cell suspicious, in words; of a cold map, that it is cold."""
+    name = f"evidence.{cell.zone}.most"
+    if cell.probability < CONTOUR_LEVELS[0]:
+        least = percent(CONTOUR_LEVELS[0])
+        text = f"The evidence map is cold: nowhere is air as likely as {least}."
+        return Reason(text, name, float(cell.shap.sum()))
+    textures = [int(k) for k in np.argsort(-cell.shap, kind="stable") if k not in POSITIONS]
+    named = [
+        f"{MEASURES[k].text} ({_comparison(cell.lower[k], cell.higher[k])}, "
+        f"{signed(float(cell.shap[k]))})"
+        for k in textures[:NAMED]
+        if cell.shap[k] > 0
     ]
     text = (
-        f"The evidence map is hottest in {place(spot.zone)}: the probability that air lies there "
-        f"is {percent(spot.probability)}. If this lung has collapsed, where the spot lies adds "
-        f"{signed(float(spot.shap[PLACES].sum()))} to the log-odds of air there"
+        f"The evidence map is hottest in {place(cell.zone)}: the probability that air lies there "
+        f"is {percent(cell.probability)}. If this lung has collapsed, where the cell lies adds "
+        f"{signed(float(cell.shap[POSITIONS].sum()))} to the log-odds of air there"
     )
-    most = f", and the textures that add most are {'; and '.join(told)}" if told else ""
-    return Reason(f"{text}{most}.", name, float(spot.shap.sum()))
+    most = f", and the textures that add most are {'; and '.join(named)}" if named else ""
+    return Reason(f"{text}{most}.", name, float(cell.shap.sum()))
 
 
-def _standing(lower: float, higher: float) -> str:
+def _comparison(lower: float, higher: float) -> str:
     word, share = ("higher", lower) if lower >= higher else ("lower", higher)
     if not share:
         return "as in all of the image's cells"
     return f"{word} than in {'all' if share == 1 else f'{int(100 * share)}%'} of the image's cells"
 
 
-def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[EvidenceMap, Reason | None]]:
-    """Maps of some images of a run, and the sentence on the hottest spot of each.
+def read(
+    trained: TrainedRun, folds: Mapping[str, int]
+) -> dict[str, tuple[EvidenceMap, Reason | None]]:
+    """Maps of some images of a run, and the sentence on the hottest cell of each.
 
     Parameters
     ----------
-    run : Path
+    trained : TrainedRun
     folds : dict of str to int
-        The images, and the fold whose judge each has.
+        The images, and the fold that each belongs to.
 
     Raises
     ------
     UserError
         If the evidence or the cells are missing.
     """
-    index, values = table.read(run)
-    heats = maps.read(run)
-    bench = {fold: models.load(run, fold) for fold in set(folds.values())}
+    index, values = table.read(trained.run)
+    evidence_maps = maps.read(trained.run)
     places = index.groupby("id", observed=True, sort=False).indices
-    found: dict[str, tuple[EvidenceMap, Reason | None]] = {}
+    results: dict[str, tuple[EvidenceMap, Reason | None]] = {}
     for name, fold in folds.items():
-        one = heats.get(name, maps.EMPTY)
+        evidence_map = evidence_maps.get(name, maps.EMPTY)
         at = places.get(name, np.zeros(0, np.intp))
         rows = index.iloc[at]
         cells = Cells(
@@ -147,6 +152,6 @@ def read(run: Path, folds: dict[str, int]) -> dict[str, tuple[EvidenceMap, Reaso
             rows["zone"].to_numpy(),
             np.asarray(values[at], np.float32),
         )
-        spot = find([bench[fold]], cells, one.probability)
-        found[name] = one, None if spot is None else sentence(spot)
-    return found
+        hottest = find([trained.evidence_models[fold]], cells, evidence_map.probability)
+        results[name] = evidence_map, None if hottest is None else sentence(hottest)
+    return results

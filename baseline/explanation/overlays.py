@@ -1,7 +1,7 @@
 """Spatial SHAP: the contributions of the lung zones, painted where the zones lie on the X-ray.
 
 The ways of cutting a lung (whole, height, depth, both) overlap: a pixel lies in one zone of each.
-A pixel's evidence is the sum over these zones. Regions are drawn as SVG paths, which stay sharp at
+What is painted on a pixel is the sum over these zones. Regions are drawn as SVG paths, which stay sharp at
 any size and cost a few kilobytes.
 """
 
@@ -23,52 +23,52 @@ Mask = NDArray[np.bool_]
 # are rounded to whole pixels.
 ROUNDING = 0.5
 # Probabilities at which the evidence map is outlined.
-HEAT_LEVELS = (0.1, 0.2, 0.3, 0.5)
+CONTOUR_LEVELS = (0.1, 0.2, 0.3, 0.5)
 # Fewer points than this enclose nothing.
 FEWEST_POINTS = 3
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a lung in which every pixel has the same evidence.
+    """A part of a lung in which the same is painted on every pixel.
 
     Parameters
     ----------
     zones : tuple of str
         Zones that it lies in, from large to small.
-    evidence : float
-        Sum of their evidence, in log-odds.
+    contribution : float
+        Sum of their SHAP values, in log-odds.
     path : str
         Outline in SVG's path language, in pixels of the zones' image.
     """
 
     zones: tuple[str, ...]
-    evidence: float
+    contribution: float
     path: str
 
 
-def regions(zones: Zones, evidence: pd.Series) -> list[Region]:
-    """Cut the lungs along all zone borders at once and sum the evidence in each part.
+def regions(zones: Zones, by_place: pd.Series) -> list[Region]:
+    """Cut the lungs along all zone borders at once and sum the SHAP values in each part.
 
     Parameters
     ----------
     zones : Zones
-    evidence : Series
-        Evidence by zone, in log-odds: a row of `attributions.evidence`.
+    by_place : Series
+        SHAP values by place, in log-odds: a row of `attributions.by_place`.
     """
     maps = zones.labels
     code = np.zeros(maps[0].shape, np.int64)
     for labels in maps:
         code = code * (len(NAMES) + 1) + labels + 1
-    found = []
+    parts = []
     for value in np.unique(code[(maps >= 0).all(axis=0)]):
         part = code == value
         row, column = np.argwhere(part)[0]
         names = tuple(NAMES[labels[row, column]] for labels in maps)
         path = outline(part)
         if path:
-            found.append(Region(names, float(sum(evidence[name] for name in names)), path))
-    return found
+            parts.append(Region(names, float(sum(by_place[name] for name in names)), path))
+    return parts
 
 
 def outline(mask: Mask) -> str:
@@ -97,9 +97,9 @@ class Contour:
 
 
 def contours(values: NDArray[np.float32]) -> list[Contour]:
-    """Outlines of an evidence map at each of `HEAT_LEVELS` that it reaches, the lowest first."""
-    found = [Contour(level, outline(values >= level)) for level in HEAT_LEVELS]
-    return [contour for contour in found if contour.path]
+    """Outlines of an evidence map at each of `CONTOUR_LEVELS` that it reaches, the lowest first."""
+    lines = [Contour(level, outline(values >= level)) for level in CONTOUR_LEVELS]
+    return [contour for contour in lines if contour.path]
 
 
 def shrink(mask: Mask, shape: tuple[int, int]) -> Mask:

@@ -1,22 +1,20 @@
-"""The zone that the verdict's reasons point at, as pixels: what a mask is compared with.
+"""The zone that the classifier's reasons point at, as pixels: what a mask is compared with.
 
-It is the zone with the most SHAP evidence for pneumothorax (`attributions.evidence`), of the model
-that saw neither the image nor its patient. Its place on the X-ray is that of its cells, which were
-measured once (`features.cells.measure`), so no image is read again.
+It is the zone with the largest sum of SHAP values for pneumothorax (`attributions.by_place`), of
+the model that has seen neither the image nor its patient. Its place on the X-ray is that of its
+cells, which were measured once (`features.cells.measure`), so no image is read again.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.explanation import attributions
-from baseline.explanation.trained_run import read_inputs
+from baseline.explanation import trained_run
 from features.lungs.prepared import CELL_SIDE, working_shape
 from features.lungs.zones import NAMES, PARENTS
-from features.run import files
+from features.run.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -37,40 +35,39 @@ class TopZone:
 NONE = TopZone(*np.zeros((2, 0), np.intp))
 
 
-def top(evidence: pd.DataFrame) -> pd.Series:
-    """The zone with the most evidence for pneumothorax.
+def top(by_place: pd.DataFrame) -> pd.Series:
+    """The zone with the largest contribution for pneumothorax.
 
     Parameters
     ----------
-    evidence : (n, places) DataFrame
-        Log-odds by place, indexed by image id, from `attributions.evidence`.
+    by_place : (n, places) DataFrame
+        Log-odds by place, indexed by image id, from `attributions.by_place`.
 
     Returns
     -------
     (n,) Series of int
         Index into `zones.NAMES`; the image as a whole is no zone.
     """
-    return pd.Series(evidence[list(NAMES)].to_numpy().argmax(axis=1), evidence.index)
+    return pd.Series(by_place[list(NAMES)].to_numpy().argmax(axis=1), by_place.index)
 
 
-def read(run: Path) -> dict[str, TopZone]:
+def read(run: RunFolder) -> dict[str, TopZone]:
     """Top zones of all predicted images of a run by id.
 
     Raises
     ------
     UserError
-        If the verdict or the cells are missing, or the predictions are not those of the models.
+        If SHAP values or cells are missing, or are of other predictions.
     """
-    found = read_inputs(run)
-    zones = top(attributions.evidence(found.explanation, found.right))
-    cells = files.read_table(run / "cells" / "index.parquet")
+    zones = top(trained_run.read(run).by_place)
+    cells = run.cells.read()
     ids = pd.Categorical(cells["id"].astype(str))
-    # -1, the last row of PARENTS, stands for images without a verdict, which are left out.
-    wanted = zones.reindex(ids.categories).fillna(-1).astype(int).to_numpy()[ids.codes]
-    inside = (wanted >= 0) & PARENTS[wanted, cells["zone"].to_numpy()]
+    # -1, the last row of PARENTS, stands for images without a prediction, which are left out.
+    zone_numbers = zones.reindex(ids.categories).fillna(-1).astype(int).to_numpy()[ids.codes]
+    inside = (zone_numbers >= 0) & PARENTS[zone_numbers, cells["zone"].to_numpy()]
     kept = cells[inside].groupby(ids[inside], sort=False, observed=True)
     return {
-        str(name): TopZone(one["row"].to_numpy(), one["column"].to_numpy()) for name, one in kept
+        str(name): TopZone(rows["row"].to_numpy(), rows["column"].to_numpy()) for name, rows in kept
     }
 
 

@@ -1,220 +1,252 @@
-"""What the report is made from: a run's predictions, checked against its models, and their reasons.
+"""A trained run as whatever explains it reads it: predictions, models, features and SHAP values.
 
-Predictions are read as `baseline.classifier.train` wrote them and computed once more from the saved models, so
-that a report never explains a score that another model gave.
+Predictions are read as `baseline.classifier.train` wrote them, SHAP values as
+`baseline.explanation.shap_values` did, and each is compared with what it was made from, so that no
+score of another model is ever explained. Parts are read when they are first asked for.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import cached_property
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.explanation import attributions
-from baseline.explanation.attributions import Explanation
-from baseline.explanation.sentences import Case, percentiles
-from baseline.learning import calibrate, predictions, scores, training_table
+from baseline.evidence_map import models
+from baseline.evidence_map.models import EvidenceModel
+from baseline.explanation.attributions import TOLERANCE, Explanation, right_shares
+from baseline.learning import calibrate, feature_table, metrics, scores
 from baseline.learning.calibrate import Calibration
-from baseline.learning.estimator import load
-from features.families.table import read as read_features
+from baseline.learning.estimator import load, raw_scores
+from baseline.learning.feature_table import FeatureTable
+from baseline.learning.metrics import ClassifierMetrics
+from features.reading.folds import by_fold
 from features.run import files
 from features.run.files import UserError
+from features.run.folder import RunFolder
+from features.run.tables import Table
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What the report is made from.
+class TrainedRun:
+    """A run with a trained classifier.
 
     Parameters
     ----------
-    dataset : DataFrame
-        Rows of dataset.parquet, indexed by image id.
-    table : DataFrame
-        Features of all predicted images, indexed by image id, for `tables.for_model`.
-    own : DataFrame
-        The same as the models see them that judge each.
+    run : RunFolder
+    oof : DataFrame
+        Out-of-fold predictions.
     predicted : DataFrame
-        Predictions of the same images in the same order, out of fold and deployed.
-    metrics : dict
-        Content of baseline/metrics.json.
-    truth : DataFrame or None
-        Test truth, read for scoring alone.
-    calibrations : dict of int to Calibration
-        By fold; -1 for deployed images.
-    explanation : Explanation
-        SHAP values of the same images in the same order, in calibrated log-odds.
-    right : (n, m) array
-        Share of the right lung in each feature, from `attributions.right_shares`.
+        Predictions of all images, those out of fold before the deployed ones.
+    metrics : ClassifierMetrics
+    calibrations : dict of Calibration
+        By fold, fitted on the other folds; under None that of images of no fold.
     """
 
-    dataset: pd.DataFrame
-    table: pd.DataFrame
-    own: pd.DataFrame
+    run: RunFolder
+    oof: pd.DataFrame
     predicted: pd.DataFrame
-    metrics: dict[str, Any]
-    truth: pd.DataFrame | None
-    calibrations: dict[int, Calibration]
-    explanation: Explanation
-    right: Floats
+    metrics: ClassifierMetrics
+    calibrations: dict[int | None, Calibration]
+
+    @cached_property
+    def dataset(self) -> pd.DataFrame:
+        """Rows of dataset.parquet, indexed by image id."""
+        return self.run.dataset.read().set_index("id")
+
+    @cached_property
+    def truth(self) -> pd.DataFrame | None:
+        """Masks of the test set, for scoring alone; None where they are unknown."""
+        return self.run.truth.read() if self.run.truth.exists() else None
+
+    @cached_property
+    def boosters(self) -> list[lgb.Booster]:
+        """The fold models."""
+        return [load(self.run.classifier(fold)) for fold in range(self.oof["fold"].max() + 1)]
 
     @property
-    def has_evidence(self) -> bool:
-        """Whether the models listen to an evidence map."""
-        return asks_for_evidence(self.explanation.names)
+    def names(self) -> tuple[str, ...]:
+        """Features that the models use, in their order."""
+        return tuple(self.boosters[0].feature_name())
+
+    @property
+    def uses_evidence(self) -> bool:
+        """Whether evidence by zone is among the models' features."""
+        return uses_evidence(self.names)
+
+    @cached_property
+    def features(self) -> FeatureTable:
+        """Features of all measured images.
+
+        Raises
+        ------
+        UserError
+            If a predicted image has none.
+        """
+        table = feature_table.read(self.run, self.uses_evidence)
+        missing = self.predicted["id"][~self.predicted["id"].isin(table.index)]
+        if len(missing):
+            raise UserError(
+                f"{self.run.features.path}: {missing.iloc[0]} is predicted, but missing here; run "
+                "`make classifier` again."
+            )
+        return table
+
+    @cached_property
+    def held_out(self) -> pd.DataFrame:
+        """Features of the predicted images, each as the models see it that predict it."""
+        return self.features.held_out(self.fold)
+
+    @cached_property
+    def fold(self) -> pd.Series:
+        """Fold of each predicted image, Int64, indexed by image id; missing for deployed ones."""
+        return self.predicted.set_index("id")["fold"]
+
+    @cached_property
+    def right(self) -> Floats:
+        """Share of the right lung in each feature of the predicted images, (n, m).
+
+        See `attributions.right_shares`; an image is compared with those from which the models that
+        predict it have learned.
+        """
+        shares = np.empty((len(self.fold), len(self.names)))
+        for fold, rows in by_fold(self.fold):
+            features, training = self.seen_by(self.predicted["id"].iloc[rows], fold)
+            shares[rows] = right_shares(self.names, features, training)
+        return shares
+
+    @cached_property
+    def evidence_models(self) -> list[EvidenceModel]:
+        """Models of the evidence map, one a fold; none where the classifier does without."""
+        folds = range(len(self.boosters)) if self.uses_evidence else ()
+        return [models.load(self.run, fold) for fold in folds]
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """SHAP values of the predicted images in their order, in calibrated log-odds."""
+        table = self._read(self.run.shap)
+        values = table.drop(columns="base")
+        return Explanation(
+            values.index.to_numpy(object),
+            tuple(values.columns),
+            table["base"].to_numpy(),
+            values.to_numpy(),
+        )
+
+    @cached_property
+    def by_place(self) -> pd.DataFrame:
+        """The same summed up by place in the lungs, (n, places), indexed by image id."""
+        return self._read(self.run.shap_by_place).drop(columns="base")
+
+    def _read(self, table: Table) -> pd.DataFrame:
+        """A table of SHAP values, if it is of these predictions."""
+        content = table.read().set_index("id")
+        if list(content.index) != list(self.predicted["id"]):
+            raise table.refused("it is of other images")
+        gap = np.abs(content.sum(axis=1).to_numpy() - self.calibrated)
+        if gap.max(initial=0.0) > TOLERANCE:
+            name = content.index[int(gap.argmax())]
+            raise table.refused(f"the SHAP values of {name} do not add up to its prediction")
+        return content
+
+    @cached_property
+    def calibrated(self) -> Floats:
+        """Calibrated log-odds of the predicted images, (n,)."""
+        result = np.empty(len(self.predicted))
+        raw = self.predicted["raw"].to_numpy()
+        for fold, rows in by_fold(self.predicted["fold"]):
+            scale = self.calibrations[fold]
+            result[rows] = scale.slope * raw[rows] + scale.intercept
+        return result
+
+    def training_ids(self, fold: int | None) -> pd.Series:
+        """Images from which the models that predict an image of this fold have learned."""
+        return self.oof["id"] if fold is None else self.oof.loc[self.oof["fold"] != fold, "id"]
+
+    def seen_by(self, ids: pd.Series, fold: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Features of images of one fold, and of the training images they are compared with.
+
+        Both as the models see them that predict this fold, in the order of `names`.
+        """
+        names, training = list(self.names), self.training_ids(fold)
+        table = self.features
+        return table.for_model(ids, fold)[names], table.for_model(training, fold)[names]
+
+    def check_models(self) -> None:
+        """Refuse models that do not give the out-of-fold predictions.
+
+        Raises
+        ------
+        UserError
+        """
+        for fold, booster in enumerate(self.boosters):
+            part = self.oof[self.oof["fold"] == fold]
+            raw = raw_scores(booster, self.features.for_model(part["id"], fold))
+            if np.abs(raw - part["raw"].to_numpy()).max(initial=0.0) > TOLERANCE:
+                raise UserError(
+                    f"{self.run.classifier(fold)}: the predictions in oof.csv are not those of "
+                    "this model on the features; run `make classifier` again."
+                )
 
 
-def asks_for_evidence(names: Sequence[str]) -> bool:
-    """Whether a model of these features listens to an evidence map."""
+def uses_evidence(names: Sequence[str]) -> bool:
+    """Whether evidence by zone is among these features."""
     return any(name.startswith("evidence.") for name in names)
 
 
-def read_inputs(run: Path) -> Inputs:
-    """Read a run folder and explain all its predictions.
+def read(run: RunFolder) -> TrainedRun:
+    """Read a trained run.
 
     Raises
     ------
     UserError
-        If a file is missing, or the predictions are not those of the saved models.
+        If a file is missing, or predictions, scores and calibration do not belong together.
     """
-    dataset = files.read_table(run / "dataset.parquet").set_index("id")
-    oof = predictions.read(run / "baseline" / "oof.csv")
-    test = predictions.read(run / "baseline" / "test.csv")
-    metrics = files.read_json(run / "baseline" / "metrics.json")
-    if "out_of_fold" not in metrics:
-        raise UserError(f"{run / 'baseline' / 'metrics.json'}: no scores; run `make baseline`.")
-    _check_scores(run, metrics["out_of_fold"], oof)
+    oof, test = run.oof.read(), run.test.read()
+    classifier_metrics = metrics.read(run)
+    _check_scores(run, classifier_metrics, oof)
     predicted = pd.concat((oof, test[test["kind"] == "deployed"]), ignore_index=True)
-    table = read_features(run)
-    unknown = set(predicted["id"]) - (set(table.index) & set(dataset.index))
-    if unknown:
+    trained = TrainedRun(run, oof, predicted, classifier_metrics, read_calibrations(run, oof))
+    gap = np.abs(1 / (1 + np.exp(-trained.calibrated)) - predicted["probability"].to_numpy())
+    if gap.max(initial=0.0) > TOLERANCE:
         raise UserError(
-            f"{run / 'baseline'}: {min(unknown)} is predicted, but features.parquet or "
-            "dataset.parquet does not hold it; run `make baseline` again."
+            f"{run.calibration}: the probability of {predicted['id'][int(gap.argmax())]} is not "
+            "that of its log-odds; run `make classifier` again."
         )
-    table = table.loc[predicted["id"]]
-    boosters = [load(run / "baseline" / f"fold{k}.txt") for k in range(oof["fold"].max() + 1)]
-    if asks_for_evidence(boosters[0].feature_name()):
-        table = training_table.with_evidence(run, table)
-    explanation = attributions.explain(boosters, table, predicted["fold"].to_numpy())
-    calibrations = read_calibrations(run, oof)
-    _check_fresh(run, predicted, explanation, calibrations)
-    own_calibration = [calibrations[fold] for fold in predicted["fold"]]
-    explanation = attributions.calibrated(
-        explanation,
-        np.array([one.slope for one in own_calibration]),
-        np.array([one.intercept for one in own_calibration]),
-    )
-    truth_path = run / "truth.parquet"
-    truth = files.read_table(truth_path) if truth_path.exists() else None
-    folds = predicted["fold"].to_numpy()
-    own = training_table.own(table, folds)
-    right = _right_shares(table, folds, explanation.names)
-    return Inputs(dataset, table, own, predicted, metrics, truth, calibrations, explanation, right)
+    return trained
 
 
-def _right_shares(
-    table: pd.DataFrame, folds: NDArray[np.integer], names: tuple[str, ...]
-) -> Floats:
-    """`attributions.right_shares` of each image among those that taught the models judging it."""
-    right = np.empty((len(table), len(names)))
-    for fold in np.unique(folds):
-        seen = training_table.for_model(table, table.index, int(fold))
-        teachers = seen[(folds >= 0) & (folds != fold)]
-        right[folds == fold] = attributions.right_shares(names, seen[folds == fold], teachers)
-    return right
+def read_calibrations(run: RunFolder, oof: pd.DataFrame) -> dict[int | None, Calibration]:
+    """The calibration of each fold, fitted on the other folds, and under None the deployed one."""
+    calibrations: dict[int | None, Calibration] = {
+        None: files.read_record(run.calibration, Calibration)
+    }
+    known = oof[oof["label"].notna()]
+    for fold in range(oof["fold"].max() + 1):
+        others = known[known["fold"] != fold]
+        calibrations[fold] = calibrate.fit(others["raw"].to_numpy(), others["label"].to_numpy())
+    return calibrations
 
 
 def fingerprint(predicted: pd.DataFrame) -> str:
-    """What tells whether a judgement is about these out-of-fold predictions."""
-    told = predicted.loc[predicted["kind"] == "oof", ["id", "fold", "raw", "probability"]]
-    return hashlib.sha256(told.to_csv(index=False, float_format="%.6f").encode()).hexdigest()[:16]
+    """A short hash by which results of other out-of-fold predictions are refused."""
+    columns = predicted.loc[predicted["kind"] == "oof", ["id", "fold", "raw", "probability"]]
+    text = columns.to_csv(index=False, float_format="%.6f")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def read_judgement(run: Path, stage: str, predicted: pd.DataFrame) -> dict[str, Any] | None:
-    """What `baseline.evaluation.shortcuts` or `baseline.evaluation.faithfulness` found; None if it was not run.
-
-    Raises
-    ------
-    UserError
-        If it judged other predictions.
-    """
-    path = run / "baseline" / f"{stage}.json"
-    if not path.exists():
-        return None
-    found: dict[str, Any] = files.read_json(path)
-    if found.get("judged") != fingerprint(predicted):
-        raise UserError(f"{path}: it judged other predictions; run `make {stage}` again.")
-    return found
-
-
-def read_calibrations(run: Path, oof: pd.DataFrame) -> dict[int, Calibration]:
-    """The calibration of each fold, fitted on the other folds, and under -1 the deployed one."""
-    stored = files.read_json(run / "baseline" / "calibration.json")
-    found = {-1: Calibration(float(stored["slope"]), float(stored["intercept"]))}
-    known = oof[oof["label"].notna()]
-    for fold in range(oof["fold"].max() + 1):
-        other = known[known["fold"] != fold]
-        found[fold] = calibrate.fit(other["raw"].to_numpy(), other["label"].to_numpy(float))
-    return found
-
-
-def _check_scores(run: Path, found: dict[str, Any], oof: pd.DataFrame) -> None:
+def _check_scores(run: RunFolder, classifier: ClassifierMetrics, oof: pd.DataFrame) -> None:
     """Refuse scores of other predictions."""
     known = oof[oof["label"].notna()]
     auc = scores.auc(known["label"].to_numpy(), known["probability"].to_numpy())
-    told = found.get("auc", {}).get("value", np.nan)
-    if found.get("images") != len(known) or not abs(told - auc) <= attributions.TOLERANCE:
+    noted = classifier.out_of_fold
+    if noted.images != len(known) or not abs(noted.auc.value - auc) <= TOLERANCE:
         raise UserError(
-            f"{run / 'baseline' / 'metrics.json'}: its scores are not those of oof.csv; run "
-            "`make baseline` again."
+            f"{run.classifier_metrics}: its scores are not those of oof.csv; run "
+            "`make classifier` again."
         )
-
-
-def _check_fresh(
-    run: Path,
-    predicted: pd.DataFrame,
-    explanation: Explanation,
-    calibrations: dict[int, Calibration],
-) -> None:
-    """Refuse predictions that are not those of the models explained."""
-    raw = predicted["raw"].to_numpy()
-    gap = np.abs(explanation.scores - raw)
-    calibrated = [calibrations[f](np.array(r)) for f, r in zip(predicted["fold"], raw, strict=True)]
-    gap = np.maximum(gap, np.abs(np.array(calibrated) - predicted["probability"]))
-    if gap.max() > attributions.TOLERANCE:
-        raise UserError(
-            f"{run / 'baseline'}: the prediction of {predicted['id'][int(gap.argmax())]} is not "
-            "that of the saved models; run `make baseline` again."
-        )
-
-
-def make_cases(inputs: Inputs, rows: list[int]) -> list[Case]:
-    """The numbers behind the sentences on some images, given by their row numbers.
-
-    An image is compared with those that taught the models judging it.
-    """
-    names = inputs.explanation.names
-    folds = inputs.predicted["fold"].to_numpy()
-    ranks = np.empty((len(rows), len(names)))
-    for fold in np.unique(folds[rows]):
-        own = np.flatnonzero(folds[rows] == fold)
-        seen = training_table.for_model(inputs.table, inputs.table.index, int(fold))
-        features = seen[list(names)].to_numpy()
-        teachers = features[(folds >= 0) & (folds != fold)]
-        ranks[own] = percentiles(teachers, features[np.array(rows)[own]])
-    return [
-        Case(
-            names=names,
-            shap=inputs.explanation.values[row],
-            base=float(inputs.explanation.base[row]),
-            percentiles=rank,
-            right=inputs.right[row],
-        )
-        for row, rank in zip(rows, ranks, strict=True)
-    ]

@@ -108,7 +108,7 @@ def classifier_results(trained: TrainedRun) -> dict[str, Any]:
 def reasons(trained: TrainedRun) -> dict[str, Any]:
     """What the classifier goes by."""
     explanation = trained.explanation
-    places = attributions.by_place(explanation, trained.right)
+    places = trained.by_place
     families = attributions.sums(explanation, "family")
     features = trained.held_out[list(explanation.names)].to_numpy()
     return {

@@ -99,7 +99,7 @@ def default_policy(
     return better
 
 
-def test_scoreboard(maps: SourceMaps, chosen: dict[str, Rule]) -> Scoreboard | None:
+def score_test_set(maps: SourceMaps, chosen: dict[str, Rule]) -> Scoreboard | None:
     """Scores on the test set, whose truth and patients no model and no rule has seen.
 
     None where the truth of no such image is known.
@@ -137,7 +137,7 @@ def main(settings: Settings) -> None:
         out_of_fold=scoreboard(
             earned, rows, inputs["unet"].positive == 1, chosen_inside=chosen_inside
         ),
-        test=test_scoreboard(maps, chosen),
+        test=score_test_set(maps, chosen),
     )
     outlines.write(maps, rows, inputs, chosen[default], metrics)
     report_figures.write(run, rows, inputs, chosen, metrics)

@@ -43,7 +43,7 @@ def at_threshold(rule: Rule, threshold: float) -> Rule:
 
 
 def threshold_of(rule: Rule) -> float | None:
-    """A rule's threshold: an area as a share of the image, or log-odds; None if it keeps nothing."""
+    """A rule's threshold: an area as a share of the image, or log-odds; None for "empty"."""
     return rule.least_area if rule.policy == "unet" else rule.cutoff
 
 
@@ -108,7 +108,7 @@ def deleted(
 
 
 def deletions(rule: Rule, inputs: GateInputs) -> Deletions:
-    """What each smallest area deletes of a rule's masks without one, and each level of the lowest's.
+    """What each smallest area deletes of the masks without one, and each level of the lowest's.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Random but plausible variants of an X-ray and its mask, drawn on the device.
 
-A patient may stand a little turned, nearer, further or off centre, a detector may be harder or
-softer, and (for this disease) left and right are alike. Image and mask go through the same
-geometry in one resampling, and so does the evidence map; intensity changes, noise and blanked
-rectangles touch the image alone.
+A patient may stand a little turned, nearer, further or off centre, and a detector may give more or
+less contrast. For this disease left and right are alike. X-ray, evidence map and mask are resampled
+together by the same geometry. Changes of intensity, noise and blanked rectangles affect the X-ray
+alone.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How far the variants may stray; zero everywhere means: leave the images alone."""
+    """How far the variants may differ; with zero everywhere the images stay as they are."""
 
     flip: float = 0.5
     """Probability of a left-right flip."""
@@ -61,19 +61,19 @@ def augment(
     Returns
     -------
     images, masks : float arrays in [0, 1]
-        What a variant brings in from outside the image is 0: dark and healthy.
+        Pixels from outside the original image are 0: dark and healthy.
     """
     n, side = images.shape[:2]
     geometry_key, intensity_key, noise_key, occlusion_key = jax.random.split(key, 4)
     matrices, offsets = random_affine(geometry_key, n, side, config)
-    every = jnp.concatenate([images, masks[..., None]], axis=-1)  # (n, s, s, c + 1)
-    every = jax.vmap(resample)(every, matrices, offsets)
-    seen = random_intensity(intensity_key, every[..., 0], config)
+    planes = jnp.concatenate([images, masks[..., None]], axis=-1)  # (n, s, s, c + 1)
+    planes = jax.vmap(resample)(planes, matrices, offsets)
+    x_rays = random_intensity(intensity_key, planes[..., 0], config)
     if config.noise:
-        seen = add_noise(noise_key, seen, config)
+        x_rays = add_noise(noise_key, x_rays, config)
     if config.occlusion:
-        seen = occlude(occlusion_key, seen, config)
-    return jnp.concatenate([seen[..., None], every[..., 1:-1]], axis=-1), every[..., -1]
+        x_rays = occlude(occlusion_key, x_rays, config)
+    return jnp.concatenate([x_rays[..., None], planes[..., 1:-1]], axis=-1), planes[..., -1]
 
 
 def random_affine(

@@ -2,8 +2,8 @@
 
 Binary cross-entropy keeps each pixel calibrated but is dominated by the background; the soft Dice
 loss (Milletari et al., 3DV 2016) looks at the overlap alone. The Dice term is averaged over the
-images that have a lesion: on the others overlap is undefined, and cross-entropy says enough. The
-focal loss (Lin et al., ICCV 2017), off by default, is a cross-entropy that passes over easy pixels.
+images that have a lesion: on the others it is undefined, and cross-entropy is enough. The focal
+loss (Lin et al., ICCV 2017), off by default, is a cross-entropy with less weight on easy pixels.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class LossConfig:
     focusing: float = 2.0
     """Exponent of the focal loss; 0 makes it the cross-entropy."""
     smooth: float = 1.0
-    """Pixels added to both sides of the Dice quotient, so that tiny lesions stay tame."""
+    """Pixels added above and below in the Dice quotient, so that tiny lesions stay moderate."""
 
 
 def cross_entropy(
@@ -41,9 +41,9 @@ def soft_dice(
     probabilities: Float[Array, "n h w"], masks: Float[Array, "n h w"], smooth: float = 1.0
 ) -> Float[Array, " n"]:
     """Soft Dice coefficient of each image, in [0, 1]: 2 |P M| / (|P| + |M|), smoothed."""
-    overlap = (probabilities * masks).sum((1, 2))
+    common = (probabilities * masks).sum((1, 2))
     total = probabilities.sum((1, 2)) + masks.sum((1, 2))
-    return (2 * overlap + smooth) / (total + smooth)
+    return (2 * common + smooth) / (total + smooth)
 
 
 def hard_dice(
@@ -52,9 +52,9 @@ def hard_dice(
     """Dice coefficient of each image after thresholding both; 1 where both are empty."""
     predicted = probabilities > threshold
     true = masks > 0.5
-    overlap = (predicted & true).sum((1, 2))
+    common = (predicted & true).sum((1, 2))
     total = predicted.sum((1, 2)) + true.sum((1, 2))
-    return jnp.where(total > 0, 2 * overlap / jnp.maximum(total, 1), 1.0)
+    return jnp.where(total > 0, 2 * common / jnp.maximum(total, 1), 1.0)
 
 
 def focal_loss(
@@ -99,9 +99,9 @@ def segmentation_loss(
     float
         At least 0; 0 for a perfect, certain prediction.
     """
-    everywhere, lesions = shares
-    pixels = config.bce * cross_entropy(logits, masks)
+    share_of_all, share_of_lesions = shares
+    pixel_loss = config.bce * cross_entropy(logits, masks)
     if config.focal:
-        pixels += config.focal * focal_loss(logits, masks, config.focusing)
-    overlap = config.dice * (1 - soft_dice(jax.nn.sigmoid(logits), masks, config.smooth))
-    return (everywhere * pixels + lesions * overlap).sum()
+        pixel_loss += config.focal * focal_loss(logits, masks, config.focusing)
+    dice_loss = config.dice * (1 - soft_dice(jax.nn.sigmoid(logits), masks, config.smooth))
+    return (share_of_all * pixel_loss + share_of_lesions * dice_loss).sum()

@@ -1,12 +1,12 @@
-"""A U-Net that spends its arithmetic where a CPU and a GPU both like it: on few, wide grids.
+"""A U-Net that computes where a CPU and a GPU are both fast: on small grids of many channels.
 
 The image enters through a space-to-depth stem (each 4x4 block of pixels becomes one position with
 16 channels) and leaves through the matching pixel-shuffle head, so no convolution ever runs at
-full resolution, yet every pixel gets a logit of its own. Beside the raw intensities the stem sees
-them normalised by their neighbourhood, since the disease shows in faint texture, and the
-handcrafted evidence map in log-odds. The network adds its logits to that map and begins by adding
-nothing: what it learns is what the handcrafted measures could not tell. In between stands
-the usual U (Ronneberger et al., MICCAI 2015) of pre-activation residual blocks (He et al., ECCV
+full resolution, but every pixel gets its own logit. Beside the raw intensities the stem sees them
+normalised by their neighbourhood, since the disease shows in faint texture, and the handcrafted
+evidence map in log-odds. The network adds its logits to that map, and these are zero before
+training: so it learns what the handcrafted measures cannot tell. Between stem and head is the usual
+U (Ronneberger et al., MICCAI 2015) of pre-activation residual blocks (He et al., ECCV
 2016), normalised by groups of channels (Wu and He, ECCV 2018), so that the outcome for an image
 never depends on its batch.
 """
@@ -32,9 +32,10 @@ class UNetConfig:
     stem: int = 4
     """Side of the pixel blocks which the stem folds into channels."""
     widths: tuple[int, ...] = (32, 64, 128, 256)
-    """Channels of each level, from the finest grid to the coarsest; each level halves the grid."""
+    """Channels of each resolution, from the finest grid to the coarsest; each grid has half
+    the side of the one before."""
     blocks: int = 1
-    """Residual blocks (two 3x3 convolutions each) per level, on the way down and on the way up."""
+    """Residual blocks (two 3x3 convolutions each) at each resolution, on the way down and up."""
     groups: int = 8
     """Channel groups of each normalisation; every width must be a multiple of it."""
     window: int = 5
@@ -42,14 +43,14 @@ class UNetConfig:
     prior: float = 0.02
     """Share of lesion pixels which the untrained network predicts everywhere, without evidence."""
     evidence: bool = True
-    """Whether a second plane holds the evidence map, from which the network starts."""
+    """Whether a second plane holds the evidence map, from which the network begins."""
 
     def __post_init__(self) -> None:
         coarsest = self.stem * 2 ** (len(self.widths) - 1)
         if self.size % coarsest:
             raise ValueError(
                 f"UNetConfig.size is {self.size}, but a stem of {self.stem} and {len(self.widths)} "
-                f"levels need a multiple of {coarsest}; change size, stem or the number of widths"
+                f"widths need a multiple of {coarsest}; change size, stem or the number of widths"
             )
         if any(width % self.groups for width in self.widths):
             raise ValueError(
@@ -117,9 +118,9 @@ def local_contrast(x: Float[Array, "n h w c"], window: int) -> Float[Array, "n h
     return (x - mean) / (jnp.sqrt(jnp.maximum(variance, 0) + 1e-4) + 0.01)
 
 
-def log_odds(levels: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def log_odds(probabilities: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Log-odds of probabilities that are known to 1/255, hence within -6.3 to 6.3."""
-    return jnp.log(255 * levels + 0.5) - jnp.log(255.5 - 255 * levels)
+    return jnp.log(255 * probabilities + 0.5) - jnp.log(255.5 - 255 * probabilities)
 
 
 class Block(nnx.Module):
@@ -181,7 +182,7 @@ class UNet(nnx.Module):
         ----------
         images : (n, h, w, planes) float array in [0, 1]
             X-rays, air dark, and the evidence map, if the network sees it, as the probability of
-            air; h and w are multiples of stem * 2 ** (levels - 1).
+            air; h and w are multiples of stem * 2 ** (number of widths - 1).
 
         Returns
         -------
@@ -192,22 +193,22 @@ class UNet(nnx.Module):
         inputs = [(x - 0.5) / 0.25, local_contrast(x, self.config.window)]
         if self.config.evidence:
             evidence = log_odds(images[..., 1:])
-            # The map is smooth: its mean over a block of pixels says all.
+            # The map is smooth: its mean over a block of pixels is enough.
             mean = space_to_depth(evidence, self.config.stem).mean(-1, keepdims=True)
             inputs.append(mean / 2 + 1)
         x = jnp.concatenate(inputs, axis=-1)
         x = self.stem(x)  # (n, h/stem, w/stem, widths[0])
         skips = []
-        for level, level_blocks in enumerate(self.down):
-            if level:
-                x = self.shrink[level - 1](x)  # half the grid
-            for block in level_blocks:
+        for depth, blocks in enumerate(self.down):
+            if depth:
+                x = self.shrink[depth - 1](x)  # half the grid
+            for block in blocks:
                 x = block(x)
             skips.append(x)
-        for level in reversed(range(len(self.up))):
-            x = depth_to_space(self.grow[level](x), 2)  # double the grid
-            x = self.merge[level](jnp.concatenate([skips[level], x], axis=-1))
-            for block in self.up[level]:
+        for depth in reversed(range(len(self.up))):
+            x = depth_to_space(self.grow[depth](x), 2)  # double the grid
+            x = self.merge[depth](jnp.concatenate([skips[depth], x], axis=-1))
+            for block in self.up[depth]:
                 x = block(x)
         x = self.head(jax.nn.relu(self.norm(x))).astype(jnp.float32)  # (n, h/stem, w/stem, stem²)
         logits = depth_to_space(x, self.config.stem)

@@ -1,8 +1,8 @@
 """The state of a training between two epochs, kept by Orbax: a checkpoint is whole or absent.
 
 It holds arrays (weights, their moving average, the optimiser's) and, as JSON, what they belong to
-and the history so far. The order of the data and the random key take no room: both are functions of
-seed, fold, epoch and step. Processes that train as one write it together.
+and the history so far. The order of the data and the random key are not saved: both are functions
+of seed, fold, epoch and step. Processes that train as one write it together.
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ def save(folder: Path, epoch: int, tree: Any, info: Mapping[str, Any]) -> None:
 def read_info(folder: Path) -> dict[str, Any] | None:
     """What the last checkpoint in a folder belongs to, as given to `save`; None without any.
 
-    Of several processes each reads for itself and waits for none.
+    Each process reads for itself and does not wait for the others.
 
     Raises
     ------
@@ -100,10 +100,10 @@ def restore(folder: Path, template: Tree) -> Tree:
     wanted = jax.tree.map(place, template)
     with _read(folder, OPTIONS) as (manager, epoch):
         arrays = ocp.args.StandardRestore(wanted)
-        found: Tree = manager.restore(epoch, args=ocp.args.Composite(arrays=arrays)).arrays
-        if jax.tree.map(_kind, found) != jax.tree.map(_kind, template):
-            raise ValueError("other shapes")  # Orbax looks at those of JAX's own arrays alone
-        return found
+        restored: Tree = manager.restore(epoch, args=ocp.args.Composite(arrays=arrays)).arrays
+        if jax.tree.map(_kind, restored) != jax.tree.map(_kind, template):
+            raise ValueError("other shapes")  # Orbax checks the shapes of JAX's own arrays alone
+        return restored
 
 
 def _kind(leaf: Any) -> str:

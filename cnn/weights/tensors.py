@@ -95,12 +95,14 @@ def restore(
     """
     named = _named(template)
     wanted = {name: (tuple(leaf.shape), np.dtype(leaf.dtype)) for name, leaf in named}
-    held = {name: (array.shape, array.dtype) for name, array in arrays.items()}
-    if wanted != held:
-        odd = sorted(name for name in wanted | held if wanted.get(name) != held.get(name))
+    loaded = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    if wanted != loaded:
+        different = [
+            name for name in sorted(wanted | loaded) if wanted.get(name) != loaded.get(name)
+        ]
         raise UserError(
             f"{path}: holds another network than the settings describe (first difference: "
-            f"{odd[0]}); {repair}."
+            f"{different[0]}); {repair}."
         )
     leaves = [jax.numpy.asarray(arrays[name]) for name, _ in named]
     return jax.tree.unflatten(jax.tree.structure(template), leaves)

@@ -1,1 +1,1 @@
-"""Phantom chest X-rays with known pneumothorax."""
+"""Phantom chest X-rays: drawn from a seed, with and without pneumothorax, the exact mask known."""

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from features.phantom.anatomy import Collapse, Exposure, Patient, Rng
+from features.phantom.anatomy import Patient
+from features.phantom.collapse import Collapse
+from features.phantom.exposure import Exposure
+from features.phantom.streams import Rng
 from features.phantom.strokes import grid, widen
 from features.phantom.tissue import dome, sinking
 
@@ -10,7 +13,7 @@ from features.phantom.tissue import dome, sinking
 def gas(patient: Patient, exposure: Exposure, collapse: Collapse | None, rng: Rng) -> np.ndarray:
     """Chord (mm) through gas in stomach and bowel, (SIDE, SIDE); drawn on every other pixel.
 
-    Nothing of it lies above the domes, which pleural air may have pushed down.
+    No gas lies above the domes, which pleural air may have pushed down.
     """
     x, y = grid(2)
     sides = [dome(patient, exposure, s, s * x, sinking(collapse, s)) for s in (-1, 1)]
@@ -23,7 +26,7 @@ def gas(patient: Patient, exposure: Exposure, collapse: Collapse | None, rng: Rn
 def _bubble(exposure: Exposure, floor: np.ndarray) -> np.ndarray:
     """Chord (mm) through the stomach's bubble of air under the left dome.
 
-    Who stands has it above a level of fluid.
+    In a patient who stands there is a level of fluid below it.
     """
     x, y = grid(2)
     wide = max(exposure.gas, 1.0)

@@ -79,5 +79,3 @@ def sample_patient(seed: int | np.random.SeedSequence) -> Patient:
         belly=normal(rng, 22 + 26 * habitus, 14, 0, 110),
         emphysema=emphysema,
     )
-
-

@@ -24,9 +24,9 @@ Kind = Literal[
 class Collapse:
     """A pneumothorax: the pleural air is widest at `centre`, `depth` mm from chest wall to lung.
 
-    Anteromedial air lies beside the mediastinum instead: `depth` is its width, and `centre` and
-    `spread` are shares of the lung's height, where it begins below the apex and how far below that
-    it is widest.
+    Anteromedial air lies beside the mediastinum instead. There `depth` is its width; `centre` and
+    `spread` are shares of the lung's height: `centre` from the apex down to where the air begins,
+    `spread` from there down to where it is widest.
     """
 
     side: Literal["right", "left"]
@@ -35,8 +35,9 @@ class Collapse:
     centre: float  # radians from straight up, turning laterally
     spread: float  # half of its angular extent, radians
     air: float  # share of the beam's way through the rim that is air, 0..1
-    blood: float  # how much of its blood the lung keeps, 0..1: exponent by which its density grows
-    # as its area shrinks
+    # How much of its blood the lung keeps, 0..1: exponent by which its density grows as its area
+    # shrinks.
+    blood: float
     injury: float  # what bleeding and atelectasis add to the lung's density, g/cm3
     line: float  # thickness of the pleural line along the beam, mm of soft tissue
     shift: float  # mm the mediastinum is pushed to the other side
@@ -49,56 +50,57 @@ class Collapse:
 
 
 @dataclass(frozen=True)
-class _Habit:
-    """How often a kind occurs in either pose, and the ranges its form is drawn from."""
+class _KindRanges:
+    """How often a kind occurs in each pose, and the ranges from which its form is drawn."""
 
-    erect: float  # share of the pneumothoraces of those who stand
-    supine: float
+    erect: float  # share of the pneumothoraces in patients who stand
+    supine: float  # share in patients who lie on their back
     depth: tuple[float, float]  # mm from the chest wall
     centre: tuple[float, float]  # as of a `Collapse`
     spread: tuple[float, float]  # as of a `Collapse`
 
 
-# Of those who lay, 38% of the pneumothoraces were in the anteromedial recess, 26% under the lung
-# and 22% at apex and side (Tocino, Miller and Fairfax, AJR 144:901, 1985); here a little fewer
-# each, as some are large.
-_HABITS: dict[Kind, _Habit] = {
-    "apical": _Habit(0.47, 0.16, (8, 80), (0.05, 0.45), (0.4, 1.2)),
-    "lateral": _Habit(0.14, 0.08, (9, 50), (0.9, 1.5), (0.8, 1.6)),
-    "basal": _Habit(0.09, 0.02, (10, 55), (1.8, 2.2), (0.6, 1.3)),
-    "subpulmonic": _Habit(0.03, 0.04, (8, 30), (2.4, 2.7), (0.6, 0.9)),
-    "loculated": _Habit(0.07, 0.04, (14, 50), (0.3, 2.3), (0.35, 0.7)),
-    "large": _Habit(0.15, 0.06, (35, 120), (0.6, 1.4), (1.6, 2.7)),
-    "tension": _Habit(0.05, 0.04, (60, 125), (0.7, 1.4), (2.4, 2.9)),
-    "deep sulcus": _Habit(0.0, 0.22, (14, 50), (2.0, 2.4), (0.6, 1.1)),
-    "anteromedial": _Habit(0.0, 0.34, (10, 40), (0.05, 0.45), (0.15, 0.5)),
+# In patients who lay, 38% of the pneumothoraces were in the anteromedial recess, 26% under the lung
+# and 22% at apex and side (Tocino, Miller and Fairfax, AJR 144:901, 1985). The shares here are a
+# little smaller, since some pneumothoraces are large.
+_RANGES: dict[Kind, _KindRanges] = {
+    "apical": _KindRanges(0.47, 0.16, (8, 80), (0.05, 0.45), (0.4, 1.2)),
+    "lateral": _KindRanges(0.14, 0.08, (9, 50), (0.9, 1.5), (0.8, 1.6)),
+    "basal": _KindRanges(0.09, 0.02, (10, 55), (1.8, 2.2), (0.6, 1.3)),
+    "subpulmonic": _KindRanges(0.03, 0.04, (8, 30), (2.4, 2.7), (0.6, 0.9)),
+    "loculated": _KindRanges(0.07, 0.04, (14, 50), (0.3, 2.3), (0.35, 0.7)),
+    "large": _KindRanges(0.15, 0.06, (35, 120), (0.6, 1.4), (1.6, 2.7)),
+    "tension": _KindRanges(0.05, 0.04, (60, 125), (0.7, 1.4), (2.4, 2.9)),
+    "deep sulcus": _KindRanges(0.0, 0.22, (14, 50), (2.0, 2.4), (0.6, 1.1)),
+    "anteromedial": _KindRanges(0.0, 0.34, (10, 40), (0.05, 0.45), (0.15, 0.5)),
 }
 
 
 def sample_collapse(
     seed: int | np.random.SeedSequence, difficulty: float = DIFFICULTY, pose: str = "erect"
 ) -> Collapse:
-    """Draw a pneumothorax; right-sided ones are a little more frequent, of who stands apical ones.
+    """Draw a pneumothorax; a few more on the right, and in patients who stand most often apical.
 
-    With `difficulty` (0..1) they are smaller, more of them lie before or behind the lung, so that
-    less of the ray is air, and their pleural line is fainter.
+    With `difficulty` (0..1) they get smaller and their pleural line fainter. More of them lie in
+    front of the lung or behind it, so that the ray crosses less air.
     """
     rng = np.random.default_rng(seed)
-    shares = np.array([getattr(habit, pose) for habit in _HABITS.values()])
-    kind = list(_HABITS)[rng.choice(len(shares), p=shares / shares.sum())]
-    habit = _HABITS[kind]
+    shares = np.array([getattr(ranges, pose) for ranges in _RANGES.values()])
+    kind = list(_RANGES)[rng.choice(len(shares), p=shares / shares.sum())]
+    ranges = _RANGES[kind]
     hard = difficulty * rng.random(3)
     tension = kind == "tension"
-    low, high = habit.depth
-    # Small ones are the most frequent: half of the challenge's masks cover less than 0.84%.
+    low, high = ranges.depth
+    # Small ones are the most frequent: half of the challenge's masks cover less than 0.84% of the
+    # image.
     depth = low * (high / low) ** rng.random() * (1 - (0.3 if tension else 0.7) * hard[0])
     shrinks = kind in ("apical", "lateral", "basal", "subpulmonic", "large")
     return Collapse(
         side="right" if rng.random() < 0.55 else "left",
         kind=kind,
         depth=max(float(depth), 7.0),
-        centre=float(rng.uniform(*habit.centre)),
-        spread=float(rng.uniform(*habit.spread) * (1 - (0.8 if shrinks else 0.0) * hard[0])),
+        centre=float(rng.uniform(*ranges.centre)),
+        spread=float(rng.uniform(*ranges.spread) * (1 - (0.8 if shrinks else 0.0) * hard[0])),
         air=float(rng.uniform(0.75, 0.99) * (1 - 0.6 * hard[1])),
         blood=float(rng.uniform(0.1, 0.9)),
         injury=min(float(rng.exponential(0.05)), 0.3),

@@ -1,4 +1,4 @@
-"""A phantom as SIIM's files are: an 8-bit JPEG in a Secondary Capture object."""
+"""A phantom as a DICOM file like the challenge's: an 8-bit JPEG in a Secondary Capture object."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from features.phantom.radiograph import Phantom
 
-# Name of every phantom's patient: tells that an image was never taken of anyone.
+# PatientName of every phantom, which says that the image shows nobody.
 NAME = "Phantom"
 # Patient orientation and its modifier, PS3.16 context groups 19 and 20: value, scheme, meaning.
 ERECT = ("C86043", "NCIt", "erect")
@@ -22,12 +22,12 @@ RECUMBENT = ("102538003", "SCT", "recumbent")
 SUPINE = ("40199007", "SCT", "supine")
 
 
-def dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
+def to_dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
     """The phantom's DICOM dataset; `inverted` stores it with air bright (MONOCHROME1).
 
     PatientAge is written as the challenge has it ('38', not '038Y'). PixelSpacing, unlike the
-    challenge's, is the true one of the image; and whether the patient stood or lay is written,
-    which the challenge does not tell (a Standard Extended object, then).
+    challenge's, is the true one of the image. Whether the patient stood or lay is written too; the
+    challenge does not say it (so this is a Standard Extended object).
     """
     number = int(image_id.removeprefix("ID_"), 16)
     meta = FileMetaDataset()
@@ -71,9 +71,9 @@ def dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDataset:
 
 
 def is_phantom(path: Path | str) -> bool:
-    """Whether a file says that it is a phantom, by its tag PatientName (0010,0010).
+    """Whether a file is a phantom, by its tag PatientName (0010,0010).
 
-    What is no DICOM file, or is not there, says nothing.
+    False for a file that is missing or no DICOM file.
     """
     try:
         tags = pydicom.dcmread(path, specific_tags=["PatientName"])

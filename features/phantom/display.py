@@ -1,7 +1,7 @@
-"""From attenuation to picture: scatter, the reader's processing, quantum noise, display, markers.
+"""From attenuation to image: scatter, the detector's processing, quantum noise, display, markers.
 
-The drawing grid lies in the patient's own axes. One affine, bicubic resampling turns, scales and
-crops it to the image; noise is added there, pixel by pixel.
+The drawing grid lies in the patient's axes. One affine, bicubic resampling turns, scales and crops
+it to the image. Noise is added to the image, pixel by pixel.
 """
 
 import numpy as np
@@ -9,14 +9,15 @@ from numba import njit
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage, special
 
-from features.phantom.anatomy import Exposure, Rng
+from features.phantom.exposure import Exposure
+from features.phantom.streams import Rng
 from features.phantom.strokes import PITCH, SIDE
 
 TONES = 4096  # steps of the tabulated display curve
 
 
 def process(attenuation: np.ndarray, exposure: Exposure) -> np.ndarray:
-    """Blur and scatter, then the processing: logarithm, flattened background, sharper detail.
+    """Blur and scatter, then processing: logarithm, flatter background, sharper detail.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ def process(attenuation: np.ndarray, exposure: Exposure) -> np.ndarray:
     Returns
     -------
     (SIDE, SIDE) array of float32
-        What is displayed, dense tissue high.
+        Values to display, high for dense tissue.
     """
     primary = ndimage.gaussian_filter(np.exp(-attenuation), exposure.blur / PITCH, truncate=2.5)
     scatter = _shrunk_blur(np.minimum(primary, 0.2), 60)
@@ -67,7 +68,7 @@ def place(image: np.ndarray, exposure: Exposure, size: int) -> np.ndarray:
 
 
 def place_share(share: np.ndarray, exposure: Exposure, size: int) -> np.ndarray:
-    """The same for a coverage of pixels: bilinear, so that it stays between its values."""
+    """The same for shares of pixels, but bilinear: the result stays in the range of the input."""
     cos, sin, x, y = _frame(exposure, size)
     matrix = (cos, sin, x + 0.5 - 0.5 * (cos + sin), -sin, cos, y + 0.5 - 0.5 * (cos - sin))
     placed = Image.fromarray(share.astype(np.float32)).transform(
@@ -90,7 +91,7 @@ def _weights(t):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _along_rows(image, size, cos, sin, x0, y0):  # type: ignore[no-untyped-def]
-    """Each row (drawing grid) at the x that the picture's columns cross it; (SIDE, size)."""
+    """Each row of the drawing grid at the x where the image's columns cross it; (SIDE, size)."""
     side = image.shape[0]
     placed = np.empty((side, size), np.float32)
     for row in range(side):
@@ -106,7 +107,7 @@ def _along_rows(image, size, cos, sin, x0, y0):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _along_columns(rows, size, cos, sin, x0, y0):  # type: ignore[no-untyped-def]
-    """The rows' columns at the y of the picture's pixels; (size, size)."""
+    """The columns of these rows at the y of the image's pixels; (size, size)."""
     side = rows.shape[0]
     placed = np.empty((size, size), np.float32)
     for row in range(size):
@@ -124,7 +125,7 @@ def _along_columns(rows, size, cos, sin, x0, y0):  # type: ignore[no-untyped-def
 
 
 def _curve(level: np.ndarray) -> np.ndarray:
-    """The S-shaped characteristic of film that displays imitate; 0..1 to 0..1."""
+    """The S-shaped characteristic curve of film, which displays imitate; 0..1 to 0..1."""
     bend, low, high = (special.expit(5.0 * (at - 0.48)) for at in (level, 0.0, 1.0))
     return (bend - low) / (high - low)
 
@@ -147,8 +148,8 @@ def expose(placed: np.ndarray, exposure: Exposure, rng: Rng) -> np.ndarray:
     width = high - low + 0.04
     low = low - 0.02 + exposure.window[0] * width
     width *= 1 + exposure.window[1]
-    # Poisson: the relative noise of what is left of `photons` behind the patient; the factor was
-    # set by how well what phantoms teach carries over to X-rays.
+    # Poisson: the relative noise of the photons that pass the patient. The factor was chosen so
+    # that models that learn from phantoms do well on real X-rays.
     grain = exposure.sharpening * 0.55 / np.sqrt(1000 * exposure.photons)
     curve = _curve(np.linspace(0, 1, TONES))
     tone = np.rint(exposure.white * curve**exposure.gamma).astype(np.uint8)
@@ -158,37 +159,37 @@ def expose(placed: np.ndarray, exposure: Exposure, rng: Rng) -> np.ndarray:
 
 @njit(cache=True)
 def _tones(placed, noise, grain, low, scale, tone):  # type: ignore[no-untyped-def]
-    """Grey levels of the picture with noise that four neighbouring detector cells share."""
+    """Grey levels of the image, with noise that four neighbouring detector elements share."""
     pixels = np.empty(placed.shape, np.uint8)
     last = tone.size - 1
     for row in range(placed.shape[0]):
         for column in range(placed.shape[1]):
             value = placed[row, column]
-            blot = noise[row, column] + noise[row, column + 1]
-            blot += noise[row + 1, column] + noise[row + 1, column + 1]
-            value += grain * blot * np.exp(np.float32(0.5) * value)
+            shared = noise[row, column] + noise[row, column + 1]
+            shared += noise[row + 1, column] + noise[row + 1, column + 1]
+            value += grain * shared * np.exp(np.float32(0.5) * value)
             pixels[row, column] = tone[int(min(max((value - low) * scale, 0), last))]
     return pixels
 
 
 def _burn_in(pixels: np.ndarray, exposure: Exposure, rng: Rng, size: int) -> np.ndarray:
-    """Draw the side marker, what else is written, and the collimator's black rim."""
+    """Draw the side marker, further text, and the collimator's black rim."""
     picture = Image.fromarray(pixels)
     left = rng.uniform(0.02, 0.08) if exposure.marker[0] == "R" else rng.uniform(0.86, 0.92)
     _write(picture, exposure.marker, (left, rng.uniform(0.02, 0.12)), rng, (0.035, 0.06))
     for text in exposure.captions:
-        # Beside the chest, or at the upper or lower border: technicians keep the lungs free.
+        # Beside the chest, or at the upper or lower border: text does not cover the lungs.
         beside = rng.random() < 0.5
         across = rng.choice([0.0, 0.84]) + rng.uniform(0, 0.03) if beside else rng.uniform(0, 0.8)
         at = (across, rng.uniform(0.1, 0.85) if beside else rng.choice([0.0, 0.9]))
         _write(picture, text, at, rng, (0.02, 0.032))
-    out = np.array(picture)
+    burnt = np.array(picture)
     rims = [round(share * size) for share in exposure.collimation]
-    out[: rims[0]] = 0
-    out[size - rims[1] :] = 0
-    out[:, : rims[2]] = 0
-    out[:, size - rims[3] :] = 0
-    return out
+    burnt[: rims[0]] = 0
+    burnt[size - rims[1] :] = 0
+    burnt[:, : rims[2]] = 0
+    burnt[:, size - rims[3] :] = 0
+    return burnt
 
 
 def _write(
@@ -198,7 +199,7 @@ def _write(
     rng: Rng,
     heights: tuple[float, float],
 ) -> None:
-    """Write white text, a little askew, at a place given in shares of the side."""
+    """Write white text, turned a little, at `at` (x, y as shares of the side)."""
     size = picture.width
     font = ImageFont.load_default(float(rng.uniform(*heights)) * size)
     label = Image.new("L", (size // 4, size // 6))

@@ -57,16 +57,17 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = DIFF
     """Draw one exposure; bedside (AP) films have more tubes, scatter and larger hearts than PA.
 
     The share of AP views, 40%, is that of the challenge's training set; half of them are taken
-    lying. Who lies has higher domes, a wider mediastinum and the shoulders pushed up. With
-    `difficulty` (0..1) skin folds, drains and lungs that differ from one another get more frequent.
+    lying. A patient who lies has higher domes, a wider mediastinum and higher shoulders. With
+    `difficulty` (0..1) there are more skin folds, more drains, and more lungs that differ from one
+    another.
     """
     rng = np.random.default_rng(seed)
     bedside = bool(rng.random() < 0.4)
     supine = bedside and bool(rng.random() < 0.5)
-    often = 2.2 if bedside else 0.5
+    tube_factor = 2.2 if bedside else 0.5
     side = rng.choice(["R", "L"])
-    stands = 34 if supine else 20 if bedside else 9  # mm, the domes
-    slope = -0.02 if supine else 0.03  # blood sinks to the bases of who stands; lying it does not
+    dome_rise = 34 if supine else 20 if bedside else 9  # mm, mean of `inspiration`
+    slope = -0.02 if supine else 0.03  # in a patient who stands, blood sinks to the bases
     uneven = 0.05 + 0.175 * difficulty
     return Exposure(
         view="AP" if bedside else "PA",
@@ -74,7 +75,7 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = DIFF
         field_mm=normal(rng, 364 if bedside else 350, 26, 285, 430),
         angle=rng.normal(0, np.deg2rad(4.5 if bedside else 1.8)),
         shift=(rng.normal(0, 14 if bedside else 9), rng.normal(0 if bedside else -8, 20)),
-        inspiration=normal(rng, stands, 16 if bedside else 11, -8, 75),
+        inspiration=normal(rng, dome_rise, 16 if bedside else 11, -8, 75),
         twist=rng.normal(0, 7 if bedside else 3),
         magnification=normal(rng, 1.16 if supine else 1.1 if bedside else 1.0, 0.03, 0.95, 1.25),
         arms=normal(rng, 16, 12, -10, 50),
@@ -82,7 +83,7 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = DIFF
         chin=(rng.normal(0, 14), normal(rng, 128 if bedside else 150, 18, 90, 190)),
         scapula=_pair(rng, normal(rng, 18 if supine else 13 if bedside else 0, 9, -25, 40), 6),
         shrug=_pair(rng, 7.0 if supine else 0.0, 5),
-        haze=_pair_of_tails(rng, 0.625 * difficulty, 0.09),
+        haze=_rare_pair(rng, 0.625 * difficulty, 0.09),
         aeration=(
             (rng.normal(slope, uneven), rng.normal(0, uneven)),
             (rng.normal(slope, uneven), rng.normal(0, uneven)),
@@ -91,17 +92,17 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = DIFF
         tilt=rng.normal(0, 0.035 if bedside else 0.02),
         gas=float(rng.uniform(12, 40)) if rng.random() < 0.6 else 0.0,
         bowel=int(rng.poisson(2.5)),
-        leads=int(rng.poisson(1.4 * often)),
-        tracheal_tube=bool(rng.random() < 0.1 * often),
-        gastric_tube=bool(rng.random() < 0.1 * often),
-        central_line=bool(rng.random() < 0.15 * often),
+        leads=int(rng.poisson(1.4 * tube_factor)),
+        tracheal_tube=bool(rng.random() < 0.1 * tube_factor),
+        gastric_tube=bool(rng.random() < 0.1 * tube_factor),
+        central_line=bool(rng.random() < 0.15 * tube_factor),
         drain=(
-            bool(rng.random() < 0.1 * often * difficulty),
-            bool(rng.random() < 0.1 * often * difficulty),
+            bool(rng.random() < 0.1 * tube_factor * difficulty),
+            bool(rng.random() < 0.1 * tube_factor * difficulty),
         ),
         fold=(
-            bool(rng.random() < 0.24 * often * difficulty),
-            bool(rng.random() < 0.24 * often * difficulty),
+            bool(rng.random() < 0.24 * tube_factor * difficulty),
+            bool(rng.random() < 0.24 * tube_factor * difficulty),
         ),
         blur=normal(rng, 0.42 if bedside else 0.2, 0.12, 0.05, 0.9),
         photons=float(np.exp(rng.normal(np.log(14 if bedside else 22), 0.5))),
@@ -118,29 +119,27 @@ def sample_exposure(seed: int | np.random.SeedSequence, difficulty: float = DIFF
 
 
 def _pair(rng: Rng, mean: float, sd: float) -> tuple[float, float]:
-    """A number for the right side and one for the left."""
+    """A normal number for the right side and one for the left."""
     right, left = rng.normal(mean, sd, 2)
     return float(right), float(left)
 
 
-def _pair_of_tails(rng: Rng, often: float, mean: float) -> tuple[float, float]:
-    """The same of what mostly is not there: exponential where it is."""
-    there = rng.random(2) < often
-    right, left = rng.exponential(mean, 2) * there
+def _rare_pair(rng: Rng, probability: float, mean: float) -> tuple[float, float]:
+    """A number for each side: exponential with the given probability, else 0."""
+    present = rng.random(2) < probability
+    right, left = rng.exponential(mean, 2) * present
     return float(right), float(left)
 
 
-def _perfusion(rng: Rng, often: float) -> tuple[float, float]:
-    """How much denser than usual the lungs are: hardly, or in `often` of the chests a good deal."""
-    right, left = np.clip(_pair(rng, 0.0, 0.3 if rng.random() < often else 0.08), -0.5, 0.8)
+def _perfusion(rng: Rng, probability: float) -> tuple[float, float]:
+    """How much denser than usual each lung is; with `probability` they differ much more."""
+    right, left = np.clip(_pair(rng, 0.0, 0.3 if rng.random() < probability else 0.08), -0.5, 0.8)
     return float(right), float(left)
 
 
 def _captions(rng: Rng, bedside: bool, supine: bool) -> tuple[str, ...]:
-    """What is written on the film besides the side: the more often, the sicker the patient."""
+    """What is written on the film besides the side; more of it on bedside films."""
     pose = "SUPINE" if supine else "ERECT"
     words = ("AP", "PORTABLE", pose) if bedside else ("PA", pose, "CR")
     count = int(rng.poisson(2.2 if bedside else 0.8))
     return tuple(str(word) for word in rng.choice(words, min(count, 3), replace=False))
-
-

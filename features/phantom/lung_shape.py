@@ -26,9 +26,9 @@ class Lung:
     """One lung field on the drawing grid, and its polar form about the hilum.
 
     `field` is the lung's coverage of each pixel, 0..1. Angles count from straight up, turning
-    laterally; `reach` is the distance (mm) from hilum to the border of the field at `angles`, and
-    `edge` the distance to the lung's edge there: less than `reach` where pleural air lies between,
-    but not where it lies before the lung (anteromedial).
+    laterally. `reach` is the distance (mm) from the hilum to the border of the field at `angles`,
+    `edge` the distance to the lung's edge there. Where pleural air lies between the two, `edge` is
+    less than `reach`; where it lies in front of the lung (anteromedial), they are equal.
     """
 
     sign: int  # -1: right lung (image left), +1: left lung
@@ -57,17 +57,17 @@ def lungs(
     for sign in (-1, 1):
         lateral = sign * (x - 0.3 * exposure.twist)
         # Coming from the side, the lung field ends where the mediastinum begins.
-        seen = np.logical_and.accumulate((solid < 36)[:, ::-sign], axis=1)[:, ::-sign]
+        lateral_of_heart = np.logical_and.accumulate((solid < 36)[:, ::-sign], axis=1)[:, ::-sign]
         above = dome(patient, exposure, sign, lateral, sinking(collapse, sign)) - y
         margin = np.minimum(np.minimum(lateral - inner, outer - lateral), above)
-        margin = np.where(seen & free, margin, -PITCH)
+        margin = np.where(lateral_of_heart & free, margin, -PITCH)
         field = np.clip(margin / PITCH + 0.5, 0, 1)
         fields.append(_polar(sign, field, collapse))
     return np.maximum(chord, 0), (fields[0], fields[1])
 
 
 def _polar(sign: int, field: np.ndarray, collapse: Collapse | None) -> Lung:
-    """The lung about its hilum; its edge withdrawn from the chest wall where it has collapsed."""
+    """The lung in polar form; its edge comes off the chest wall where it has collapsed."""
     hilum = (36.0 * sign, -12.0 if sign < 0 else -19.0)
     angles = np.linspace(-np.pi, np.pi, TURNS + 1)
     reach = _reach(field, float(sign), *hilum)
@@ -113,7 +113,7 @@ def _around(reach, edge, sign, hilum_x, hilum_y):  # type: ignore[no-untyped-def
         for column in range(SIDE):
             lateral = sign * ((column - (SIDE - 1) / 2) * PITCH - hilum_x)
             distance[row, column] = np.sqrt(lateral * lateral + down * down)
-            if lateral < -60:  # beyond the midline nothing is asked
+            if lateral < -60:  # far beyond the midline there is none of this lung
                 continue
             turn = (np.arctan2(lateral, -down) + np.pi) * TURNS / (2 * np.pi)
             low = min(int(turn), TURNS - 1)
@@ -124,9 +124,10 @@ def _around(reach, edge, sign, hilum_x, hilum_y):  # type: ignore[no-untyped-def
 
 
 def _withdrawn(angles: np.ndarray, reach: np.ndarray, collapse: Collapse) -> np.ndarray:
-    """Distance of the collapsed lung's edge from the hilum: a cap that comes off the chest wall.
+    """Distance (mm) of the collapsed lung's edge from the hilum, at each angle.
 
-    On the mediastinal side the lung keeps its border; there the cap only cuts off its top.
+    Air covers the lung like a cap. On the mediastinal side the lung keeps its border, except at its
+    top.
     """
     outward = np.maximum(angles, 0.25)
     t = np.clip((outward - collapse.centre) / collapse.spread, -1, 1)
@@ -135,19 +136,22 @@ def _withdrawn(angles: np.ndarray, reach: np.ndarray, collapse: Collapse) -> np.
     gap *= np.clip((np.pi - outward) / 0.7, 0, 1)  # the pulmonary ligament holds it below
     wall = np.interp(outward, angles, reach)
     _keep_whole(gap, angles, wall, collapse.centre)
-    # The further it collapses, the rounder a lung gets: the sulci no longer mould it.
+    # A lung gets rounder the further it collapses, since the sulci no longer shape it.
     rounded = ndimage.gaussian_filter1d(wall, 0.3 / (angles[1] - angles[0]), mode="nearest")
     wall = np.minimum(wall, wall + np.clip(gap / 40, 0, 1) * (rounded - wall))
     least = STUMP if collapse.kind in ("large", "tension") else SMALLEST
     cap = wall - np.minimum(gap, (1 - least) * wall)
-    # On the mediastinal side the cap goes on as it is at the apex, if it comes that far.
-    cut = (angles > -np.pi / 2) & ((angles > 0.25) | (gap > 1))
-    return np.where(cut, np.minimum(reach, cap), reach)
+    # On the mediastinal side the cap continues as it is at the apex, if it reaches the apex.
+    capped = (angles > -np.pi / 2) & ((angles > 0.25) | (gap > 1))
+    return np.where(capped, np.minimum(reach, cap), reach)
 
 
 def _keep_whole(gap: np.ndarray, angles: np.ndarray, wall: np.ndarray, centre: float) -> None:
-    """Leave no second, separate pocket, in place: the sulcus lies behind the dome as the hilum sees
-    it, so that air beside the dome and air above it are one only where the gap is wide."""
+    """Close the smaller of two separate pockets of air, in place.
+
+    Seen from the hilum, the sulcus lies behind the dome. So air beside the dome and air above it
+    are connected only where the gap is wide.
+    """
     fall = np.where(angles[:-1] > 1.5, wall[:-1] - wall[1:], 0)
     k = int(fall.argmax())
     if fall[k] > 10 and gap[k] < fall[k]:
@@ -157,6 +161,6 @@ def _keep_whole(gap: np.ndarray, angles: np.ndarray, wall: np.ndarray, centre: f
             gap[: k + 1] = 0
 
 
-def share_of(lung: Lung) -> np.ndarray:
-    """How much of what a ray crosses is this lung's side, 0..1, (1, SIDE): half at the midline."""
+def side_share(lung: Lung) -> np.ndarray:
+    """Share of each ray on this lung's side, 0..1, (1, SIDE): a half at the midline."""
     return np.clip(0.5 + lung.sign * grid()[0] / 24, 0, 1)

@@ -1,20 +1,24 @@
-"""What looks like a pneumothorax, or hides one: other disease, and lines on the skin.
+"""Findings that look like a pneumothorax or hide one: other disease, and lines on the skin.
 
-Findings are drawn from their own stream, never from the disease, so that with `difficulty` there
-are more of them in healthy and in collapsed lungs alike.
+They have a random stream of their own, so they are as frequent in healthy lungs as in collapsed
+ones. `difficulty` makes them more frequent in both.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from features.phantom.lung_shape import Lung, pleural_air, share_of
-from features.phantom.anatomy import DIFFICULTY, Patient, Rng
+from features.phantom.anatomy import Patient
+from features.phantom.exposure import Exposure
+from features.phantom.lung_shape import Lung, side_share
+from features.phantom.pneumothorax import pleural_air
+from features.phantom.streams import DIFFICULTY, Rng
 from features.phantom.strokes import PITCH, SIDE, curve, grid, smooth_curve
 from features.phantom.tissue import MU_MUSCLE, MU_WATER, rib_cage
 
 SIDES = ("right", "left")
-LEVELLED = ("apical", "lateral", "large", "tension")  # whose air meets fluid below it
+# Kinds of pneumothorax whose air meets the fluid of an effusion, so that the fluid has a level.
+WITH_LEVEL = ("apical", "lateral", "large", "tension")
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,11 @@ class Opacity:
 
 @dataclass(frozen=True)
 class Bulla:
-    """A bubble in the lung with a thin wall; its edge is round the wrong way for a pneumothorax."""
+    """A bubble in the lung with a thin wall, which curves the other way than a pneumothorax's."""
 
     side: str
     turn: float  # as of an `Opacity`
-    share: float
+    share: float  # as of an `Opacity`
     radius: float  # mm
     empty: float  # share of the lung along the ray that is air, 0..1
 
@@ -45,17 +49,17 @@ class Findings:
 
     opacities: tuple[Opacity, ...]
     bullae: tuple[Bulla, ...]
-    # Height of an effusion in the right, left costophrenic angle of who stands, mm; who lies has as
-    # much of it behind the lung.
+    # Height of an effusion in the right, left costophrenic angle of a patient who stands, mm. In a
+    # patient who lies, as much fluid lies behind the lung.
     fluid: tuple[float, float]
     coarseness: float  # of the lungs' texture, relative: about 1 in health, more in scarred lungs
     oedema: float  # water about the hila, g/cm3
-    creases: tuple[float, ...]  # thickness of hair, clothing and sheets seen edge on, mm of muscle
+    creases: tuple[float, ...]  # thickness of folds in clothing and sheets, and hair: mm of muscle
     skin_air: tuple[float, float]  # streaks of air under the skin, right and left, mm
 
 
 def sample_findings(seed: int | np.random.SeedSequence, difficulty: float = DIFFICULTY) -> Findings:
-    """Draw the findings; `difficulty` (0..1) scales how many there are, 0 for none."""
+    """Draw the findings; their number grows with `difficulty` (0..1), 0 for none."""
     rng = np.random.default_rng(seed)
     opacities = tuple(_opacity(rng) for _ in range(min(int(rng.poisson(2.2 * difficulty)), 5)))
     bullae = tuple(_bulla(rng) for _ in range(min(int(rng.poisson(0.25 * difficulty)), 3)))
@@ -107,34 +111,36 @@ def _centre(lung: Lung, turn: float, share: float) -> tuple[float, float]:
     return x, lung.hilum[1] - reach * float(np.cos(turn))
 
 
-def water(findings: Findings, fields: tuple[Lung, Lung], texture: np.ndarray) -> np.ndarray:
-    """Water (g/cm3) that findings put into the lungs, (SIDE, SIDE); `texture` makes it patchy.
+def added_water(findings: Findings, fields: tuple[Lung, Lung], texture: np.ndarray) -> np.ndarray:
+    """Water (g/cm3) that opacities, oedema and scars add to the lungs, (SIDE, SIDE).
 
-    A little less than nothing in lungs whose texture is finer than usual.
+    `texture` makes it patchy. In lungs whose texture is finer than usual it is a little below 0.
     """
     x, y = grid()
     extra = np.full((y.size, x.size), 0.03 * (findings.coarseness - 1), np.float32)
     for side, lung in zip(SIDES, fields, strict=True):
-        for one in (opacity for opacity in findings.opacities if opacity.side == side):
-            at = _centre(lung, one.turn, one.share)
-            far = ((x - at[0]) / one.radius[0]) ** 2 + ((y - at[1]) / one.radius[1]) ** 2
-            extra += one.density * np.exp(-far * np.maximum(1 + 0.35 * texture, 0.2))
+        for opacity in findings.opacities:
+            if opacity.side != side:
+                continue
+            at = _centre(lung, opacity.turn, opacity.share)
+            far = ((x - at[0]) / opacity.radius[0]) ** 2 + ((y - at[1]) / opacity.radius[1]) ** 2
+            extra += opacity.density * np.exp(-far * np.maximum(1 + 0.35 * texture, 0.2))
         if findings.oedema:
             far = ((x - lung.hilum[0]) / 55) ** 2 + ((y - lung.hilum[1] - 20) / 65) ** 2
             extra += findings.oedema * np.exp(-far) * np.maximum(1 + 0.2 * texture, 0)
     return extra
 
 
-def fluid(findings: Findings, fields: tuple[Lung, Lung], pose: str) -> np.ndarray:
-    """Water (g/cm3) of effusions, in the lungs' place or behind them, (SIDE, SIDE)."""
+def effusions(findings: Findings, fields: tuple[Lung, Lung], pose: str) -> np.ndarray:
+    """Water (g/cm3) of effusions, which lie in the place of lung or behind it, (SIDE, SIDE)."""
     y = grid()[1]
     extra = np.zeros((SIDE, SIDE), np.float32)
     for lung, height in zip(fields, findings.fluid, strict=True):
         if height and pose == "supine":  # spread out behind the lung, thickest at its base
-            extra += 0.002 * height / (1 + np.exp(-y / 40)) * share_of(lung)
+            extra += 0.002 * height / (1 + np.exp(-y / 40)) * side_share(lung)
         elif height:
-            depth = (y - surface(lung, height)) / (1.0 if _has_level(lung) else 5.0)
-            filled = 0.6 / (1 + np.exp(-np.clip(depth, -30, 30))) * share_of(lung)
+            depth = (y - fluid_level(lung, height)) / (1.0 if _has_level(lung) else 5.0)
+            filled = 0.6 / (1 + np.exp(-np.clip(depth, -30, 30))) * side_share(lung)
             if lung.collapse is not None and not _has_level(lung):
                 filled = filled * (1 - pleural_air(lung))
             extra += filled
@@ -142,14 +148,15 @@ def fluid(findings: Findings, fields: tuple[Lung, Lung], pose: str) -> np.ndarra
 
 
 def _has_level(lung: Lung) -> bool:
-    """Whether air and fluid meet: not where the air is walled off, or lies below the lung."""
-    return lung.collapse is not None and lung.collapse.kind in LEVELLED
+    """Whether air and fluid meet; they do not where the air is walled off or below the lung."""
+    return lung.collapse is not None and lung.collapse.kind in WITH_LEVEL
 
 
-def surface(lung: Lung, height: float) -> np.ndarray | float:
-    """Level y (mm) of an effusion in an upright chest, so high above the lung's floor (mm).
+def fluid_level(lung: Lung, height: float) -> np.ndarray | float:
+    """Level y (mm) of an effusion in a patient who stands, `height` mm above the lung's floor.
 
-    A meniscus that climbs along the chest wall; but flat where there is pleural air above it.
+    The fluid climbs along the chest wall as a meniscus, (SIDE, SIDE). Below pleural air its level
+    is flat, a number.
     """
     x, y = grid()
     floor = float(y[np.flatnonzero((lung.field > 0.5).any(axis=1))[-1], 0])
@@ -159,34 +166,34 @@ def surface(lung: Lung, height: float) -> np.ndarray | float:
     return floor - height * (0.55 + 0.45 * lateral**3)
 
 
-def dry(findings: Findings, lung: Lung, pose: str) -> np.ndarray | float:
-    """Share (0..1) of each pixel that fluid leaves to the air of the pleural space."""
+def above_fluid(findings: Findings, lung: Lung, pose: str) -> np.ndarray | float:
+    """Share (0..1) of each pixel where pleural air is not replaced by fluid, (SIDE, 1), or 1."""
     height = findings.fluid[(lung.sign + 1) // 2]
     if not height or pose == "supine" or not _has_level(lung):
         return 1.0
-    return np.clip((surface(lung, height) - grid()[1]) / PITCH + 0.5, 0, 1)
+    return np.clip((fluid_level(lung, height) - grid()[1]) / PITCH + 0.5, 0, 1)
 
 
-def emptied(findings: Findings, fields: tuple[Lung, Lung]) -> np.ndarray | float:
-    """Share of the lung's water that bullae leave along each ray, (SIDE, SIDE), or 1."""
+def bullae_density(findings: Findings, fields: tuple[Lung, Lung]) -> np.ndarray | float:
+    """Share of the lung's density that remains where bullae lie, (SIDE, SIDE), or 1."""
     x, y = grid()
-    left: np.ndarray | float = 1.0
-    for one in findings.bullae:
-        at = _centre(fields[SIDES.index(one.side)], one.turn, one.share)
-        far = ((x - at[0]) ** 2 + (y - at[1]) ** 2) / one.radius**2
-        left = left * (1 - one.empty * np.sqrt(np.maximum(1 - far, 0)))
-    return left
+    remaining: np.ndarray | float = 1.0
+    for bulla in findings.bullae:
+        at = _centre(fields[SIDES.index(bulla.side)], bulla.turn, bulla.share)
+        far = ((x - at[0]) ** 2 + (y - at[1]) ** 2) / bulla.radius**2
+        remaining = remaining * (1 - bulla.empty * np.sqrt(np.maximum(1 - far, 0)))
+    return remaining
 
 
-def lines(
+def walls_and_creases(
     findings: Findings, fields: tuple[Lung, Lung], patient: Patient, rng: Rng
 ) -> list[np.ndarray]:
-    """Strokes of the bullae's walls and of creases across the chest."""
+    """Strokes of the walls of bullae, and of creases in clothing across the chest."""
     strokes = []
-    for one in findings.bullae:
-        at = _centre(fields[SIDES.index(one.side)], one.turn, one.share)
+    for bulla in findings.bullae:
+        x, y = _centre(fields[SIDES.index(bulla.side)], bulla.turn, bulla.share)
         turn = np.linspace(0, 2 * np.pi, 60)
-        wall = np.stack([at[0] + one.radius * np.sin(turn), at[1] - one.radius * np.cos(turn)], 1)
+        wall = np.stack([x + bulla.radius * np.sin(turn), y - bulla.radius * np.cos(turn)], 1)
         strokes.append(curve(wall, 0.5, 2.5 * MU_WATER))
     for thickness in findings.creases:
         x, bend = rng.uniform(-1, 1, 2) * (patient.half_width, 25)
@@ -202,7 +209,7 @@ def lines(
     return strokes
 
 
-def under_the_skin(findings: Findings, patient: Patient, rng: Rng) -> list[np.ndarray]:
+def air_under_skin(findings: Findings, patient: Patient, rng: Rng) -> list[np.ndarray]:
     """Strokes of subcutaneous emphysema: streaks of air along the chest wall's muscles.
 
     In the lateral wall they run down the ribs; over the upper chest they fan out from the armpit
@@ -230,3 +237,24 @@ def _streak(rng: Rng, x: np.ndarray, y: np.ndarray, air: float) -> np.ndarray:
     profile = np.sin(np.linspace(0.15, np.pi - 0.15, x.size))
     depth = air * float(rng.uniform(0.4, 1.2)) * profile
     return curve(np.stack([x, y], 1), float(rng.uniform(0.6, 1.7)), -depth * MU_MUSCLE)
+
+
+def skin_folds(patient: Patient, exposure: Exposure, rng: Rng) -> np.ndarray:
+    """Attenuation of skin folds, (SIDE, SIDE): a sharp inner edge that fades on its outer side.
+
+    They follow from the exposure, not from the findings.
+    """
+    x, y = grid()
+    total = np.zeros((y.size, x.size), np.float32)
+    for sign, folded in zip((-1, 1), exposure.fold, strict=True):
+        draws = rng.random(5)
+        if not folded:
+            continue
+        middle = -60 + 100 * draws[0]
+        start = (0.52 + 0.33 * draws[1]) * patient.half_width
+        edge = start + (0.5 * draws[2] - 0.15) * (y - middle) - 0.0016 * (y - middle) ** 2
+        outward = sign * x - edge
+        ends = 1 / (1 + np.exp((np.abs(y - middle) - 55 - 35 * draws[3]) / 6))
+        sheet = np.exp(-np.maximum(outward, 0) / 22) * np.clip(outward / 1.2, 0, 1)
+        total += (5 + 6 * draws[4]) * MU_MUSCLE * sheet * ends
+    return total

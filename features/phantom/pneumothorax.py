@@ -1,4 +1,4 @@
-"""Pleural air in a phantom: where it lies, how dense the lung is that has lost it, the pleural line.
+"""Pleural air in a phantom: where it lies, how dense the collapsed lung is, the pleural line.
 
 Where a lung has collapsed, air lies between its edge and the chest wall, and the lung gets denser.
 Anteromedial air lies in front of the lung instead: lung and vessels stay and look darker.
@@ -19,7 +19,8 @@ IN_FRONT = 0.75  # share of the lung's depth that anteromedial air may take
 def pleural_air(lung: Lung) -> np.ndarray:
     """Coverage (0..1) of each pixel by pleural air, (SIDE, SIDE).
 
-    It is the lung field beyond the lung's edge or, of anteromedial air, beside the mediastinum.
+    The air fills the lung field beyond the lung's edge. Anteromedial air fills a strip beside the
+    mediastinum.
     """
     assert lung.collapse is not None
     if lung.collapse.kind == "anteromedial":
@@ -52,8 +53,11 @@ def _recess(lung: Lung) -> tuple[np.ndarray, np.ndarray]:
     return start, np.where((share > 0) & (share <= 1), width, 0.0)
 
 
-def aerated(lung: Lung, density: np.ndarray) -> np.ndarray:
-    """The lung's density along the rays (g/cm3) once pleural air has taken its place."""
+def density_with_air(lung: Lung, density: np.ndarray) -> np.ndarray:
+    """Density along the rays (g/cm3), (SIDE, SIDE), with pleural air in the place of lung.
+
+    `density` is that of the lung without pneumothorax.
+    """
     collapse = lung.collapse
     if collapse is None:
         return density
@@ -65,17 +69,17 @@ def aerated(lung: Lung, density: np.ndarray) -> np.ndarray:
     inner = 1 - np.square(np.square(np.square(np.minimum(share, 1))))
     mix = np.clip(gap / 6, 0, 1)
     filled = 1 - mix * collapse.air * (1 - np.sqrt(inner))
-    left = float(np.square(lung.edge).mean() / np.square(lung.reach).mean())
+    area = float(np.square(lung.edge).mean() / np.square(lung.reach).mean())
     mean = float(np.average(density, weights=lung.field))
-    squeezed = min(left**-collapse.blood, DENSEST)
-    # Denser, but no coarser; also where the lung lies before and behind heart and diaphragm.
-    held = density + mean * (squeezed - 1) + collapse.injury
-    rest = filled * (held + (share > 1) * mix * (mean - held))
-    return held + lung.field * (rest - held)  # air is drawn where the truth has it
+    squeezed = min(area**-collapse.blood, DENSEST)
+    # Denser, but no coarser; also where the lung lies in front of or behind heart and diaphragm.
+    collapsed = density + mean * (squeezed - 1) + collapse.injury
+    with_air = filled * (collapsed + (share > 1) * mix * (mean - collapsed))
+    return collapsed + lung.field * (with_air - collapsed)  # air only where the mask has it
 
 
 def pleural_line(lung: Lung) -> np.ndarray:
-    """The edge of the collapsed lung as a stroke: the visceral pleura seen along its surface."""
+    """The edge of the collapsed lung as a stroke: the visceral pleura, which the rays graze."""
     assert lung.collapse is not None
     if lung.collapse.kind == "anteromedial":
         start, width = _recess(lung)
@@ -83,11 +87,11 @@ def pleural_line(lung: Lung) -> np.ndarray:
         gap = width.ravel()
     else:
         angle = np.linspace(-np.pi, np.pi, 1800)
-        reach, edge = (np.interp(angle, lung.angles, r) for r in (lung.reach, lung.edge))
+        reach, edge = (np.interp(angle, lung.angles, polar) for polar in (lung.reach, lung.edge))
         x = lung.hilum[0] + lung.sign * edge * np.sin(angle)
         y = lung.hilum[1] - edge * np.cos(angle)
         gap = reach - edge
     peak = lung.collapse.line * MU_MUSCLE * np.clip((gap - 2) / 4, 0, 1) * sample(lung.field, x, y)
     spacing = np.hypot(np.gradient(x), np.gradient(y))
-    spacing[spacing > 3 * np.median(spacing)] = 0  # where the lung's edge is seen to jump
+    spacing[spacing > 3 * np.median(spacing)] = 0  # where the lung's edge jumps
     return stroke(x, y, np.full(x.size, 0.45), peak, spacing)

@@ -1,18 +1,20 @@
 """The skeleton and the airways of a phantom as strokes.
 
-Bone is given as mm of cortical bone along the ray: a rib seen face on holds two cortices of a good
-millimetre and thin marrow, and several times as much where the ray grazes it at the side. Airways
-are strokes of missing muscle.
+Bone is given as mm of cortical bone along the ray. A ray that crosses a rib from front to back
+meets two cortices of a little more than a millimetre each, and thin marrow; a ray that grazes the
+rib meets several times as much. Airways are strokes of missing muscle.
 """
 
 import numpy as np
 
-from features.phantom.anatomy import Exposure, Patient, Rng
+from features.phantom.anatomy import Patient
+from features.phantom.exposure import Exposure
+from features.phantom.streams import Rng
 from features.phantom.strokes import curve, smooth_curve
 from features.phantom.tissue import MU_BONE, MU_MUSCLE, rib_cage
 
-# Marrow and cortex of a rib as bands along it: place across as a share of its height, radius and
-# thickness in mm.
+# Marrow and cortex of a rib as bands along it: offset from its middle line (share of its height),
+# radius and thickness (mm).
 RIB_BANDS = (
     *((offset, 1.7, 2.5) for offset in (-0.3, -0.1, 0.1, 0.3)),
     (-0.47, 0.5, 3.7),
@@ -21,13 +23,14 @@ RIB_BANDS = (
 
 
 def skeleton(patient: Patient, exposure: Exposure, rng: Rng) -> list[np.ndarray]:
-    """Strokes of ribs, spine, clavicles, scapulae and humeri: attenuation beyond muscle's.
+    """Strokes of ribs, spine, clavicles, scapulae and humeri: attenuation above that of muscle.
 
-    `rng` makes one rib differ from the next, and must be the patient's own.
+    `rng` makes the ribs differ from one another; it belongs to the patient, so that each image of
+    the patient has the same ribs.
     """
     strokes = [*_ribs(patient, exposure, rng), _spine(patient)]
     for side in range(2):
-        strokes += _turned(_shoulder(patient, exposure, side), side)
+        strokes += _on_side(_shoulder(patient, exposure, side), side)
     for points in strokes:
         points[3] *= (MU_BONE - MU_MUSCLE) * patient.bone
     return strokes
@@ -35,11 +38,11 @@ def skeleton(patient: Patient, exposure: Exposure, rng: Rng) -> list[np.ndarray]
 
 def airways(exposure: Exposure, patient: Patient) -> list[np.ndarray]:
     """Strokes of air in trachea and main bronchi: negative attenuation."""
-    at = exposure.twist
-    carina = (3 + 0.7 * at, -58.0)
-    trachea = [(0.0, patient.apex - 70), (1 + 0.3 * at, -110.0), carina]
-    right = [carina, (-14 + at, -40.0), (-30 + at, -26.0)]
-    left = [carina, (20 + at, -42.0), (38 + at, -34.0)]
+    twist = exposure.twist
+    carina = (3 + 0.7 * twist, -58.0)
+    trachea = [(0.0, patient.apex - 70), (1 + 0.3 * twist, -110.0), carina]
+    right = [carina, (-14 + twist, -40.0), (-30 + twist, -26.0)]
+    left = [carina, (20 + twist, -42.0), (38 + twist, -34.0)]
     return [
         curve(smooth_curve(trachea), 4.4, -13 * MU_MUSCLE),
         curve(smooth_curve(right), 3.4, -8 * MU_MUSCLE),
@@ -47,14 +50,14 @@ def airways(exposure: Exposure, patient: Patient) -> list[np.ndarray]:
     ]
 
 
-def _turned(strokes: list[np.ndarray], side: int) -> list[np.ndarray]:
-    """What was drawn as a left side, put on its own: 0 for the right, 1 for the left."""
+def _on_side(strokes: list[np.ndarray], side: int) -> list[np.ndarray]:
+    """Strokes that were drawn on the left, mirrored if `side` is 0 (right), unchanged if 1."""
     for points in strokes:
         points[0] *= (-1, 1)[side]
     return strokes
 
 
-def _both(points: np.ndarray) -> list[np.ndarray]:
+def _with_mirror(points: np.ndarray) -> list[np.ndarray]:
     """A stroke and its mirror image."""
     mirrored = points.copy()
     mirrored[0] *= -1
@@ -67,24 +70,24 @@ def _pitch(patient: Patient) -> float:
 
 
 def _ribs(patient: Patient, exposure: Exposure, rng: Rng) -> list[np.ndarray]:
-    """Ten pairs of ribs, no two quite alike."""
-    steepness = 0.85 if exposure.view == "AP" else 1.0  # rays from further down: lordotic
+    """Ten pairs of ribs, each a little different."""
+    steepness = 0.85 if exposure.view == "AP" else 1.0  # rays from further down (lordotic)
     strokes = []
     for number in range(10):
         for side in range(2):
-            strokes += _turned(_rib(patient, steepness, number, rng.standard_normal(5)), side)
+            strokes += _on_side(_rib(patient, steepness, number, rng.standard_normal(5)), side)
     return strokes
 
 
-def _rib(patient: Patient, steepness: float, number: int, own: np.ndarray) -> list[np.ndarray]:
+def _rib(patient: Patient, steepness: float, number: int, varied: np.ndarray) -> list[np.ndarray]:
     """A left rib: a hoop from the spine round the side to the front, tilted downwards.
 
-    `steepness` scales its slope, `own` says in standard deviations how it differs from the mean of
-    its number: place, slope, reach to the front, height and mineral.
+    `steepness` scales its slope. `varied` (5,) says in standard deviations how it differs from
+    the mean rib of its number: place, slope, reach to the front, height and mineral.
     """
-    start = patient.apex - 4 + number * _pitch(patient) + 1.3 * own[0]
-    drop = patient.rib_drop * steepness * min(0.55 + 0.115 * number, 1.2) * (1 + 0.05 * own[1])
-    end = np.deg2rad(142 - 3 * max(number - 5, 0) + 5 * own[2])
+    start = patient.apex - 4 + number * _pitch(patient) + 1.3 * varied[0]
+    drop = patient.rib_drop * steepness * min(0.55 + 0.115 * number, 1.2) * (1 + 0.05 * varied[1])
+    end = np.deg2rad(142 - 3 * max(number - 5, 0) + 5 * varied[2])
     turn = np.linspace(0, end, 120)
     level = np.array(max(start + drop / 2, patient.apex + 14))
     half = float(rib_cage(patient, level)) + 3
@@ -95,13 +98,13 @@ def _rib(patient: Patient, steepness: float, number: int, own: np.ndarray) -> li
     path = np.minimum(1 / np.maximum(np.abs(np.cos(turn)), 0.35), 2.6) ** 0.2
     fade = np.clip((turn[-1] - turn) / 0.2, 0, 1) * np.where(behind, 1.0, 0.7)
     high = patient.rib_height * np.where(behind, 1, 1.1) * (0.8 if number == 0 else 1)
-    high = high * (1 + 0.07 * own[3])
-    # The upper ribs are the broadest and meet the rays on their flat.
-    dense = max(1 + 0.12 * own[4], 0.5) * np.interp(number, (0, 4), (1.25, 1.0))
+    high = high * (1 + 0.07 * varied[3])
+    # The upper ribs are the broadest, and the rays meet their flat side.
+    dense = max(1 + 0.12 * varied[4], 0.5) * np.interp(number, (0, 4), (1.25, 1.0))
     slope = np.gradient(down) / np.hypot(np.gradient(across), np.gradient(down))
     outward = -0.35 * slope * np.sign(np.gradient(across)) * high
     downward = (1 - 0.65 * slope**2) * high
-    # Where a rib turns to the front its bands fall on one another.
+    # Where a rib turns to the front, its bands overlap.
     fade = fade * (1 - 0.6 * np.square(np.square(slope)))
     strokes = []
     for offset, radius, bone in RIB_BANDS:
@@ -111,20 +114,22 @@ def _rib(patient: Patient, steepness: float, number: int, own: np.ndarray) -> li
 
 
 def _spine(patient: Patient) -> np.ndarray:
-    """Vertebrae with end plates, side walls, pedicles and spinous processes: one, repeated."""
+    """Vertebrae with end plates, side walls, pedicles and spinous processes: one repeated."""
     pitch = _pitch(patient)
     half, tall = 17.0, 0.41 * pitch
     ring = np.linspace(0, 2 * np.pi, 20)
-    one = [curve(np.array([[-half, h * tall], [half, h * tall]]), 3.4, 3.4) for h in (-0.6, 0, 0.6)]
+    vertebra = [
+        curve(np.array([[-half, h * tall], [half, h * tall]]), 3.4, 3.4) for h in (-0.6, 0, 0.6)
+    ]
     for end in (-tall, tall):
         plate = [(-half - 1, 1.05 * end), (0, 0.9 * end), (half + 1, 1.05 * end)]
-        one.append(curve(smooth_curve(plate, 12), 0.7, 3.0))
+        vertebra.append(curve(smooth_curve(plate, 12), 0.7, 3.0))
     side = [(half + 0.5, -tall), (half - 1.5, 0), (half + 0.5, tall)]
     pedicle = np.stack([half - 5 + 2.4 * np.cos(ring), -3 + 3.6 * np.sin(ring)], axis=1)
-    one += _both(curve(smooth_curve(side, 12), 0.7, 3.0))
-    one += _both(curve(pedicle, 0.7, 2.5))
-    one.append(curve(np.array([[0.0, 4.0], [0.0, 12.0]]), 2.0, 4.0))
-    points = np.concatenate(one, axis=1)
+    vertebra += _with_mirror(curve(smooth_curve(side, 12), 0.7, 3.0))
+    vertebra += _with_mirror(curve(pedicle, 0.7, 2.5))
+    vertebra.append(curve(np.array([[0.0, 4.0], [0.0, 12.0]]), 2.0, 4.0))
+    points = np.concatenate(vertebra, axis=1)
     k = np.arange(-4, 16)[:, None]
     middle = patient.apex - 6 + (k + 0.5) * pitch
     scale = 0.72 + 0.026 * np.clip(k + 4, 0, 15)

@@ -14,14 +14,12 @@ DIFFICULTY = 0.2
 
 
 def child(seed: int | np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
-    """The `key`-th independent stream of `seed`, however often it is asked for."""
+    """The `key`-th independent stream of a seed: the same one at every call."""
     if not isinstance(seed, np.random.SeedSequence):
         seed = np.random.SeedSequence(seed)
     return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))
 
 
 def normal(rng: Rng, mean: float, sd: float, low: float, high: float) -> float:
-    """A normal number, clipped."""
+    """A random number of mean `mean` and standard deviation `sd`, clipped to `low`..`high`."""
     return float(np.clip(rng.normal(mean, sd), low, high))
-
-

@@ -1,8 +1,8 @@
-"""Thin things as strokes: ribs' cortex, vessels, pleural lines, tubes and wires.
+"""Strokes, which draw what is thin: cortex of ribs, vessels, pleural lines, tubes and wires.
 
-A stroke is a row of points along a curve, each carrying attenuation and a radius. Points are
-dropped onto the grid by bilinear weights and blurred, all radii in one pass from the coarsest to
-the finest, so that a whole tree of vessels costs a handful of Gaussian filters.
+A stroke is a row of points along a curve, each with an attenuation and a radius. Points are put
+onto the grid by bilinear weights and blurred, in one pass from the coarsest radius to the finest:
+all vessels together cost a few Gaussian filters.
 """
 
 from itertools import pairwise
@@ -10,8 +10,6 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 from scipy import ndimage
-
-from features.phantom.anatomy import Rng
 
 PITCH = 0.8  # mm, the side of a drawing pixel
 SIDE = 560  # drawing pixels: 448 mm, more than any field of view
@@ -21,8 +19,8 @@ _RADII = (0.5, 0.85, 1.4, 2.2, 3.4)  # standard deviations of the strokes' profi
 def grid(step: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Pixel centres in patient mm: x of shape (1, SIDE), y of shape (SIDE, 1), for broadcasting.
 
-    With a `step` of 2 or more, those of blocks of so many pixels; `widen` brings back the full
-    size.
+    With a `step` of 2 or more, the centres of blocks of `step` pixels a side; `widen` brings a map
+    of such blocks back to full size.
     """
     n = SIDE // step
     centres = ((np.arange(n) - (n - 1) / 2) * PITCH * step).astype(np.float32)
@@ -36,14 +34,14 @@ def widen(coarse: np.ndarray) -> np.ndarray:
 
 
 def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Values (float32) of a map (SIDE, SIDE) at places in mm: those of the nearest pixels."""
+    """Values of a map (SIDE, SIDE) at places in mm: the values of the nearest pixels."""
     column = np.clip(np.rint(x / PITCH + (SIDE - 1) / 2), 0, SIDE - 1).astype(np.intp)
     row = np.clip(np.rint(y / PITCH + (SIDE - 1) / 2), 0, SIDE - 1).astype(np.intp)
     return image[row, column]
 
 
 def curve(xy: np.ndarray, radius: float, peak: float | np.ndarray) -> np.ndarray:
-    """A curve of soft profile as stroke points.
+    """A curve with a Gaussian profile as stroke points.
 
     Parameters
     ----------

@@ -1,13 +1,15 @@
 """Tissue maps of a phantom: how much of each tissue a ray crosses on its way to the detector.
 
-Solids (trunk, lungs, heart, great vessels, diaphragm, breasts) are closed formulas for the chord of
-a ray through them, in mm, turned into attenuation with tabulated coefficients. Nothing here is
-random: the numbers come from `phantom_patient`.
+Each solid (trunk, lungs, heart, great vessels, diaphragm, breasts) has a closed formula for the
+chord of a ray through it, in mm; tabulated coefficients turn chords into attenuation. Nothing here
+is random: all numbers come from `Patient`, `Exposure` and `Collapse`.
 """
 
 import numpy as np
 
-from features.phantom.anatomy import Collapse, Exposure, Patient
+from features.phantom.anatomy import Patient
+from features.phantom.collapse import Collapse
+from features.phantom.exposure import Exposure
 from features.phantom.strokes import grid, widen
 
 # Mass attenuation (cm2/g, ICRU-44 tissues at 60 keV, Hubbell & Seltzer, NIST IR 5632) times density
@@ -19,7 +21,7 @@ MU_WATER = 0.2059 * 1.00 / 10  # also lung tissue, per g/cm3
 
 
 def _root(value: np.ndarray) -> np.ndarray:
-    """Square root, 0 for what is negative: where a ray misses a solid."""
+    """Square root; 0 for negative values, which stand for rays that miss a solid."""
     return np.sqrt(np.maximum(value, 0))
 
 
@@ -74,8 +76,8 @@ def dome(
     lateral: np.ndarray,
     sunk: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
-    """Height y (mm) of the diaphragm at a distance from the midline; `sunk` as of `sinking`."""
-    # Behind the heart one dome passes into the other.
+    """Height y (mm) of the diaphragm, `lateral` mm from the midline; `sunk` as of `sinking`."""
+    # Behind the heart the two domes join.
     step = sign * (patient.dome_left - patient.dome_right) / 2
     top = (patient.dome_right + patient.dome_left) / 2 + step * np.tanh(lateral / 15)
     peak, wide = 0.5 * patient.half_width, 0.5 * patient.half_width
@@ -90,8 +92,8 @@ def dome(
 def heart(patient: Patient, exposure: Exposure, push: float) -> np.ndarray:
     """Chord (mm) through heart, great vessels and the rest of the mediastinum, (SIDE, SIDE).
 
-    Drawn on every other pixel: a beating heart has no sharper edge. `push` is how far (mm) a
-    pneumothorax moves it towards the patient's left.
+    Drawn on every other pixel, since a beating heart has no sharp edge. `push` is how far (mm) a
+    pneumothorax moves the heart towards the patient's left.
     """
     x, y = grid(2)
     half = patient.heart * exposure.magnification
@@ -116,15 +118,16 @@ def heart(patient: Patient, exposure: Exposure, push: float) -> np.ndarray:
 def space(patient: Patient, exposure: Exposure, collapse: Collapse | None) -> np.ndarray:
     """Chord of both lungs (mm) as if there were no heart, (SIDE, SIDE).
 
-    Drawn on every other pixel, as the heart.
+    Drawn on every other pixel, as the heart is.
     """
     x, y = grid(2)
     outer, inner = rib_cage(patient, y), medial(patient, y)
     reach = np.clip((y - patient.apex) / 135, 0, 1)
     deep = patient.depth * (0.1 + 0.9 * (1 - (1 - reach) ** 2) ** 0.5)
     deep *= np.minimum(0.55 + 1.5 * reach, 1) * (y > patient.apex)
-    # Round outside; inside, the lungs lie before and behind the mediastinum too, less so above,
-    # where the great vessels and the spine leave them little room, and not at the domed apices.
+    # The lungs are round at the chest wall. Near the midline they reach in front of the mediastinum
+    # and behind it: less so above, where great vessels and spine leave little room, and not at all
+    # at the domed apices.
     beside = np.interp(y - patient.apex, (0, 45, 90, 160), (0, 0.45, 0.6, 0.9))
     inward = 0.5 - 0.2 * np.clip((y - patient.apex) / 60, 0, 1)
     total = np.zeros((y.size, x.size), np.float32)
@@ -142,7 +145,7 @@ def space(patient: Patient, exposure: Exposure, collapse: Collapse | None) -> np
 def trunk(patient: Patient, exposure: Exposure) -> np.ndarray:
     """Chord (mm) through head, neck, shoulders, arms and trunk, breasts included, (SIDE, SIDE).
 
-    Drawn on every other pixel, as the heart.
+    Drawn on every other pixel, as the heart is.
     """
     x, y = grid(2)
     # A turned patient is wider on the side that turns towards the rays.

@@ -1,7 +1,7 @@
 """The vessels of a phantom's lungs: a random tree for each lung, drawn as strokes.
 
 The tree belongs to the patient, so it is the same in each of the patient's images. Where the lung
-has collapsed, its vessels are drawn back with its edge.
+has collapsed, its vessels are pulled back with its edge.
 """
 
 import numpy as np
@@ -16,14 +16,14 @@ from features.phantom.tissue import MU_MUSCLE
 def vessels(
     lung: Lung, rng: Rng, patient: Patient, chord: np.ndarray, pose: str
 ) -> list[np.ndarray]:
-    """The lung's vessels as strokes, drawn back with the lung's edge where it has collapsed.
+    """The lung's vessels as strokes, pulled back with the lung's edge where it has collapsed.
 
-    They fade where `chord`, that of the lungs (mm), ends. Standing makes the lower ones wider than
-    the upper ones.
+    They fade where `chord`, the chord of the lungs (mm), ends. In a patient who stands the lower
+    ones are wider than the upper ones.
     """
     strokes = []
-    weight = 0.25 if pose == "erect" else 0.0
-    for xy, radius in tree(rng, patient.vascularity, float(np.median(lung.reach)), weight):
+    gravity = 0.25 if pose == "erect" else 0.0
+    for xy, radius in vessel_tree(rng, patient.vascularity, float(np.median(lung.reach)), gravity):
         angle = np.arctan2(xy[..., 0], -xy[..., 1])
         reach = np.interp(angle, lung.angles, lung.reach)
         edge = np.interp(angle, lung.angles, lung.edge)
@@ -41,10 +41,10 @@ def vessels(
     return strokes
 
 
-def tree(
-    rng: Rng, calibre: float, reach: float, weight: float = 0.0
+def vessel_tree(
+    rng: Rng, calibre: float, reach: float, gravity: float = 0.0
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The vessels of one lung in polar form: branches that fork, bend and thin out to the pleura.
+    """A random tree of vessels: branches that fork, bend and get thinner towards the pleura.
 
     Parameters
     ----------
@@ -52,8 +52,9 @@ def tree(
         Relative calibre of all vessels.
     reach : float
         Typical distance from hilum to pleura, mm.
-    weight : float
-        Share by which vessels that lead straight down are wider, and those up narrower.
+    gravity : float
+        Share by which vessels that lead straight down are wider, and vessels that lead straight up
+        narrower.
 
     Returns
     -------
@@ -65,7 +66,7 @@ def tree(
     angle = np.linspace(-1.75, 1.75, roots) + rng.normal(0, 0.1, roots)
     start = np.zeros((roots, 2))
     start[:, 1] = np.linspace(-12, 14, roots)
-    radius = rng.uniform(1.7, 3.0, roots) * calibre * (1 + weight * np.sin(angle))
+    radius = rng.uniform(1.7, 3.0, roots) * calibre * (1 + gravity * np.sin(angle))
     length = reach * rng.uniform(0.2, 0.34, roots)
     generations = []
     for _ in range(6):

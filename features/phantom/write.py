@@ -1,37 +1,42 @@
 """Synthetic chest X-rays with known truth, written as a SIIM dataset of stage 2.
 
-``python -m features.phantom.write --out FOLDER`` writes what Kaggle handed out: JPEG-compressed DICOMs,
-``stage_2_train.csv`` and ``stage_2_sample_submission.csv``; beside them ``patients.csv`` and, for
-scoring only, the test set's truth. As there, masks are what readers drew; ``exact_masks.csv`` has
-the exact ones, ``parameters.json`` the parameters of each image, and with ``--truth`` ``truth/`` a
-map of each image's zones, vessels and pleural air. Everything follows from the seed.
-The folder is written under a temporary name and renamed at the end, so that it is either whole or
-absent.
+``python -m features.phantom.write --out FOLDER`` writes the files of the challenge: DICOMs with
+JPEG-compressed pixels, ``stage_2_train.csv`` and ``stage_2_sample_submission.csv``. As in the
+challenge, masks are what readers drew. Further files are ``patients.csv``; for scoring only,
+``stage_2_test_truth.csv``; ``exact_masks.csv``; ``parameters.json``, the parameters of each image;
+and with ``--truth`` the folder ``truth``, a map of each image's zones, vessels and pleural air.
+Everything follows from the seed.
+
+The folder is written under a temporary name and renamed at the end: it is either whole or absent.
 """
 
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw
-from scipy import ndimage
+from PIL import Image
 
-from features.phantom.annotator import annotated
-from features.phantom.dicom import dicom
+from features.phantom.annotator import annotate
+from features.phantom.contact_sheet import contact_sheet
+from features.phantom.dicom import to_dicom
+from features.phantom.plan import PlannedImage, planned_images
 from features.phantom.radiograph import Phantom, phantom
-from features.phantom.anatomy import DIFFICULTY, child
+from features.phantom.streams import DIFFICULTY, child
 from features.reading import rle
 from features.run import command, parallel
-from features.run.files import UserError, atomic, read_json, write_csv, write_json
+from features.run.files import ABANDONED, UserError, atomic, read_json, write_csv, write_json
 
-# Raised with every change of what a seed draws, so that older folders are told apart.
+# Raised whenever a seed draws another image than before, so that older folders are not reused.
 VERSION = 5
-TWO_READERS = 0.15  # share of images that two readers outlined; their union counts
-
-__all__ = ["Phantom", "Settings", "main", "phantom", "sheet", "write_dataset"]
+TWO_READERS = 0.15  # share of images that two readers outlined; the union of their masks counts
+UNFINISHED = ".partial"  # ending of temporary folders
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,13 @@ class Settings:
     """What to write, and where."""
 
     out: Path
-    """Folder to write; left alone if these settings have already made it."""
+    """Folder to write; left alone if it was already made with these settings."""
     train: int = 180
     """Number of training images."""
     test: int = 60
     """Number of test images."""
     seed: int = 0
-    """Seed of everything."""
+    """Seed of all random numbers."""
     positives: float = 0.3
     """Share of images with a pneumothorax in each set, 0 to 1."""
     size: int = 1024
@@ -53,47 +58,35 @@ class Settings:
     difficulty: float = DIFFICULTY
     """0: large pneumothoraces and no look-alikes; 1: slivers among many look-alikes."""
     drained: float = 0.0
-    """Share of pneumothoraces that have a drain in place because of it, 0 to 1: a confounder."""
+    """Share of pneumothoraces that are treated by a drain, 0 to 1: a confounder."""
     inverted: float = 0.0
     """Share of images stored with air bright (MONOCHROME1), 0 to 1."""
     truth: bool = False
-    """Write truth/<id>.png too: the number of the lung zone (1 to 10 in the right lung, from the
-    apex's rim and core down to the base's, 11 to 20 in the left), plus 32 for a vessel, plus 64 for
-    pleural air."""
+    """Write truth/<id>.png too: the number of the lung zone (1 to 10 in the right lung, from rim
+    and core of the apex down to those of the base, 11 to 20 in the left), plus 32 for a vessel,
+    plus 64 for pleural air."""
     sheet: Path | None = None
     """Also draw the first 24 test images, masks outlined, into this PNG file."""
 
 
 @dataclass(frozen=True)
-class _Order:
-    """One image to draw: its place in the dataset, its name and its diagnosis."""
-
-    index: int
-    patient: int
-    image_id: str
-    split: str
-    pneumothorax: bool
-
-
-@dataclass(frozen=True)
 class _Written:
-    """What is known of an image that has been written."""
+    """The truth about an image whose files have been written."""
 
-    codes: list[str]  # its annotations as run-length codes
-    exact: str  # the same of the exact mask
+    codes: list[str]  # run-length codes of the readers' masks
+    exact: str  # run-length code of the exact mask
     parameters: dict[str, object]  # of patient, exposure, findings and pneumothorax
 
 
 def main(settings: Settings) -> None:
-    """Write the dataset, unless it is there; then the sheet, if one is asked for."""
+    """Write the dataset, unless it is there, and with `sheet` the contact sheet."""
     _check(settings)
     write_dataset(settings)
     if settings.sheet is not None:
-        orders = [order for order in _orders(settings) if order.split == "test"][:24]
-        draw = partial(_drawn, settings)
-        phantoms = list(parallel.stream(draw, orders, "sheet"))
+        shown = [image for image in plan(settings) if image.split == "test"][:24]
+        phantoms = list(parallel.stream(partial(draw_image, settings), shown, "sheet"))
         with atomic(settings.sheet) as temporary:
-            sheet(phantoms).save(temporary, format="PNG")
+            contact_sheet(phantoms).save(temporary, format="PNG")
 
 
 def write_dataset(settings: Settings, jobs: int = -1) -> None:
@@ -109,76 +102,79 @@ def write_dataset(settings: Settings, jobs: int = -1) -> None:
     Raises
     ------
     UserError
-        If the folder exists and was not made with these settings; nothing is overwritten.
+        If the folder exists and was not made with these settings; nothing is overwritten. If the
+        disk takes no more.
     """
-    out = settings.out
     if _finished(settings):
         return
-    building = out.absolute().with_name(f".{out.absolute().name}.partial")
-    try:
-        shutil.rmtree(building, ignore_errors=True)  # what a killed run has left
-        (building / "stage_2_images").mkdir(parents=True)
-        if settings.truth:
-            (building / "truth").mkdir()
-    except OSError as error:
-        raise UserError(
-            f"{out}: cannot be written ({error.strerror or error}); choose another --out folder."
-        ) from error
-    try:
-        orders = _orders(settings)
-        write = partial(_write_image, settings, building)
-        rows = list(parallel.stream(write, orders, "phantoms", jobs))
-        _write_tables(settings, building, orders, rows)
-        building.rename(out)
-    except OSError as error:
-        raise UserError(
-            f"{out}: could not be written ({error.strerror or error}); free some space or choose "
-            "another --out folder, then run the same command again."
-        ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    out = settings.out
+    with _temporary_folder(settings) as folder:
+        try:
+            planned = plan(settings)
+            write = partial(write_image, settings, folder)
+            written = list(parallel.stream(write, planned, "phantoms", jobs))
+            _write_tables(settings, folder, planned, written)
+            _move_into_place(folder, settings)
+        except OSError as error:
+            raise UserError(
+                f"{out}: could not be written ({error.strerror or error}); free some space or "
+                "choose another --out folder, then run the same command again."
+            ) from error
 
 
-def sheet(phantoms: list[Phantom], columns: int = 6, side: int = 320) -> Image.Image:
-    """A contact sheet of phantoms, each mask outlined and each image captioned with its truth.
+@contextmanager
+def _temporary_folder(settings: Settings) -> Iterator[Path]:
+    """Yield a new folder beside the dataset's place; removed at the end if it is still there.
 
-    Parameters
-    ----------
-    phantoms : list of Phantom
-        What to show, row by row.
-    columns : int
-        Images a row.
-    side : int
-        Pixels an image is wide.
-
-    Returns
-    -------
-    PIL.Image.Image
-        In RGB.
+    Its name is unique, so that two runs that write the same dataset do not disturb each other.
     """
-    rows = -(-len(phantoms) // columns)
-    page = Image.new("RGB", (columns * side, rows * side))
-    for k, one in enumerate(phantoms):
-        picture = Image.fromarray(one.pixels).convert("RGB").resize((side, side))
-        small = Image.fromarray(one.mask).resize((side, side))
-        inside = np.asarray(small, bool)
-        pixels = np.array(picture)
-        pixels[inside & ~ndimage.binary_erosion(inside)] = (255, 170, 40)
-        tile = Image.fromarray(pixels)
-        truth = "no pneumothorax"
-        if one.collapse is not None:
-            truth = f"{one.collapse.kind}, {one.collapse.side}, {100 * one.mask.mean():.1f}%"
-        view = "supine" if one.exposure.pose == "supine" else one.view
-        caption = f"{one.sex} {one.age} {view}: {truth}"
-        ImageDraw.Draw(tile).text(
-            (6, side - 18), caption, (255, 220, 120), stroke_width=2, stroke_fill=(0, 0, 0)
-        )
-        page.paste(tile, (k % columns * side, k // columns * side))
-    return page
+    out = settings.out.absolute()
+    folder = out.with_name(f".{out.name}-{uuid4().hex}{UNFINISHED}")
+    try:
+        try:
+            (folder / "stage_2_images").mkdir(parents=True)
+            if settings.truth:
+                (folder / "truth").mkdir()
+            _remove_abandoned(out)
+        except OSError as error:
+            raise UserError(
+                f"{settings.out}: cannot be written ({error.strerror or error}); choose another "
+                "--out folder."
+            ) from error
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove temporary folders of killed runs, in which nothing was written for a long time."""
+    for folder in out.parent.glob(f".*{UNFINISHED}"):
+        if folder.name.startswith(f".{out.name}-"):
+            with suppress(OSError):  # the run ends just now, and its folder is gone
+                changed = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+                if time.time() - changed > ABANDONED:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_into_place(folder: Path, settings: Settings) -> None:
+    """Rename the finished folder; if another run has finished the same dataset, its folder stays.
+
+    Raises
+    ------
+    UserError
+        If a folder with other content has appeared there meanwhile.
+    OSError
+        If the folder cannot be renamed for another reason.
+    """
+    try:
+        folder.rename(settings.out)
+    except OSError:
+        if not _finished(settings):
+            raise
 
 
 def _check(settings: Settings) -> None:
-    """Refuse settings that make no dataset."""
+    """Refuse settings from which no dataset can be made."""
     if not 0 <= settings.positives <= 1:
         raise UserError(f"--positives {settings.positives}: a share; give a number from 0 to 1.")
     for name in ("difficulty", "drained", "inverted"):
@@ -196,13 +192,19 @@ def _check(settings: Settings) -> None:
 
 
 def _recorded(settings: Settings) -> dict[str, object]:
-    """The settings that decide the dataset's bytes."""
+    """The settings on which the dataset's bytes depend."""
     content = {k: v for k, v in asdict(settings).items() if k not in ("out", "sheet")}
     return {"phantom": VERSION, **content}
 
 
 def _finished(settings: Settings) -> bool:
-    """Whether the folder holds just this dataset already."""
+    """Whether the folder already holds this dataset.
+
+    Raises
+    ------
+    UserError
+        If it holds something else.
+    """
     out = settings.out
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -220,80 +222,60 @@ def _finished(settings: Settings) -> bool:
     return True
 
 
-def _orders(settings: Settings) -> list[_Order]:
-    """Name every image, assign it to a patient (1 to 3 images, one split), choose the diagnosis."""
-    rng = np.random.default_rng(child(settings.seed, 0))
-    total = settings.train + settings.test
-    numbers: set[int] = set()
-    names: list[str] = []
-    while len(names) < total:
-        number = int(rng.integers(16**9))
-        if number not in numbers:
-            numbers.add(number)
-            names.append(f"ID_{number:09x}")
-    labels = np.random.default_rng(child(settings.seed, 4))
-    orders: list[_Order] = []
-    patient = -1
-    for split, count in (("train", settings.train), ("test", settings.test)):
-        begin, end = len(orders), len(orders) + count
-        ill = labels.permutation(count) < round(settings.positives * count)
-        while len(orders) < end:
-            patient += 1
-            for _ in range(min(int(rng.choice([1, 2, 3], p=[0.8, 0.14, 0.06])), end - len(orders))):
-                index = len(orders)
-                has = bool(ill[index - begin])
-                orders.append(_Order(index, patient, names[index], split, has))
-    return orders
+def plan(settings: Settings) -> list[PlannedImage]:
+    """The images of the dataset that these settings make."""
+    return planned_images(settings.train, settings.test, settings.positives, settings.seed)
 
 
-def _drawn(settings: Settings, order: _Order) -> Phantom:
-    """Draw the image that was ordered."""
+def draw_image(settings: Settings, planned: PlannedImage) -> Phantom:
+    """Draw an image of the dataset."""
     return phantom(
-        child(settings.seed, 1, order.index),
-        patient=child(settings.seed, 2, order.patient),
-        pneumothorax=order.pneumothorax,
+        child(settings.seed, 1, planned.index),
+        patient=child(settings.seed, 2, planned.patient),
+        pneumothorax=planned.pneumothorax,
         size=settings.size,
         difficulty=settings.difficulty,
         drained=settings.drained,
     )
 
 
-def _write_image(settings: Settings, folder: Path, order: _Order) -> _Written:
-    """Draw one image, write its DICOM and, if it is asked for, its map of the truth."""
-    image = _drawn(settings, order)
-    rng = np.random.default_rng(child(settings.seed, 3, order.index))
+def write_image(settings: Settings, folder: Path, planned: PlannedImage) -> _Written:
+    """Draw an image; write its DICOM file and, with `truth`, its map of the truth."""
+    image = draw_image(settings, planned)
+    rng = np.random.default_rng(child(settings.seed, 3, planned.index))
     readers = 1 + (rng.random() < TWO_READERS)
     inverted = bool(rng.random() < settings.inverted)
-    path = folder / "stage_2_images" / f"{order.image_id}.dcm"
-    dicom(image, order.image_id, inverted).save_as(path, enforce_file_format=True)
+    path = folder / "stage_2_images" / f"{planned.image_id}.dcm"
+    to_dicom(image, planned.image_id, inverted).save_as(path, enforce_file_format=True)
     if settings.truth:
         labels = image.zones + np.uint8(32) * image.vessels + np.uint8(64) * image.mask
-        Image.fromarray(labels).save(folder / "truth" / f"{order.image_id}.png")
+        Image.fromarray(labels).save(folder / "truth" / f"{planned.image_id}.png")
     codes, exact = ["-1"], "-1"
     if image.mask.any():
         exact = rle.encode(image.mask)
-        drawn_by = [annotated(image.mask, image.spacing_mm, rng) for _ in range(readers)]
-        codes = [rle.encode(mask) for mask in drawn_by]
-    drawn: dict[str, object] = {
-        "id": order.image_id,
+        masks = [annotate(image.mask, image.spacing_mm, rng) for _ in range(readers)]
+        codes = [rle.encode(mask) for mask in masks]
+    parameters: dict[str, object] = {
+        "id": planned.image_id,
         "inverted": inverted,
         "patient": asdict(image.patient),
         "exposure": asdict(image.exposure),
         "findings": asdict(image.findings),
         "collapse": None if image.collapse is None else asdict(image.collapse),
     }
-    return _Written(codes, exact, drawn)
+    return _Written(codes, exact, parameters)
 
 
 def _write_tables(
-    settings: Settings, folder: Path, orders: list[_Order], written: list[_Written]
+    settings: Settings, folder: Path, planned: list[PlannedImage], written: list[_Written]
 ) -> None:
-    """Write the csv files, sorted by id as Kaggle's are, and last the record of the settings."""
+    """Write the csv files, sorted by id as in the challenge, and last the settings."""
+    pairs = list(zip(planned, written, strict=True))
     table = pd.DataFrame(
         [
-            (order.image_id, code, order.split, f"P{order.patient:05d}")
-            for order, one in zip(orders, written, strict=True)
-            for code in one.codes
+            (image.image_id, code, image.split, f"P{image.patient:05d}")
+            for image, truth in pairs
+            for code in truth.codes
         ],
         columns=["ImageId", "EncodedPixels", "split", "patient"],
     ).sort_values("ImageId", kind="stable")
@@ -304,9 +286,9 @@ def _write_tables(
     sample = test[["ImageId"]].drop_duplicates().assign(EncodedPixels="-1")
     write_csv(folder / "stage_2_sample_submission.csv", sample)
     write_csv(folder / "patients.csv", table[["ImageId", "patient"]].drop_duplicates())
-    exact = [(order.image_id, one.exact) for order, one in zip(orders, written, strict=True)]
-    write_csv(folder / "exact_masks.csv", pd.DataFrame(sorted(exact), columns=columns))
-    write_json(folder / "parameters.json", [one.parameters for one in written])
+    exact = sorted((image.image_id, truth.exact) for image, truth in pairs)
+    write_csv(folder / "exact_masks.csv", pd.DataFrame(exact, columns=columns))
+    write_json(folder / "parameters.json", [truth.parameters for truth in written])
     write_json(folder / "settings.json", _recorded(settings))
 
 

@@ -85,6 +85,8 @@ PREDICTIONS = Schema(
 )
 # A row an image: base and the SHAP value of each feature, in calibrated log-odds.
 SHAP = Schema({"id": "str", "base": "float64"}, more="float64")
+# The same summed up by place in the lungs, without loss: a column a zone, and "image".
+SHAP_BY_PLACE = Schema({"id": "str", "base": "float64"}, more="float64")
 # Where an image's probability map lies; fold is missing where all networks drew it.
 MAPS = Schema({"id": "str", "fold": "Int64", "part": "int64", "row": "int64"})
 # The mask of each image of known truth, kept or emptied by the gate; level: where its map was cut.
@@ -309,6 +311,11 @@ class RunFolder:
     def shap(self) -> Table:
         """SHAP values of every predicted image."""
         return Table(self.root / "baseline" / "shap.parquet", SHAP, "shap")
+
+    @property
+    def shap_by_place(self) -> Table:
+        """SHAP values of every predicted image, summed up by place in the lungs."""
+        return Table(self.root / "baseline" / "shap_by_place.parquet", SHAP_BY_PLACE, "shap")
 
     @property
     def shortcuts(self) -> Path:

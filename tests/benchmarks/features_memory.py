@@ -23,7 +23,7 @@ def main(run: Path) -> None:
         copies = [dataset.assign(id=dataset["id"] + f".{copy}") for copy in range(times)]
         with tempfile.TemporaryDirectory() as folder:
             pd.concat(copies).to_parquet(Path(folder) / "dataset.parquet")
-            command = [sys.executable, "-m", "features.families.table", "--run", folder]
+            command = [sys.executable, "-m", "features.measure", "--run", folder]
             status, seconds, peak = peak_of(command)
             if status:
                 sys.exit(status)

@@ -25,11 +25,12 @@ import numpy as np
 from scipy import ndimage, stats
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 
-from features.families import glcm, gradients, lbp, registry, table
+from features.families import glcm, gradients, lbp, registry
 from features.families.family import Family
 from features.lungs import fields as lungs
 from features.lungs import zones
 from features.lungs.prepared import MARGIN, SIDE, Prepared, grow, prepare, working_size
+from features.measure import Item, measure_image
 from features.reading import images
 from features.reading.study import Study
 
@@ -98,7 +99,7 @@ def measure(paths: list[Path]) -> dict[str, list[float]]:
             # What families share is counted for the first that asks for it.
             timed(name, _family, family, study, ready if whole else near)
         began = time.perf_counter()
-        timed(STAGE, table.row, str(path))
+        timed(STAGE, measure_image, Item(str(path), None, (0, 0)))
         taken[BY_CLOCK].append(1e3 * (time.perf_counter() - began))
         fresh = prepare(pixels).near_lungs
         timed(

@@ -21,7 +21,7 @@ from scipy import stats
 from baseline.classifier import train
 from baseline.evidence_map import train as evidence
 from baseline.learning import predictions, scores
-from features.cells import table
+from features import measure
 from features.run import files
 
 MOVED = ["label", "weak", "mask"]
@@ -44,7 +44,7 @@ def auc(run: Path, work: Path, phantoms: Path | None, seed: int) -> float:
     shutil.copy(run / "features.parquet", work)
     dataset = permuted(files.read_table(run / "dataset.parquet"), seed)
     files.write_table(work / "dataset.parquet", dataset)
-    table.main(table.Settings(work))
+    measure.main(measure.Settings(work, only_cells=True))
     evidence.main(evidence.Settings(work, phantoms, seed=seed))
     train.main(train.Settings(run=work, seed=seed))
     known = predictions.read(work / "baseline" / "oof.csv").dropna(subset=["label"])

@@ -1,0 +1,40 @@
+"""Triage of a single X-ray, where the run's shortcut checks have set its error rate."""
+
+import numpy as np
+
+from baseline.evaluation.results import read_shortcuts
+from baseline.explanation.trained_run import TrainedRun
+from baseline.learning import conformal
+
+DECISIONS = {
+    conformal.RULE_OUT: "rule out",
+    conformal.REFER: "refer to a reader",
+    conformal.RULE_IN: "rule in",
+}
+
+
+def decide(trained: TrainedRun, fold: int | None, raw: float) -> str | None:
+    """Rule out, refer or rule in, by the true labels of the other folds.
+
+    Parameters
+    ----------
+    trained : TrainedRun
+    fold : int or None
+        Fold of the image; None if it belongs to none.
+    raw : float
+        Its log-odds before calibration.
+
+    Returns
+    -------
+    str or None
+        None where `make shortcuts` was not run.
+    """
+    checks = read_shortcuts(trained.run, trained.oof)
+    if checks is None:
+        return None
+    others = trained.oof["id"].isin(trained.training_ids(fold))
+    known = trained.oof[others & trained.oof["label"].notna()]
+    labels, known_raw = known["label"].to_numpy(float), known["raw"].to_numpy(float)
+    alpha = checks.triage.alpha
+    decision = int(conformal.triage(np.array([raw]), labels, known_raw, alpha)[0])
+    return f"{DECISIONS[decision]} (stated error rate {alpha:.0%} of each class)"

@@ -1,0 +1,139 @@
+"""The numbers behind the sentences on one image: SHAP values, percentiles, and where they lie."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from baseline.explanation.attributions import parts, right_shares
+from baseline.explanation.trained_run import TrainedRun
+from features.lungs.zones import FINEST_NAMES, NAMES, enclosing
+from features.reading.folds import by_fold
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the sentences of one image are made from.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Features, m of them.
+    shap : (m,) array
+        SHAP values in calibrated log-odds, from `attributions.calibrated`.
+    base : float
+        Base value in calibrated log-odds.
+    percentiles : (m,) array
+        Where each feature lies among the training images, 0 to 100.
+    right : (m,) array
+        Share of each feature that the right lung answers for, from `attributions.right_shares`.
+    """
+
+    names: tuple[str, ...]
+    shap: Floats
+    base: float
+    percentiles: Floats
+    right: Floats
+
+    @property
+    def sign(self) -> float:
+        """1 if the prediction is pneumothorax, else -1."""
+        return 1.0 if self.score >= 0 else -1.0
+
+    @property
+    def score(self) -> float:
+        """Log-odds of the probability."""
+        return self.base + float(self.shap.sum())
+
+    def probability(self, without: float = 0.0) -> float:
+        """Probability of pneumothorax, after taking `without` (log-odds) off the score."""
+        return float(expit(self.score - without))
+
+    def within(self, place: str) -> Floats:
+        """SHAP values as far as they belong to one of `attributions.PLACES`, shape (m,)."""
+        return self.shap * parts(self.names, self.right, place)
+
+    def painted(self, finest: str) -> Floats:
+        """SHAP values as far as they are painted on one of `FINEST_NAMES`, shape (m,).
+
+        A finest zone shows what belongs to it and to the larger zones that it lies in.
+        """
+        return np.sum([self.within(zone) for zone in enclosing(finest)], axis=0)
+
+
+def percentiles(training: NDArray[np.floating], rows: NDArray[np.floating]) -> Floats:
+    """Percentiles of values among the training images, column by column.
+
+    Parameters
+    ----------
+    training : (t, m) array
+        Features of the training images, t > 0.
+    rows : (n, m) array
+        Features of the images that are compared.
+
+    Returns
+    -------
+    (n, m) array in [0, 100]
+        Share of the training values below, equal ones counted by half.
+    """
+    result = np.empty(rows.shape)
+    ordered = np.sort(training, axis=0)
+    for column in range(rows.shape[1]):
+        below = np.searchsorted(ordered[:, column], rows[:, column], side="left")
+        upto = np.searchsorted(ordered[:, column], rows[:, column], side="right")
+        result[:, column] = 50.0 * (below + upto) / len(ordered)
+    return result
+
+
+def strongest(case: Case, finest_zones: Sequence[str] = FINEST_NAMES) -> str:
+    """The finest zone on which most is painted, for pneumothorax or against it as is the prediction.
+
+    Parameters
+    ----------
+    case : Case
+    finest_zones : sequence of str
+        Those of `FINEST_NAMES` that the image has.
+
+    Returns
+    -------
+    str
+        One of `finest_zones`, or "" if the SHAP values contradict the prediction in all of them.
+    """
+    zones = {zone: case.sign * float(case.within(zone).sum()) for zone in NAMES}
+    sums = {finest: sum(zones[zone] for zone in enclosing(finest)) for finest in finest_zones}
+    most = max(sums, key=sums.__getitem__, default="")
+    return most if most and sums[most] > 0 else ""
+
+
+def make_cases(trained: TrainedRun, rows: Sequence[int]) -> list[Case]:
+    """The numbers behind the sentences on some images of a run.
+
+    Parameters
+    ----------
+    trained : TrainedRun
+    rows : sequence of int
+        Rows of `trained.predicted`. Each image is compared with those from which the models that
+        predict it have learned.
+    """
+    names, positions = list(trained.explanation.names), np.array(rows, np.intp)
+    ranks = np.empty((len(positions), len(names)))
+    right = np.empty((len(positions), len(names)))
+    for fold, members in by_fold(trained.predicted["fold"].iloc[positions]):
+        ids = trained.predicted["id"].iloc[positions[members]]
+        features, training = trained.seen_by(ids, fold)
+        ranks[members] = percentiles(training.to_numpy(), features.to_numpy())
+        right[members] = right_shares(trained.explanation.names, features, training)
+    return [
+        Case(
+            names=trained.explanation.names,
+            shap=trained.explanation.values[row],
+            base=float(trained.explanation.base[row]),
+            percentiles=ranks[number],
+            right=right[number],
+        )
+        for number, row in enumerate(positions)
+    ]

@@ -1,0 +1,138 @@
+"""One pass over the images: features and cells in parts, joined in the order of the dataset."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features import measure
+from features.cells import table as cell_table
+from features.families import registry
+from features.families import table as feature_table
+from features.lungs import fields
+from features.reading import images
+from features.run.files import UserError
+from features.run.folder import RunFolder
+from tests.helpers.datasets import dataset
+from tests.helpers.image_files import write_png
+
+FAMILIES = ("firstorder", "shape", "acquisition", "asymmetry")
+IDS = ["b", "a", "d", "c", "e", "f"]
+MEASURED = ["b", "a", "c", "e", "f"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> RunFolder:
+    """Four images of folds, one without a label, one test image; parts of two images."""
+    monkeypatch.setattr(measure, "PART_ROWS", 2)
+    monkeypatch.setattr(measure, "PARTS_A_GROUP", 2)
+    paths = [str(write_png(tmp_path / f"{name}.png", k)) for k, name in enumerate(IDS)]
+    run = RunFolder(tmp_path / "run")
+    run.create()
+    split = ["train", "train", "unlabelled", "train", "train", "test"]
+    masks = ["0 2000", "-1", None, "5 2", "64 1", None]
+    folds = [0, 1, None, 0, 1, None]
+    run.dataset.write(dataset(IDS, path=paths, split=split, mask=masks, fold=folds))
+    return run
+
+
+def settings(run: RunFolder, **changed: object) -> measure.Settings:
+    return measure.Settings(run.root, **{"families": FAMILIES, "jobs": 1} | changed)
+
+
+def test_rows_are_those_of_each_image_in_the_order_of_the_dataset(run):
+    measure.main(settings(run))
+    rows = run.dataset.read().set_index("id")
+    features = feature_table.read(run)
+    index, values = cell_table.read(run)
+    assert features.index.tolist() == MEASURED
+    assert index["id"].cat.categories.tolist() == MEASURED
+    assert index["id"].drop_duplicates().tolist() == MEASURED
+    for item, name in zip(measure.items_of(rows.loc[MEASURED]), MEASURED, strict=True):
+        alone = measure.measure_image(item, FAMILIES)
+        expected = np.array(list(alone.features.values()), np.float32)
+        np.testing.assert_array_equal(features.loc[name], expected)
+        assert features.columns.tolist() == list(alone.features)
+        cells = (index["id"] == name).to_numpy()
+        np.testing.assert_array_equal(values[cells], alone.cells.values.astype(np.float16))
+        np.testing.assert_array_equal(index["row"][cells], alone.cells.rows)
+        np.testing.assert_array_equal(index["share"][cells], alone.shares)
+        assert index["share"][cells].isna().all() == (name == "f")
+    assert index["share"][(index["id"] == "b").to_numpy()].max() > 0
+    assert not run.parts.exists()
+
+
+def test_each_file_is_decoded_once_and_its_lungs_are_found_once(run, monkeypatch):
+    calls = []
+    read, segment = images.read, fields.segment
+    monkeypatch.setattr(images, "read", lambda path: calls.append("read") or read(path))
+    monkeypatch.setattr(
+        "features.lungs.prepared.segment", lambda image: calls.append("lungs") or segment(image)
+    )
+    measure.main(settings(run))
+    assert calls == ["read", "lungs"] * len(MEASURED)
+
+
+def test_cells_alone_are_the_same_and_write_no_features(run, capsys):
+    measure.main(settings(run))
+    index, values = cell_table.read(run)
+    values = np.array(values)
+    run.features.path.unlink()
+    capsys.readouterr()
+    measure.main(settings(run, only_cells=True))
+    assert not run.features.exists()
+    assert "features" not in capsys.readouterr().out
+    again, same = cell_table.read(run)
+    pd.testing.assert_frame_equal(again, index)
+    np.testing.assert_array_equal(same, values)
+
+
+def test_a_killed_run_goes_on_with_the_part_it_was_at(run, monkeypatch):
+    measure.main(settings(run))
+    features, cells = run.features.path.read_bytes(), run.cell_values.read_bytes()
+    paths, read = [], images.read
+
+    def interrupted(path):
+        paths.append(path)
+        if len(paths) == 4:
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(images, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measure.main(settings(run))
+    assert len(list(run.parts.glob("*/features-*.parquet"))) == 1
+    # The first part is kept; the second, of which one image was measured, is measured again.
+    measure.main(settings(run))
+    assert len(paths) == 4 + 3
+    assert run.features.path.read_bytes() == features
+    assert run.cell_values.read_bytes() == cells
+
+
+@pytest.mark.parametrize("change", ["image", "mask", "families"])
+def test_parts_of_other_images_masks_or_families_are_not_used(run, change):
+    rows, families = run.dataset.read(), FAMILIES
+    before = measure._digest(rows, families)
+    assert before == measure._digest(rows, families)
+    if change == "image":
+        os.utime(rows["path"][0], (1, 1))
+    elif change == "mask":
+        rows.loc[0, "mask"] = "0 2001"
+    else:
+        families = registry.DEFAULT
+    assert measure._digest(rows, families) != before
+
+
+def test_no_image_to_measure(run):
+    rows = run.dataset.read()
+    run.dataset.write(rows[rows["split"] == "unlabelled"])
+    with pytest.raises(UserError, match=r"dataset\.parquet: no image to measure; .*quarantine"):
+        measure.main(settings(run))
+
+
+def test_unknown_family_or_folder(run, tmp_path):
+    with pytest.raises(UserError, match="families = wavelet"):
+        measure.main(settings(run, families=("wavelet",)))
+    with pytest.raises(UserError, match="no such run folder; run `make dataset` first"):
+        measure.main(measure.Settings(tmp_path / "none"))

@@ -1,0 +1,58 @@
+"""Settings of a training: what is refused, and what follows from them."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from cnn.devices.cluster import Cluster
+from cnn.training import settings as training_settings
+from cnn.training import train
+from cnn.training.settings import configured
+from features.run.files import UserError
+from tests.helpers.tiny_run import TINY, weights_bytes
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"epochs": 0}, "--epochs is 0, but must be at least 1"),
+        ({"steps": 0}, "--steps is 0, but must be at least 1"),
+        ({"patience": -1}, "--patience is -1, but must be at least 0"),
+        ({"first_epochs": -1}, "--first-epochs is -1, but must be at least 0"),
+        ({"batch": 3, "accumulate": 2}, "a batch of 3 images cannot be shared .* in 2 parts"),
+        ({"seed": -1}, "--seed is -1, but"),
+        ({"only": 3}, "--only is 3, but the folds are 0 to 2"),
+        ({"weak_share": 1.0}, r"--weak-share is 1\.0, but must be from 0 to below 1"),
+        ({"rate": 0.0}, r"--rate is 0\.0, but must lie between 0 and 1"),
+        ({"accelerator": True}, "--accelerator: JAX sees processors only"),
+        ({"init": "gone/fold{fold}"}, "gone/fold0: no such file of pretrained weights"),
+        ({"init": "."}, r"^\.: no such file of pretrained weights"),
+        ({"cluster": Cluster("nonsense")}, "coordinator nonsense: must be host:port"),
+        ({"cluster": Cluster(":1")}, "coordinator :1: must be host:port"),
+        ({"cluster": Cluster("x:65536")}, "x:65536: .* the port from 1 to 65535"),
+        ({"cluster": Cluster(processes=2)}, "give --cluster.coordinator"),
+        ({"cluster": Cluster("x:1", 2, 2)}, "--cluster.process is 2, but .* from 0 to 1"),
+    ],
+)
+def test_impossible_settings_are_refused(run, settings, sentence):
+    with pytest.raises(UserError, match=sentence):
+        train.main(train.Settings(run.root, "demo", **settings))
+
+
+def test_a_run_keeps_its_precision_on_another_device(run, tiny, monkeypatch):
+    settings = train.Settings(run.root, "demo", epochs=1, steps=1, evidence=False)
+    train.main(replace(settings, precision="bfloat16"))
+    kept = [weights_bytes(run, fold) for fold in range(3)]
+    assert configured(settings).bfloat16
+    train.main(replace(settings, overwrite=True))  # on a processor, where float32 is the rule
+    assert [weights_bytes(run, fold) for fold in range(3)] == kept
+    assert not configured(replace(settings, precision="float32")).bfloat16
+    monkeypatch.setattr(training_settings, "accelerated", lambda: True)
+    shutil.rmtree(run.unet)
+    assert configured(settings).bfloat16
+
+
+def test_the_learning_rate_may_be_set(run, tiny):
+    config = configured(train.Settings(run.root, "demo", rate=0.5))
+    assert config == replace(TINY, learning_rate=0.5)
