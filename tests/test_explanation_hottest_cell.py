@@ -1,4 +1,4 @@
-"""The hottest spot: found, explained by numbers that add up, told in words that can be rebuilt."""
+"""The hottest cell: explained by numbers that add up, in words that can be rebuilt from them."""
 
 import lightgbm as lgb
 import numpy as np
@@ -24,9 +24,9 @@ def booster(seed: int) -> lgb.Booster:
 
 
 @pytest.fixture(scope="module")
-def judges() -> list[EvidenceModel]:
+def models() -> list[EvidenceModel]:
     cells = [booster(seed) for seed in (0, 1)]
-    return [EvidenceModel(one, one) for one in cells]
+    return [EvidenceModel(cell_model, cell_model) for cell_model in cells]
 
 
 @pytest.fixture
@@ -39,69 +39,69 @@ def cells() -> Cells:
     return Cells(place, place, np.zeros(50, np.int8), zones, values)
 
 
-def test_the_spot_is_explained_by_the_mean_over_its_judges(judges, cells):
+def test_the_cell_is_explained_by_the_mean_over_the_models(models, cells):
     probability = np.linspace(0.1, 0.2, 50)
     probability[7] = 0.6
-    spot = hottest_cell.find(judges, cells, probability)
-    assert spot.zone == "right_apex_rim"
-    assert int(spot.shap.argmax()) == LINE
-    assert spot.lower[LINE] == 1.0 and spot.higher[LINE] == 0.0
-    raw = [judge.cells.predict(cells.values[7:8], raw_score=True)[0] for judge in judges]
-    base = [attributions.values_of(j.cells, frame(j, cells))[0] for j in judges]
-    np.testing.assert_allclose(spot.shap.sum(), np.mean(raw) - np.mean(base), atol=1e-6)
+    hottest = hottest_cell.find(models, cells, probability)
+    assert hottest.zone == "right_apex_rim"
+    assert int(hottest.shap.argmax()) == LINE
+    assert hottest.lower[LINE] == 1.0 and hottest.higher[LINE] == 0.0
+    raw = [model.cells.predict(cells.values[7:8], raw_score=True)[0] for model in models]
+    base = [attributions.values_of(model.cells, frame(model, cells))[0] for model in models]
+    np.testing.assert_allclose(hottest.shap.sum(), np.mean(raw) - np.mean(base), atol=1e-6)
 
 
-def frame(judge: EvidenceModel, cells: Cells) -> pd.DataFrame:
-    return pd.DataFrame(cells.values[7:8], columns=judge.cells.feature_name())
+def frame(model: EvidenceModel, cells: Cells) -> pd.DataFrame:
+    return pd.DataFrame(cells.values[7:8], columns=model.cells.feature_name())
 
 
-def test_the_sentence_can_be_rebuilt_from_the_numbers(judges, cells):
+def test_the_sentence_can_be_rebuilt_from_the_numbers(models, cells):
     probability = np.full(50, 0.1)
     probability[7] = 0.6
-    spot = hottest_cell.find(judges, cells, probability)
-    text = hottest_cell.sentence(spot).text
+    hottest = hottest_cell.find(models, cells, probability)
+    text = hottest_cell.sentence(hottest).text
     assert "rim of the apex of the right lung" in text
     assert "the probability that air lies there is 60%." in text
     assert MEASURES[LINE].text in text
     assert "higher than in all of the image's cells" in text
-    assert f"{spot.shap[LINE]:+.2f}" in text
+    assert f"{hottest.shap[LINE]:+.2f}" in text
     # What is added is added to another thing than the probability, and the sentence says to what.
-    where = f"{spot.shap[hottest_cell.PLACES].sum():+.2f}".replace("-", "−")
-    told = f"If this lung has collapsed, where the spot lies adds {where} to the log-odds of air"
-    assert told in text
+    where = f"{hottest.shap[hottest_cell.POSITIONS].sum():+.2f}".replace("-", "−")
+    words = f"If this lung has collapsed, where the cell lies adds {where} to the log-odds of air"
+    assert words in text
 
 
-def test_a_value_that_all_cells_share_is_neither_higher_nor_lower(judges, cells):
+def test_a_value_that_all_cells_share_is_neither_higher_nor_lower(models, cells):
     probability = np.full(50, 0.1)
     probability[7] = 0.6
     cells.values[:, LINE] = 4.0
-    text = hottest_cell.sentence(hottest_cell.find(judges, cells, probability)).text
+    text = hottest_cell.sentence(hottest_cell.find(models, cells, probability)).text
     assert f"{MEASURES[LINE].text} (as in all of the image's cells," in text
     cells.values[:10, LINE] = 5.0
     cells.values[7, LINE] = 4.0
-    text = hottest_cell.sentence(hottest_cell.find(judges, cells, probability)).text
+    text = hottest_cell.sentence(hottest_cell.find(models, cells, probability)).text
     assert f"{MEASURES[LINE].text} (lower than in 18% of the image's cells," in text
 
 
-def test_nothing_is_said_for_a_cold_spot(judges, cells):
+def test_a_cold_map_is_called_cold(models, cells):
     probability = np.full(50, 0.05)
     probability[7] = 0.099
-    reason = hottest_cell.sentence(hottest_cell.find(judges, cells, probability))
+    reason = hottest_cell.sentence(hottest_cell.find(models, cells, probability))
     assert reason.text == "The evidence map is cold: nowhere is air as likely as 10%."
     probability[7] = 0.1
-    assert "hottest" in hottest_cell.sentence(hottest_cell.find(judges, cells, probability)).text
+    assert "hottest" in hottest_cell.sentence(hottest_cell.find(models, cells, probability)).text
 
 
-def test_an_image_without_cells_has_no_spot(judges, cells):
+def test_an_image_without_cells_has_no_hottest_one(models, cells):
     none = Cells(*(part[:0] for part in vars(cells).values()))
-    assert hottest_cell.find(judges, none, np.zeros(0)) is None
+    assert hottest_cell.find(models, none, np.zeros(0)) is None
 
 
 def test_contours_enclose_what_reaches_their_level():
     values = np.zeros((20, 20), np.float32)
     values[4:12, 4:12] = 0.22
     values[6:8, 6:8] = 0.35
-    found = overlays.contours(values)
-    assert [contour.level for contour in found] == [0.1, 0.2, 0.3]
-    assert found[0].path == overlays.outline(values > 0)
+    contours = overlays.contours(values)
+    assert [contour.level for contour in contours] == [0.1, 0.2, 0.3]
+    assert contours[0].path == overlays.outline(values > 0)
     assert not overlays.contours(np.zeros((5, 5), np.float32))

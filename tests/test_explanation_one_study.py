@@ -1,4 +1,4 @@
-"""`python -m baseline.report.study_page`: whose model judges, what is said, and how mistakes are told."""
+"""`python -m baseline.report.study_page`: which models predict, what is shown, what is refused."""
 
 import shutil
 from functools import partial
@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 
 from baseline.classifier import train
+from baseline.evaluation import shortcuts, triage
 from baseline.explanation import one_study, trained_run
-from baseline.explanation.sentences import percent
-from baseline.learning import predictions, scores
+from baseline.explanation.wording import percent
+from baseline.learning import scores
+from baseline.learning.calibrate import Calibration
 from baseline.learning.estimator import load, raw_scores
 from baseline.report import study_page
 from features.families import registry
@@ -20,26 +22,26 @@ from features.lungs.prepared import prepare
 from features.reading import images
 from features.run import files
 from features.run.files import UserError
+from features.run.folder import RunFolder
 from tests.helpers.noise_run import make_run
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """A folder with a trained run, `known.png` of its training set and `new.png`."""
+    """A folder with a trained run, `known.png` of its training images and `new.png`."""
     folder = tmp_path_factory.mktemp("explain")
     run = make_run(folder)
-    dataset = pd.read_parquet(run / "dataset.parquet")
-    table = pd.read_parquet(run / "features.parquet")
+    dataset, table = run.dataset.read(), run.features.read()
     # One image of the run goes by a plain id and its true measures.
     study, pixels = images.read(folder / "3.png")
-    found = registry.measure(prepare(pixels), study)
-    table.loc[3, table.columns[:-1]] = [np.float32(found[name]) for name in table.columns[:-1]]
+    values = registry.measure(prepare(pixels), study)
+    table.loc[3, table.columns[1:]] = [np.float32(values[name]) for name in table.columns[1:]]
     dataset.loc[3, "id"] = table.loc[3, "id"] = "known"
-    files.write_table(run / "dataset.parquet", dataset)
-    files.write_table(run / "features.parquet", table)
+    run.dataset.write(dataset)
+    run.features.write(table)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scores, "bootstrap", partial(scores.bootstrap, replicates=20))
-        train.main(train.Settings(run, rounds=15, evidence=False))
+        train.main(train.Settings(run=run.root, rounds=15, evidence=False))
     shutil.copy(folder / "3.png", folder / "known.png")
     shutil.copy(folder / "5.png", folder / "new.png")
     return folder
@@ -50,76 +52,81 @@ def measures(path: Path) -> pd.DataFrame:
     return pd.DataFrame([registry.measure(prepare(pixels), study)]).astype(np.float32)
 
 
-def boosters(run: Path) -> list:
-    return [load(run / "baseline" / f"fold{k}.txt") for k in range(2)]
+def boosters(run: RunFolder) -> list:
+    return [load(run.classifier(k)) for k in range(2)]
 
 
-def test_a_training_image_is_judged_by_its_own_fold(world):
-    trained = one_study.read_trained(world / "run")
-    found = one_study.judge(world / "known.png", trained)
+def trained_of(world: Path) -> trained_run.TrainedRun:
+    return trained_run.read(RunFolder(world / "run"))
+
+
+def test_a_training_image_is_predicted_by_the_model_of_its_fold(world):
+    trained = trained_of(world)
+    explained = one_study.explain(world / "known.png", trained)
     fold = int(trained.dataset.loc["known", "fold"])
-    assert found.fold == fold and f"by the model of fold {fold}," in found.notes[0]
+    assert explained.fold == fold and f"by the model of fold {fold}," in explained.notes[0]
     oof = trained.oof.set_index("id").loc["known"]
-    assert found.case.probability() == pytest.approx(oof["probability"], abs=1e-6)
-    assert found.mask == trained.dataset.loc["known", "mask"] and len(found.notes) == 1
+    assert explained.raw == pytest.approx(oof["raw"], abs=1e-6)
+    assert explained.case.probability() == pytest.approx(oof["probability"], abs=1e-6)
+    assert explained.mask == trained.dataset.loc["known", "mask"] and len(explained.notes) == 1
 
 
-def test_any_other_image_is_judged_by_all_models(world):
-    found = one_study.judge(world / "new.png", one_study.read_trained(world / "run"))
+def test_any_other_image_is_predicted_by_all_models(world):
+    trained = trained_of(world)
+    explained = one_study.explain(world / "new.png", trained)
     row = measures(world / "new.png")
-    each = [raw_scores(booster, row)[0] for booster in boosters(world / "run")]
-    assert found.fold == -1 and found.mask is None and found.triage is None
-    deployed = files.read_json(world / "run" / "baseline" / "calibration.json")
-    score = deployed["slope"] * np.mean(each) + deployed["intercept"]
-    assert found.case.score == pytest.approx(score, abs=1e-6)
-    assert "mean of all 2 fold models" in found.notes[0]
+    raw = [raw_scores(booster, row)[0] for booster in boosters(trained.run)]
+    assert explained.fold is None and explained.mask is None
+    assert triage.decide(trained, explained.fold, explained.raw) is None
+    deployed = files.read_record(trained.run.calibration, Calibration)
+    score = deployed.slope * np.mean(raw) + deployed.intercept
+    assert explained.case.score == pytest.approx(score, abs=1e-6)
+    assert "mean of all 2 fold models" in explained.notes[0]
 
 
-def test_another_image_under_a_known_name_is_told(world, tmp_path):
+def test_another_image_under_a_known_name_is_noticed(world, tmp_path):
     shutil.copy(world / "5.png", tmp_path / "known.png")
-    found = one_study.judge(tmp_path / "known.png", one_study.read_trained(world / "run"))
-    assert "may be another image" in found.notes[1] and found.mask is None
+    explained = one_study.explain(tmp_path / "known.png", trained_of(world))
+    assert "may be another image" in explained.notes[1] and explained.mask is None
 
 
 def test_terminal_and_page(world, tmp_path, capsys):
-    run = world / "run"
     paths = (world / "known.png", world / "new.png")
-    study_page.main(study_page.Settings(paths, run, tmp_path))
+    study_page.main(study_page.Settings(paths, world / "run", tmp_path))
     out = " ".join(capsys.readouterr().out.split())
-    trained = one_study.read_trained(run)
+    trained = trained_of(world)
     for path in paths:
-        found = one_study.judge(path, trained)
-        chance = percent(found.case.probability())
+        explained = one_study.explain(path, trained)
+        chance = percent(explained.case.probability())
         assert f"{path.stem}: probability of pneumothorax {chance}" in out
-        page = (tmp_path / f"{path.stem}.html").read_text("utf-8")
-        assert f"Probability of pneumothorax: {chance}" in page and found.notes[0] in page.replace(
-            "&#39;", "'"
-        )
+        page = (tmp_path / f"{path.stem}.html").read_text("utf-8").replace("&#39;", "'")
+        assert f"Probability of pneumothorax: {chance}" in page and explained.notes[0] in page
         assert ("truth unknown" in page) == (path.stem == "new")
         assert "not a medical device" in page and "http" not in page.replace("http-equiv", "")
 
 
-def test_triage_is_told_where_the_run_was_scrutinised(world, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(world / "run", run)
-    oof = predictions.read(run / "baseline" / "oof.csv")
-    written = {"judged": trained_run.fingerprint(oof), "triage": {"alpha": 0.2}}
-    files.write_json(run / "baseline" / "scrutiny.json", written)
-    trained = one_study.read_trained(run)
-    found = one_study.judge(world / "new.png", trained)
-    labels, raw = oof["label"].to_numpy(), oof["raw"].to_numpy()
-    score = np.mean([raw_scores(one, measures(world / "new.png"))[0] for one in boosters(run)])
-    out = (np.sum(raw[labels == 1] <= score) + 1) / (np.sum(labels == 1) + 1) <= 0.2
-    into = (np.sum(raw[labels == 0] >= score) + 1) / (np.sum(labels == 0) + 1) <= 0.2
+def test_triage_where_the_run_has_shortcut_checks(world, tmp_path, monkeypatch):
+    run = RunFolder(Path(shutil.copytree(world / "run", tmp_path / "run")))
+    monkeypatch.setattr(shortcuts, "PERMUTATIONS", 2)
+    monkeypatch.setattr(scores, "bootstrap", partial(scores.bootstrap, replicates=20))
+    shortcuts.main(shortcuts.Settings(run.root))
+    trained = trained_run.read(run)
+    explained = one_study.explain(world / "new.png", trained)
+    labels, raw = trained.oof["label"].to_numpy(), trained.oof["raw"].to_numpy()
+    new = measures(world / "new.png")
+    score = np.mean([raw_scores(booster, new)[0] for booster in boosters(run)])
+    out = (np.sum(raw[labels == 1] <= score) + 1) / (np.sum(labels == 1) + 1) <= 0.1
+    into = (np.sum(raw[labels == 0] >= score) + 1) / (np.sum(labels == 0) + 1) <= 0.1
     word = "refer" if out == into else "rule out" if out else "rule in"
-    assert found.triage is not None and found.triage.startswith(word) and "20%" in found.triage
+    decision = triage.decide(trained, explained.fold, explained.raw)
+    assert decision is not None and decision.startswith(word) and "10%" in decision
     console = Console(width=200)
-    with console.capture() as told:
-        study_page.show(found, console)
-    assert f"Triage: {found.triage}" in told.get()
+    with console.capture() as captured:
+        study_page.show(explained, decision, console)
+    assert f"Triage: {decision}" in captured.get()
 
 
-def test_what_can_be_read_is_explained_and_the_rest_told(world, tmp_path):
+def test_what_can_be_read_is_explained_and_the_rest_is_listed(world, tmp_path):
     (tmp_path / "note.txt").write_text("no image")
     paths = (tmp_path / "gone.png", world / "new.png", tmp_path / "note.txt")
     with pytest.raises(UserError, match=r"gone\.png: no such file\.\n.*note\.txt: "):
@@ -128,28 +135,27 @@ def test_what_can_be_read_is_explained_and_the_rest_told(world, tmp_path):
 
 
 def test_mistakes(world, tmp_path):
-    run, image = tmp_path / "run", world / "new.png"
+    run, image = RunFolder(tmp_path / "run"), world / "new.png"
 
-    def told(message: str, *paths: Path) -> None:
+    def refused(message: str, *paths: Path) -> None:
         with pytest.raises(UserError, match=message):
-            study_page.main(study_page.Settings(paths or (image,), run, tmp_path))
+            study_page.main(study_page.Settings(paths or (image,), run.root, tmp_path))
 
-    told("no such run folder")
-    shutil.copytree(world / "run", run)
-    told("new would take the place of another page", image, tmp_path / "new.png")
-    told("index would take", tmp_path / "index.png")
+    refused("no such run folder")
+    shutil.copytree(world / "run", run.root)
+    refused("new would take the place of another page", image, tmp_path / "new.png")
+    refused("index would take", tmp_path / "index.png")
     with pytest.raises(UserError, match="name at least one"):
-        study_page.main(study_page.Settings((), run))
-    table = pd.read_parquet(run / "features.parquet")
-    files.write_table(run / "features.parquet", table.drop(columns="shape.image.width"))
-    told(r"'shape\.image\.width' is missing, which the model was trained on")
-    files.write_table(run / "features.parquet", table.iloc[1:])
-    told(r"i000<b> is missing, which taught the verdict")
-    mixed = table.assign(**{name: np.float32(0) for name in table.columns[:-1]})
-    files.write_table(run / "features.parquet", mixed)
-    told("predictions of fold 0 are not those of its model")
-    (run / "baseline" / "oof.csv").unlink()
-    told("oof.csv: no such file; run `make baseline` first")
+        study_page.main(study_page.Settings((), run.root))
+    table = run.features.read()
+    run.features.write(table.drop(columns="shape.image.width"))
+    refused(r"'shape\.image\.width' is missing, which the model was trained on")
+    run.features.write(table.iloc[1:])
+    refused(r"i000<b> is predicted, but missing here")
+    run.features.write(table.assign(**{name: np.float32(0) for name in table.columns[1:]}))
+    refused(r"fold0\.txt: the predictions in oof\.csv are not those of this model")
+    run.oof.path.unlink()
+    refused(r"oof\.csv: no such file; run `make classifier` first")
     with pytest.raises(UserError, match=r"'texture\.apex\.old', which this version does not"):
         one_study.families(["texture.apex.old"])
 

@@ -1,23 +1,21 @@
-"""The zone that the reasons point at: found in a table to check by hand, painted where it lies."""
+"""The zone that the reasons point at: in a table to check by hand, and painted where it lies."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from baseline.explanation import attributions, top_zone
-from baseline.explanation.trained_run import read_inputs
+from baseline.explanation import attributions, top_zone, trained_run
 from features.lungs.zones import NAMES
 
 
-def test_the_top_zone_is_the_one_with_most_evidence_for_pneumothorax():
+def test_the_top_zone_is_the_one_with_the_largest_contribution():
     table = pd.DataFrame(0.0, index=["a", "b", "c"], columns=list(attributions.PLACES))
     table.loc["a", ["left_apex", "right_rim"]] = [0.3, 0.2]
-    # What speaks against is no evidence for; what belongs to no zone points nowhere.
+    # A contribution against is none for; what belongs to no zone points nowhere.
     table.loc["b", ["left_apex", "right_base_core"]] = [-0.9, 0.1]
     table.loc["c", ["image", "left_whole"]] = [2.0, 0.1]
-    found = top_zone.top(table)
-    told = {name: NAMES[zone] for name, zone in found.items()}
-    assert told == {"a": "left_apex", "b": "right_base_core", "c": "left_whole"}
+    names = {name: NAMES[zone] for name, zone in top_zone.top(table).items()}
+    assert names == {"a": "left_apex", "b": "right_base_core", "c": "left_whole"}
 
 
 @pytest.mark.parametrize("shape", [(512, 512), (1024, 1024), (600, 400), (1000, 1400)])
@@ -40,30 +38,29 @@ def test_a_cell_is_painted_where_it_was_measured(shape):
     assert not top_zone.paint(top_zone.NONE, shape).any()
 
 
-def test_zones_of_a_run_are_those_of_its_explanations(noise_run, tmp_path, monkeypatch):
+def test_zones_of_a_run_are_those_of_its_explanations(copied_noise_run):
     """One cell for every finest zone, so that the cells of a top zone can be counted."""
+    run = copied_noise_run
     finest = [k for k, name in enumerate(NAMES) if name.count("_") == 2]
-    found = read_inputs(noise_run)
-    ids = [*found.predicted["id"], "without a verdict"]
+    trained = trained_run.read(run)
+    ids = [*trained.predicted["id"], "without a prediction"]
     cells = pd.DataFrame(
         [
-            {"id": name, "row": row, "column": zone, "zone": zone}
+            {"row": row, "column": zone, "side": 0, "zone": zone, "share": 0.0, "id": name}
             for name in ids
             for row, zone in enumerate(finest)
         ]
     )
-    monkeypatch.setattr(top_zone, "read_inputs", lambda run: found)
-    (tmp_path / "cells").mkdir()
-    cells.astype({"id": "category"}).to_parquet(tmp_path / "cells" / "index.parquet")
-    zones = top_zone.read(tmp_path)
-    assert set(zones) == set(found.predicted["id"])
-    evidence = attributions.evidence(found.explanation, found.right).drop(columns="image")
-    for name, best in evidence.idxmax(axis=1).items():
+    run.cells.write(cells)
+    zones = top_zone.read(run)
+    assert set(zones) == set(trained.predicted["id"])
+    places = attributions.by_place(trained.explanation, trained.right).drop(columns="image")
+    for name, best in places.idxmax(axis=1).items():
         side, _, part = best.partition("_")
-        wanted = [
+        expected = [
             zone
             for zone in finest
             if NAMES[zone].startswith(side) and (part == "whole" or part in NAMES[zone])
         ]
-        assert zones[name].columns.tolist() == wanted, best
-        assert [finest[row] for row in zones[name].rows] == wanted
+        assert zones[name].columns.tolist() == expected, best
+        assert [finest[row] for row in zones[name].rows] == expected

@@ -1,26 +1,16 @@
 """The gate's economics: against brute force, on arrays to check by hand, and in the report."""
 
-import json
-import re
-import shutil
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from baseline.explanation.trained_run import read_inputs
 from baseline.gate import rules as gate
 from baseline.gate.rules import MASK_LEVELS, GateInputs, Rule
-from baseline.report import gate_curves, gate_section, rendering, write
 from cnn.gate import report_figures
-from features.run import files
-from features.run.files import UserError
-from tests.helpers.gate_run import figures_by_chance, figures_of_run
-from tests.helpers.noise_run import NASTY, SHOWN
-from tests.helpers.page_reader import Page
+from tests.helpers.gate_run import figures_by_chance
 
 T = len(MASK_LEVELS)
 N = 90

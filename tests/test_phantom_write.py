@@ -2,8 +2,13 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +17,12 @@ import pytest
 from PIL import Image
 
 from features.phantom import write
-from features.phantom.write import Phantom, Settings, main, phantom, sheet, write_dataset
+from features.phantom.contact_sheet import contact_sheet
+from features.phantom.plan import planned_images
+from features.phantom.radiograph import Phantom, phantom
+from features.phantom.write import Settings, main, write_dataset
 from features.reading import images, rle
-from features.run.files import UserError
-
-SIZE = 256
+from features.run.files import ABANDONED, UserError
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def drawn(dataset: Settings) -> dict[str, Phantom]:
     """The images of that dataset by id, drawn again."""
-    return {order.image_id: write._drawn(dataset, order) for order in write._orders(dataset)}
+    return {image.image_id: write.draw_image(dataset, image) for image in write.plan(dataset)}
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -40,12 +46,6 @@ def _digests(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-def test_the_share_of_positives_is_the_one_asked_for() -> None:
-    drawn = [phantom(seed, positives=1.0, size=64).collapse for seed in range(3)]
-    assert all(collapse is not None for collapse in drawn)
-    assert phantom(0, positives=0.0, size=64).collapse is None
 
 
 def test_every_dicom_of_the_dataset_reads_back(
@@ -83,22 +83,22 @@ def test_the_tables_hold_what_readers_drew_and_the_exact_masks(
     )
     codes = pd.concat([train, truth]).groupby("ImageId")["EncodedPixels"].apply(list)
     shape = (dataset.size, dataset.size)
-    agreed = []
+    overlaps = []
     for image_id, code in exact.to_numpy():
         mask = drawn[image_id].mask
         assert np.array_equal(rle.decode(code, shape), mask)
-        joined = np.logical_or.reduce([rle.decode(one, shape) for one in codes[image_id]])
+        joined = np.logical_or.reduce([rle.decode(text, shape) for text in codes[image_id]])
         assert joined.any() == mask.any()
         if mask.any():
-            agreed.append(_dice(joined, mask))
-    assert 0.4 < min(agreed) < 1
+            overlaps.append(_overlap(joined, mask))
+    assert 0.4 < min(overlaps) < 1
     assert list(exact["ImageId"]) == sorted(drawn)
     ill = codes.str[0] != "-1"
     assert [ill[table["ImageId"].unique()].sum() for table in (train, truth)] == [3, 2]
 
 
-def _dice(one: np.ndarray, other: np.ndarray) -> float:
-    return float(2 * (one & other).sum() / (one.sum() + other.sum()))
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
 def test_the_maps_of_the_truth_hold_zones_vessels_and_pleural_air(
@@ -122,7 +122,7 @@ def test_images_may_be_stored_with_air_bright(dataset: Settings, tmp_path: Path)
         plain, inverted = images.read(path)[1], images.read(other)[1]
         assert np.abs(plain - inverted).max() < 0.05  # JPEG is lossy
     written = json.loads((chosen.out / "parameters.json").read_text())
-    assert all(one["inverted"] for one in written)
+    assert all(record["inverted"] for record in written)
 
 
 def test_the_tables_agree_with_one_another(dataset: Settings) -> None:
@@ -147,25 +147,25 @@ def test_the_parameters_of_every_image_are_written(
     dataset: Settings, drawn: dict[str, Phantom]
 ) -> None:
     written = json.loads((dataset.out / "parameters.json").read_text())
-    assert [one["id"] for one in written] == list(drawn)
-    for one in written:
-        truth = drawn[one["id"]]
-        assert one["patient"]["age"] == truth.age
-        assert one["exposure"]["field_mm"] == truth.exposure.field_mm
-        assert (one["collapse"] is None) == (truth.collapse is None)
+    assert [record["id"] for record in written] == list(drawn)
+    for record in written:
+        truth = drawn[record["id"]]
+        assert record["patient"]["age"] == truth.age
+        assert record["exposure"]["field_mm"] == truth.exposure.field_mm
+        assert (record["collapse"] is None) == (truth.collapse is None)
         if truth.collapse is not None:
-            assert one["collapse"]["depth"] == truth.collapse.depth
+            assert record["collapse"]["depth"] == truth.collapse.depth
 
 
 def test_ids_and_patients_say_nothing_about_the_label() -> None:
-    orders = write._orders(Settings(out=Path("unused"), train=900, test=300))
-    labels = [order.pneumothorax for order in orders]
-    ranks = np.argsort(np.argsort([order.image_id for order in orders]))
-    images_of = pd.Series([order.patient for order in orders]).map(
-        pd.Series([order.patient for order in orders]).value_counts()
+    planned = planned_images(train=900, test=300, positives=0.3, seed=0)
+    labels = [image.pneumothorax for image in planned]
+    ranks = np.argsort(np.argsort([image.image_id for image in planned]))
+    images_of = pd.Series([image.patient for image in planned]).map(
+        pd.Series([image.patient for image in planned]).value_counts()
     )
-    for told in (ranks, images_of.to_numpy()):
-        assert abs(np.corrcoef(told, labels)[0, 1]) < 0.1  # standard error 0.03
+    for known in (ranks, images_of.to_numpy()):
+        assert abs(np.corrcoef(known, labels)[0, 1]) < 0.1  # standard error 0.03
 
 
 def test_bytes_do_not_depend_on_the_number_of_processes(dataset: Settings, tmp_path: Path) -> None:
@@ -183,10 +183,10 @@ def test_a_finished_folder_is_left_alone(dataset: Settings) -> None:
 def test_a_folder_made_otherwise_is_refused(dataset: Settings, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"made with other settings.*settings.json.*delete it"):
         write_dataset(replace(dataset, seed=6))
-    (tmp_path / "letter.txt").write_text("mine")
+    (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(UserError, match=r"no phantom dataset.*choose another --out"):
         write_dataset(replace(dataset, out=tmp_path))
-    assert (tmp_path / "letter.txt").read_text() == "mine"
+    assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
 def test_a_failed_write_leaves_nothing(
@@ -202,13 +202,63 @@ def test_a_failed_write_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_cleared_away(dataset: Settings, tmp_path: Path) -> None:
-    left = tmp_path / ".set.partial" / "stage_2_images"
-    left.mkdir(parents=True)
-    (left / "ID_half.dcm").write_bytes(b"half")
+def test_an_old_folder_of_a_killed_run_is_removed(dataset: Settings, tmp_path: Path) -> None:
+    long_ago = time.time() - 2 * ABANDONED
+    for name, changed in (("a", long_ago), ("b", time.time())):
+        images_folder = tmp_path / f".set-{name}.partial" / "stage_2_images"
+        images_folder.mkdir(parents=True)
+        (images_folder / "ID_half.dcm").write_bytes(b"half")
+        for path in (images_folder, images_folder.parent):
+            os.utime(path, (changed, changed))
     write_dataset(replace(dataset, out=tmp_path / "set", train=1, test=1), jobs=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    # The younger folder may belong to a run that still writes.
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".set-b.partial", "set"]
     assert len(list((tmp_path / "set" / "stage_2_images").iterdir())) == 2
+
+
+def _during_the_first_write(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Let a second writer write a whole dataset while the first has its images but no tables."""
+    write_tables = write._write_tables
+
+    def after_another_writer(*arguments: Any) -> None:
+        monkeypatch.setattr(write, "_write_tables", write_tables)
+        write_dataset(settings, jobs=1)
+        write_tables(*arguments)
+
+    monkeypatch.setattr(write, "_write_tables", after_another_writer)
+
+
+def test_a_dataset_that_another_writer_has_finished_meanwhile_is_accepted(
+    dataset: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = replace(dataset, out=tmp_path / "set")
+    _during_the_first_write(monkeypatch, chosen)
+    write_dataset(chosen, jobs=1)
+    assert _digests(chosen.out) == _digests(dataset.out)
+    assert list(tmp_path.iterdir()) == [chosen.out]
+
+
+def test_another_dataset_that_appeared_meanwhile_is_kept_and_refused(
+    dataset: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = replace(dataset, out=tmp_path / "set", train=1, test=1)
+    _during_the_first_write(monkeypatch, replace(chosen, seed=6))
+    with pytest.raises(UserError, match="made with other settings"):
+        write_dataset(chosen, jobs=1)
+    assert json.loads((chosen.out / "settings.json").read_text())["seed"] == 6
+    assert list(tmp_path.iterdir()) == [chosen.out]
+
+
+def test_two_processes_may_write_the_same_dataset_at_the_same_time(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "features.phantom.write", "--out", str(tmp_path / "set")]
+    command += ["--train", "3", "--test", "1", "--size", "64"]
+    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [writer.communicate(timeout=120)[1] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0], errors
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    alone = Settings(out=tmp_path / "alone", train=3, test=1, size=64)
+    write_dataset(alone, jobs=1)
+    assert _digests(tmp_path / "set") == _digests(alone.out)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +272,7 @@ def test_what_a_killed_run_left_is_cleared_away(dataset: Settings, tmp_path: Pat
         ({"seed": -1}, "--seed -1: a seed is not negative"),
     ],
 )
-def test_settings_that_make_no_dataset_are_refused(
+def test_settings_from_which_no_dataset_can_be_made_are_refused(
     dataset: Settings, change: dict[str, float], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -234,7 +284,7 @@ def test_the_sheet_outlines_the_masks(dataset: Settings, tmp_path: Path) -> None
     main(replace(dataset, sheet=target))
     assert target.stat().st_size > 10_000
     ill, well = (phantom(1, pneumothorax=has, size=128) for has in (True, False))
-    page = np.asarray(sheet([ill, well], columns=2, side=160))
+    page = np.asarray(contact_sheet([ill, well], columns=2, side=160))
     assert page.shape == (160, 320, 3)
     orange = (page == (255, 170, 40)).all(axis=-1)
     assert orange[:140, :160].any()

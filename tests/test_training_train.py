@@ -164,7 +164,7 @@ def test_one_fold_alone_may_be_trained_and_the_others_follow(run, tiny, capsys):
     assert [path.name for path in run.unet.glob("fold*")] == ["fold1"]
     assert "on the 1 positives" in capsys.readouterr().out
     alone = weights_bytes(run, 1)
-    with pytest.raises(UserError, match=r"fold0.* train first"):
+    with pytest.raises(UserError, match=r"fold0.* run `make cnn` first"):
         predict.main(predict.Settings(run.root))
     train.main(train.Settings(run.root, "demo"))
     assert weights_bytes(run, 1) == alone

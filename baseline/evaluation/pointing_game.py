@@ -1,7 +1,7 @@
 """The pointing game: do the reasons point at the air?
 
-Zhang et al., "Top-down neural attention by excitation backprop", IJCV 126, 2018. Played on images that
-the explained model has not seen; 95% intervals by bootstrap over patients.
+Zhang et al., "Top-down neural attention by excitation backprop", IJCV 126, 2018. Played on images
+that the explained model has not seen; 95% intervals by bootstrap over patients.
 """
 
 from dataclasses import dataclass

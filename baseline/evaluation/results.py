@@ -16,6 +16,9 @@ from features.run import files
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
+# In place of a score, where there are fewer images than it needs.
+TOO_FEW = "too few images"
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -36,10 +39,6 @@ class Rate:
     def __str__(self) -> str:
         share = TOO_FEW if self.share is None else str(self.share)
         return f"{self.right} of {self.images}: {share}"
-
-
-# What is said of fewer images than a rate or an AUC needs.
-TOO_FEW = "too few to judge"
 
 
 @dataclass(frozen=True)

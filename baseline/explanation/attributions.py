@@ -101,7 +101,7 @@ def values_of(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, Floats]
     scores = raw_scores(booster, table)
     base, values = tree_shap.shap_values(booster, table[booster.feature_name()].to_numpy())
     gap = np.abs(base + values.sum(axis=1) - scores).max()
-    if gap > TOLERANCE:
+    if not gap <= TOLERANCE:
         raise ArithmeticError(f"SHAP values miss the raw score by {gap:.3g}")
     return base, values
 

@@ -90,11 +90,12 @@ def percentiles(training: NDArray[np.floating], rows: NDArray[np.floating]) -> F
 
 
 def strongest(case: Case, finest_zones: Sequence[str] = FINEST_NAMES) -> str:
-    """The finest zone on which most is painted, for pneumothorax or against it as is the prediction.
+    """The finest zone on which most is painted: for pneumothorax, or against it.
 
     Parameters
     ----------
     case : Case
+        Its prediction says which of the two.
     finest_zones : sequence of str
         Those of `FINEST_NAMES` that the image has.
 

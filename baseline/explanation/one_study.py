@@ -162,7 +162,7 @@ def _case(
 def _evidence(
     trained: TrainedRun, fold: int | None, table: FeatureTable, cells: Cells
 ) -> tuple[EvidenceMap, Reason | None]:
-    """The evidence map by the models that may predict an image of this fold, and its hottest cell."""
+    """The evidence map by the models that may predict this fold, and its hottest cell in words."""
     used = trained.evidence_models if fold is None else [trained.evidence_models[fold]]
     lung_features = by_lung(table.measured)
     predictions = [models.predict(model, lung_features, cells) for model in used]

@@ -1,8 +1,8 @@
 """Spatial SHAP: the contributions of the lung zones, painted where the zones lie on the X-ray.
 
 The ways of cutting a lung (whole, height, depth, both) overlap: a pixel lies in one zone of each.
-What is painted on a pixel is the sum over these zones. Regions are drawn as SVG paths, which stay sharp at
-any size and cost a few kilobytes.
+What is painted on a pixel is the sum over these zones. Regions are drawn as SVG paths, which stay
+sharp at any size and cost a few kilobytes.
 """
 
 import base64

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from baseline.explanation import attributions, trained_run
-from baseline.explanation.attributions import Explanation
+from baseline.explanation.attributions import TOLERANCE, Explanation
 from baseline.explanation.trained_run import TrainedRun
 from features.reading.folds import by_fold
 from features.run import command
+from features.run.files import UserError
 from features.run.folder import RunFolder
 
 
@@ -40,8 +41,13 @@ def main(settings: Settings) -> None:
     """Write shap_by_place.parquet and shap.parquet."""
     run = RunFolder(settings.run).check()
     trained = trained_run.read(run)
-    trained.check_models()
     explanation = explain_run(trained)
+    gap = np.abs(explanation.scores - trained.calibrated)
+    if not gap.max(initial=0.0) <= TOLERANCE:
+        raise UserError(
+            f"{run.oof.path.parent}: the prediction of {explanation.ids[int(gap.argmax())]} is not "
+            "that of the saved models; run `make classifier` again."
+        )
     start = pd.DataFrame({"id": explanation.ids, "base": explanation.base})
     places = attributions.by_place(explanation, trained.right).reset_index(drop=True)
     values = pd.DataFrame(explanation.values, columns=list(explanation.names))

@@ -148,8 +148,8 @@ class TrainedRun:
         content = table.read().set_index("id")
         if list(content.index) != list(self.predicted["id"]):
             raise table.refused("it is of other images")
-        gap = np.abs(content.sum(axis=1).to_numpy() - self.calibrated)
-        if gap.max(initial=0.0) > TOLERANCE:
+        gap = np.abs(content.to_numpy().sum(axis=1) - self.calibrated)
+        if not gap.max(initial=0.0) <= TOLERANCE:  # so that NaN is refused too
             name = content.index[int(gap.argmax())]
             raise table.refused(f"the SHAP values of {name} do not add up to its prediction")
         return content
@@ -187,7 +187,7 @@ class TrainedRun:
         for fold, booster in enumerate(self.boosters):
             part = self.oof[self.oof["fold"] == fold]
             raw = raw_scores(booster, self.features.for_model(part["id"], fold))
-            if np.abs(raw - part["raw"].to_numpy()).max(initial=0.0) > TOLERANCE:
+            if not np.abs(raw - part["raw"].to_numpy()).max(initial=0.0) <= TOLERANCE:
                 raise UserError(
                     f"{self.run.classifier(fold)}: the predictions in oof.csv are not those of "
                     "this model on the features; run `make classifier` again."
@@ -213,7 +213,7 @@ def read(run: RunFolder) -> TrainedRun:
     predicted = pd.concat((oof, test[test["kind"] == "deployed"]), ignore_index=True)
     trained = TrainedRun(run, oof, predicted, classifier_metrics, read_calibrations(run, oof))
     gap = np.abs(1 / (1 + np.exp(-trained.calibrated)) - predicted["probability"].to_numpy())
-    if gap.max(initial=0.0) > TOLERANCE:
+    if not gap.max(initial=0.0) <= TOLERANCE:
         raise UserError(
             f"{run.calibration}: the probability of {predicted['id'][int(gap.argmax())]} is not "
             "that of its log-odds; run `make classifier` again."

@@ -168,7 +168,9 @@ def main(settings: Settings) -> None:
     if settings.cases < 1:
         raise UserError(f"cases = {settings.cases}: the report shows at least one case.")
     run = RunFolder(settings.run).check()
-    values = context(trained_run.read(run), settings.cases, settings.jobs)
+    trained = trained_run.read(run)
+    trained.check_models()
+    values = context(trained, settings.cases, settings.jobs)
     files.write_text(run.report, rendering.render("report.html", values))
     print(f"{run.report} ({run.report.stat().st_size / 1e6:.1f} MB)")
 

@@ -40,9 +40,9 @@ from features.phantom.tubes import wires_and_tubes
 from features.phantom.vessels import vessels
 
 # Standard deviations of noise in squares of 64, 32 .. 1 drawing pixels: anatomical noise, its power
-# falling with frequency (Burgess, Jacobson and Judy, Med Phys 28:419, 2001). Its strength was fitted
-# to band-pass energies in the lungs of X-rays without pneumothorax. The finest two are weaker: in
-# X-rays so fine a texture is noise of the detector, which pleural air does not change.
+# falling with frequency (Burgess, Jacobson and Judy, Med Phys 28:419, 2001). Its strength was
+# fitted to band-pass energies in the lungs of X-rays without pneumothorax. The finest two are
+# weaker: in X-rays so fine a texture is noise of the detector, which pleural air does not change.
 OCTAVES = (0.9, 0.6, 0.55, 0.5, 0.45, 0.35, 0.15)
 UNEVEN = 0.105  # standard deviation of lung density by this noise, share of the mean
 CHORD = 110.0  # mm, the chord of the lungs at which it is so large

@@ -79,15 +79,15 @@ def _ribs(patient: Patient, exposure: Exposure, rng: Rng) -> list[np.ndarray]:
     return strokes
 
 
-def _rib(patient: Patient, steepness: float, number: int, varied: np.ndarray) -> list[np.ndarray]:
+def _rib(patient: Patient, steepness: float, number: int, z_scores: np.ndarray) -> list[np.ndarray]:
     """A left rib: a hoop from the spine round the side to the front, tilted downwards.
 
-    `steepness` scales its slope. `varied` (5,) says in standard deviations how it differs from
+    `steepness` scales its slope. `z_scores` (5,) are standard deviations by which it differs from
     the mean rib of its number: place, slope, reach to the front, height and mineral.
     """
-    start = patient.apex - 4 + number * _pitch(patient) + 1.3 * varied[0]
-    drop = patient.rib_drop * steepness * min(0.55 + 0.115 * number, 1.2) * (1 + 0.05 * varied[1])
-    end = np.deg2rad(142 - 3 * max(number - 5, 0) + 5 * varied[2])
+    start = patient.apex - 4 + number * _pitch(patient) + 1.3 * z_scores[0]
+    drop = patient.rib_drop * steepness * min(0.55 + 0.115 * number, 1.2) * (1 + 0.05 * z_scores[1])
+    end = np.deg2rad(142 - 3 * max(number - 5, 0) + 5 * z_scores[2])
     turn = np.linspace(0, end, 120)
     level = np.array(max(start + drop / 2, patient.apex + 14))
     half = float(rib_cage(patient, level)) + 3
@@ -98,9 +98,9 @@ def _rib(patient: Patient, steepness: float, number: int, varied: np.ndarray) ->
     path = np.minimum(1 / np.maximum(np.abs(np.cos(turn)), 0.35), 2.6) ** 0.2
     fade = np.clip((turn[-1] - turn) / 0.2, 0, 1) * np.where(behind, 1.0, 0.7)
     high = patient.rib_height * np.where(behind, 1, 1.1) * (0.8 if number == 0 else 1)
-    high = high * (1 + 0.07 * varied[3])
+    high = high * (1 + 0.07 * z_scores[3])
     # The upper ribs are the broadest, and the rays meet their flat side.
-    dense = max(1 + 0.12 * varied[4], 0.5) * np.interp(number, (0, 4), (1.25, 1.0))
+    dense = max(1 + 0.12 * z_scores[4], 0.5) * np.interp(number, (0, 4), (1.25, 1.0))
     slope = np.gradient(down) / np.hypot(np.gradient(across), np.gradient(down))
     outward = -0.35 * slope * np.sign(np.gradient(across)) * high
     downward = (1 - 0.65 * slope**2) * high

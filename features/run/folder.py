@@ -285,12 +285,12 @@ class RunFolder:
     @property
     def oof(self) -> Table:
         """Out-of-fold predictions."""
-        return Table(self.root / "baseline" / "oof.csv", PREDICTIONS, "baseline")
+        return Table(self.root / "baseline" / "oof.csv", PREDICTIONS, "classifier")
 
     @property
     def test(self) -> Table:
         """Predictions of the test images."""
-        return Table(self.root / "baseline" / "test.csv", PREDICTIONS, "baseline")
+        return Table(self.root / "baseline" / "test.csv", PREDICTIONS, "classifier")
 
     @property
     def calibration(self) -> Path:

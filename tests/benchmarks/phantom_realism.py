@@ -59,7 +59,9 @@ def transfer(
     """AUC on the true real labels of a verdict taught by phantoms alone."""
     taught = training_rows(phantoms[phantoms["label"].notna()].assign(fold=0))
     judged = real[real["label"].notna()]
-    models = [fit_model(table.loc[taught["id"]], taught, TrainingSettings(), k) for k in range(MODELS)]
+    models = [
+        fit_model(table.loc[taught["id"]], taught, TrainingSettings(), k) for k in range(MODELS)
+    ]
     raw = np.mean([model.decision_function(other.loc[judged["id"]]) for model in models], axis=0)
     labels, patients = judged["label"].to_numpy(float), judged["patient"].to_numpy(object)
     return scores.bootstrap(lambda rows: scores.auc(labels[rows], raw[rows]), patients)

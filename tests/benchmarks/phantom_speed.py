@@ -34,13 +34,13 @@ def main(count: int = 60) -> None:
     """Draw, write and print."""
     with tempfile.TemporaryDirectory() as folder:
         settings = write.Settings(out=Path(folder), train=count + 1, test=1)
-        orders = write._orders(settings)[: count + 1]
+        planned = write.plan(settings)[: count + 1]
         (Path(folder) / "stage_2_images").mkdir()
-        write._write_image(settings, Path(folder), orders[0])
+        write.write_image(settings, Path(folder), planned[0])
         taken, memory = [], []
-        for order in orders[1:]:
+        for image in planned[1:]:
             began = time.process_time()
-            write._write_image(settings, Path(folder), order)
+            write.write_image(settings, Path(folder), image)
             taken.append(1e3 * (time.process_time() - began))
             memory.append(peak())
     print(
