@@ -1,4 +1,4 @@
-"""The gate on evidence small enough to score by hand, and the nested choice of its rule."""
+"""The gate on inputs small enough to score by hand, and the nested choice of its rule."""
 
 from dataclasses import replace
 
@@ -7,15 +7,14 @@ import pytest
 
 from baseline.gate import choose, rules
 from baseline.gate.rules import GateInputs, Rule
-from features.run.files import UserError
 
 T, R = len(rules.MASK_LEVELS), len(rules.RANKS)
-# A fused score that is the verdict alone.
+# A fused score that is the log-odds of the classifier alone.
 ODDS = (0.0, 1.0, *[0.0] * (len(rules.SIGNALS) - 1))
 
 
-def evidence(log_odds, dice, positive, area=None) -> GateInputs:
-    """Evidence whose maps look alike at every level."""
+def inputs(log_odds, dice, positive, area=None) -> GateInputs:
+    """Inputs whose maps look alike at every level."""
     n = len(log_odds)
     area = np.full(n, 0.01) if area is None else np.asarray(area, float)
     return GateInputs(
@@ -32,7 +31,7 @@ def evidence(log_odds, dice, positive, area=None) -> GateInputs:
 @pytest.fixture
 def four() -> GateInputs:
     """Two positives with masks of Dice 0.6 and 0.4, two negatives whose masks are false."""
-    return evidence([2, 1, 0, -1], [0.6, 0.4, 0, 0], [1, 1, 0, 0])
+    return inputs([2, 1, 0, -1], [0.6, 0.4, 0, 0], [1, 1, 0, 0])
 
 
 def test_what_each_rule_earns(four):
@@ -42,15 +41,15 @@ def test_what_each_rule_earns(four):
     np.testing.assert_array_equal(rules.earned(Rule("gated", cutoff=1.5), four), [0.6, 0, 1, 1])
 
 
-def test_the_least_area_silences_small_masks():
-    found = evidence([0, 0], [0.5, 0.5], [1, 1], area=[0.001, 0.01])
-    np.testing.assert_array_equal(rules.keeps(Rule("unet", least_area=0.004), found), [False, True])
+def test_the_least_area_empties_small_masks():
+    noise = inputs([0, 0], [0.5, 0.5], [1, 1], area=[0.001, 0.01])
+    np.testing.assert_array_equal(rules.keeps(Rule("unet", least_area=0.004), noise), [False, True])
 
 
-def test_an_empty_mask_is_never_spoken():
-    found = evidence([5], [1.0], [0], area=[0.0])
-    assert not rules.keeps(Rule("unet"), found)[0]
-    assert rules.earned(Rule("unet"), found)[0] == 1
+def test_an_empty_mask_is_never_kept():
+    noise = inputs([5], [1.0], [0], area=[0.0])
+    assert not rules.keeps(Rule("unet"), noise)[0]
+    assert rules.earned(Rule("unet"), noise)[0] == 1
 
 
 def test_the_chosen_rule_is_the_best(four):
@@ -67,19 +66,19 @@ def test_choice_equals_an_exhaustive_search():
     dice = np.where(positive[:, None] == 1, rng.random((n, T)), 0.0)
     alike = np.full(n, 0.5)
     top = np.repeat(rng.random((n, 1)), R, axis=1)
-    found = GateInputs(rng.normal(size=n), top, area, alike, alike, dice, positive)
+    noise = GateInputs(rng.normal(size=n), top, area, alike, alike, dice, positive)
     best = max(
-        rules.earned(Rule("unet", m, t, a), found).mean()
+        rules.earned(Rule("unet", m, t, a), noise).mean()
         for m in range(T)
         for t in range(m, T)
         for a in rules.AREAS
     )
-    assert rules.earned(choose.choose("unet", found), found).mean() == pytest.approx(best)
+    assert rules.earned(choose.choose("unet", noise), noise).mean() == pytest.approx(best)
     # The gate may open fully, so on the images it was chosen on it is no worse than no gate.
-    assert rules.earned(choose.choose("gated", found), found).mean() >= best - 1e-12
+    assert rules.earned(choose.choose("gated", noise), noise).mean() >= best - 1e-12
 
 
-def test_fused_listens_to_both():
+def test_fused_uses_classifier_and_map():
     rng = np.random.default_rng(0)
     n = 200
     positive = (rng.random(n) < 0.4).astype(float)
@@ -87,12 +86,12 @@ def test_fused_listens_to_both():
     # The classifier knows one half of the images, the network the other.
     log_odds = np.where(half, 3 * (2 * positive - 1), 0) + 0.1 * rng.normal(size=n)
     top = np.where(half, 0.5, 0.1 + 0.8 * positive)
-    found = replace(
-        evidence(log_odds, 0.7 * positive, positive), top=np.repeat(top[:, None], R, axis=1)
+    noise = replace(
+        inputs(log_odds, 0.7 * positive, positive), top=np.repeat(top[:, None], R, axis=1)
     )
     folds = np.arange(n) % 4
-    fused = choose.nested("fused", found, folds).mean()
-    assert fused > choose.nested("gated", found, folds).mean() + 0.02
+    fused = choose.nested("fused", noise, folds).mean()
+    assert fused > choose.nested("gated", noise, folds).mean() + 0.02
     assert fused == pytest.approx(0.7 * positive.mean() + 1 - positive.mean(), abs=0.01)
 
 
@@ -100,52 +99,44 @@ def test_nested_scores_do_not_see_their_own_fold():
     rng = np.random.default_rng(0)
     n = 60
     positive = (rng.random(n) < 0.5).astype(float)
-    # Log-odds and masks are pure chance, so an honest score cannot beat silence by choosing.
+    # Log-odds and masks are pure chance, so an honest score cannot beat all-empty by choosing.
     gains = []
     for _ in range(20):
-        found = evidence(rng.normal(size=n), positive * rng.random(n) * 0.6, positive)
+        noise = inputs(rng.normal(size=n), positive * rng.random(n) * 0.6, positive)
         folds = np.arange(n) % 5
-        best = rules.earned(choose.choose("gated", found), found).mean()
-        gains.append(best - choose.nested("gated", found, folds).mean())
+        best = rules.earned(choose.choose("gated", noise), noise).mean()
+        gains.append(best - choose.nested("gated", noise, folds).mean())
     assert np.mean(gains) > 0
 
 
 def test_fused_needs_both_classes():
-    found = evidence([0, 1, 2], [0.5, 0.5, 0.5], [1, 1, 1])
-    assert choose.choose("fused", found).policy == "empty"
+    noise = inputs([0, 1, 2], [0.5, 0.5, 0.5], [1, 1, 1])
+    assert choose.choose("fused", noise).policy == "empty"
 
 
-def test_rules_survive_json(four):
-    for policy in rules.POLICIES:
-        rule = choose.choose(policy, four)
-        assert rules.from_json(rule.to_json()) == rule
-    with pytest.raises(UserError, match=r"gate\.json"):
-        rules.from_json({"policy": "unet"})
-
-
-def test_the_expected_rule_speaks_where_the_metric_pays():
-    """With weights known by hand: speaks exactly where p > 1 / (1 + d)."""
+def test_the_expected_rule_keeps_masks_where_the_metric_pays():
+    """With weights known by hand: keeps exactly where p > 1 / (1 + d)."""
     rng = np.random.default_rng(0)
     odds = rng.normal(0, 2, 200)
-    found = evidence(odds, np.full(200, 0.5), np.zeros(200))
+    noise = inputs(odds, np.full(200, 0.5), np.zeros(200))
     dice = 0.3
     rule = Rule("expected", cutoff=0.0, weights=ODDS, dice_weights=(dice, 0.0, *ODDS[2:]))
     p = 1 / (1 + np.exp(-odds))
-    np.testing.assert_array_equal(rules.keeps(rule, found), p > 1 / (1 + dice))
+    np.testing.assert_array_equal(rules.keeps(rule, noise), p > 1 / (1 + dice))
 
 
 def test_the_expected_rule_learns_that_bad_masks_do_not_pay():
     rng = np.random.default_rng(1)
     positive = (rng.random(300) < 0.4).astype(float)
     odds = np.where(positive == 1, 1.0, -1.0) + rng.normal(0, 1, 300)
-    good = evidence(odds, 0.8 * positive, positive)
-    bad = evidence(odds, 0.05 * positive, positive)
-    spoken = {
-        name: rules.keeps(choose.choose("expected", e), e).mean()
-        for name, e in (("good", good), ("bad", bad))
+    good = inputs(odds, 0.8 * positive, positive)
+    bad = inputs(odds, 0.05 * positive, positive)
+    kept = {
+        name: rules.keeps(choose.choose("expected", masks), masks).mean()
+        for name, masks in (("good", good), ("bad", bad))
     }
-    assert spoken["good"] > 0.3
-    assert spoken["bad"] < spoken["good"] / 2
+    assert kept["good"] > 0.3
+    assert kept["bad"] < kept["good"] / 2
 
 
 def test_choosing_the_policy_inside_knows_nothing_of_the_fold():
@@ -153,28 +144,23 @@ def test_choosing_the_policy_inside_knows_nothing_of_the_fold():
     n = 60
     positive = (rng.random(n) < 0.5).astype(float)
     odds = np.where(positive == 1, 1.5, -1.5) + rng.normal(0, 1, n)
-    one = evidence(odds, 0.7 * positive, positive)
+    good = inputs(odds, 0.7 * positive, positive)
     folds = np.arange(n) % 3
-    found = choose.nested_default({"unet": one, "evidence": one, "joint": one}, folds)
-    # All-empty earns the share of negatives; a good mask and a good verdict earn more.
-    assert found.mean() > (positive == 0).mean() + 0.1
-    other = GateInputs(**{**vars(one), "dice": one.dice.copy()})
-    other.dice[folds == 0] = 0.0
-    changed = choose.nested_default({"unet": other, "evidence": other, "joint": other}, folds)
-    own = folds == 0
-    spoken = (found[own] > 0) & (positive[own] == 1)
+    earned = choose.nested_default(dict.fromkeys(rules.SOURCES, good), folds)
+    # All-empty earns the share of negatives; good masks and a good classifier earn more.
+    assert earned.mean() > (positive == 0).mean() + 0.1
+    worse = replace(good, dice=good.dice.copy())
+    worse.dice[folds == 0] = 0.0
+    changed = choose.nested_default(dict.fromkeys(rules.SOURCES, worse), folds)
+    fold = folds == 0
+    kept = (earned[fold] > 0) & (positive[fold] == 1)
     # What fold 0's masks are worth changes what is earned there, not what is chosen for it.
-    assert spoken.any() and not changed[own][spoken].any()
-    np.testing.assert_array_equal(changed[own][~spoken], found[own][~spoken])
-
-
-def test_a_rule_survives_json_whole():
-    rule = Rule("expected", 3, 4, 0.002, 0.0, tuple(range(8)), tuple(np.arange(8) / 7))
-    assert rules.from_json(rule.to_json()) == rule
+    assert kept.any() and not changed[fold][kept].any()
+    np.testing.assert_array_equal(changed[fold][~kept], earned[fold][~kept])
 
 
 def noisy(n: int, seed: int = 3) -> GateInputs:
-    """Evidence by chance in which every signal knows a little of the truth."""
+    """Inputs by chance in which every signal knows a little of the truth."""
     rng = np.random.default_rng(seed)
     positive = (rng.random(n) < 0.4).astype(float)
     hint = np.clip(0.3 * positive[:, None] + 0.7 * rng.random((n, R + 2)), 0, 1)
@@ -186,53 +172,53 @@ def noisy(n: int, seed: int = 3) -> GateInputs:
 
 @pytest.mark.parametrize("policy", ["gated", "fused", "expected"])
 def test_every_policy_chooses_its_triplet_and_smallest_area(policy):
-    found = noisy(60)
-    rule = choose.choose(policy, found)
-    asked = np.unique(rules.score(rule, found))
-    cutoffs = np.quantile(asked, np.linspace(0, 1, 24)) if policy != "expected" else [0.0]
+    noise = noisy(60)
+    rule = choose.choose(policy, noise)
+    values = np.unique(rules.score(rule, noise))
+    cutoffs = np.quantile(values, np.linspace(0, 1, 24)) if policy != "expected" else [0.0]
     best = 0.0
     for m in range(T):
         # The Dice to expect is another one for every level.
-        expect = choose._expect(found, m) if policy == "expected" else ()
+        dice_weights = choose._dice_weights(noise, m) if policy == "expected" else ()
         for t in range(m, T):
             for a in rules.AREAS:
                 for c in cutoffs:
-                    other = Rule(policy, m, t, a, float(c), rule.weights, expect)
-                    best = max(best, rules.earned(other, found).mean())
-    assert rules.earned(rule, found).mean() == pytest.approx(best)
+                    other = Rule(policy, m, t, a, float(c), rule.weights, dice_weights)
+                    best = max(best, rules.earned(other, noise).mean())
+    assert rules.earned(rule, noise).mean() == pytest.approx(best)
 
 
 def test_a_smallest_area_helps_where_scores_know_nothing():
     """Small masks are false, and all else is alike: only an area tells them apart."""
     positive = np.arange(40) % 2.0
     area = np.where(positive == 1, 0.02, 0.0004)
-    found = evidence(np.zeros(40), 0.7 * positive, positive, area)
+    noise = inputs(np.zeros(40), 0.7 * positive, positive, area)
     # Nor does the score know of the area.
-    found.area[:, rules.MIDDLE] = 0.02
+    noise.area[:, rules.MIDDLE] = 0.02
     for policy in ("gated", "fused"):
-        rule = choose.choose(policy, found)
-        assert rules.earned(rule, found).mean() == pytest.approx(0.5 + 0.5 * 0.7)
+        rule = choose.choose(policy, noise)
+        assert rules.earned(rule, noise).mean() == pytest.approx(0.5 + 0.5 * 0.7)
         assert rule.least_area > 0.0004
 
 
 @pytest.mark.parametrize("name", ["top", "entropy", "agreement"])
-def test_the_fused_score_hears_each_signal(name):
+def test_the_fused_score_uses_each_signal(name):
     """One signal knows the truth, all others are alike."""
     positive = np.arange(40) % 2.0
-    blind = evidence(np.zeros(40), 0.7 * positive, positive)
-    told = np.where(positive == 1, 0.6, 0.3)
+    blind = inputs(np.zeros(40), 0.7 * positive, positive)
+    signal = np.where(positive == 1, 0.6, 0.3)
     for column in range(R) if name == "top" else [slice(None)]:
         values = getattr(blind, name).copy()
-        values[..., column] = told
-        found = replace(blind, **{name: values})
+        values[..., column] = signal
+        noise = replace(blind, **{name: values})
         folds = np.arange(40) // 2 % 4
-        assert choose.nested("fused", found, folds).mean() == pytest.approx(0.85)
+        assert choose.nested("fused", noise, folds).mean() == pytest.approx(0.85)
     assert choose.nested("fused", blind, folds).mean() == pytest.approx(0.5)
 
 
 def test_a_signal_that_was_alike_in_all_images_weighs_nothing():
-    found = noisy(60)
-    alike = replace(found, entropy=np.full(60, 0.3))
+    noise = noisy(60)
+    alike = replace(noise, entropy=np.full(60, 0.3))
     for policy in ("fused", "expected"):
         rule = choose.choose(policy, alike)
         number = 1 + rules.SIGNALS.index("entropy")
@@ -240,51 +226,29 @@ def test_a_signal_that_was_alike_in_all_images_weighs_nothing():
         assert policy == "fused" or rule.dice_weights[number] == 0
 
 
-def test_joined_evidence_is_taken_apart_again():
-    found = noisy(5)
-    parts = rules.join([found.take(np.array([k])) for k in range(5)])
-    for name, values in vars(found).items():
+def test_joined_inputs_are_taken_apart_again():
+    noise = noisy(5)
+    parts = rules.join([noise.take(np.array([k])) for k in range(5)])
+    for name, values in vars(noise).items():
         np.testing.assert_array_equal(getattr(parts, name), values)
 
 
 def test_two_folds_are_enough_to_choose_a_policy_inside():
-    found = noisy(60)
+    noise = noisy(60)
     folds = np.arange(60) % 2
-    values = choose.nested_default(dict.fromkeys(("unet", "evidence", "joint"), found), folds)
+    values = choose.nested_default(dict.fromkeys(rules.SOURCES, noise), folds)
     # Each half earns what the best rule of the other half gives it.
     for fold in (0, 1):
-        own, rest = found.take(folds == fold), found.take(folds != fold)
-        chosen = [choose.choose(policy, rest) for policy in rules.POLICIES]
-        best = max(chosen, key=lambda rule: rules.earned(rule, rest).mean())
-        np.testing.assert_array_equal(values[folds == fold], rules.earned(best, own))
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        ({"mask_level": 99}, "mask_level = 99 is no number of a level, 0 to 9"),
-        ({"top_level": -1}, "top_level = -1 is no"),
-        ({"mask_level": 2.5}, r"mask_level = 2\.5 is no"),
-        ({"policy": "loud"}, "policy 'loud' is none of empty"),
-        ({"least_area": 2}, "least_area = 2 is no share"),
-        ({"cutoff": float("nan")}, "not finite"),
-        ({"cutoff": "high"}, "not a gate's rule"),
-        ({"weights": [0, 1, 0, 0]}, "weights of fused are those of another version"),
-        ({"weights": None}, "not a gate's rule"),
-        ({"dice_weights": [0.0] * 8}, "weights of fused are those of another version"),
-    ],
-)
-def test_a_rule_with_wrong_values_is_a_sentence(change, problem):
-    content = choose.choose("fused", noisy(60)).to_json()
-    assert rules.from_json(content).policy == "fused"
-    with pytest.raises(UserError, match=rf"gate\.json: .*{problem}.*delete it and run make again"):
-        rules.from_json(content | change)
+        held_out, other = noise.take(folds == fold), noise.take(folds != fold)
+        chosen = [choose.choose(policy, other) for policy in rules.POLICIES]
+        best = max(chosen, key=lambda rule: rules.earned(rule, other).mean())
+        np.testing.assert_array_equal(values[folds == fold], rules.earned(best, held_out))
 
 
 def test_an_image_is_scored_alone_as_among_others():
     """To the last bit, since the cutoff is the score of one of the images."""
-    found = noisy(301)
+    noise = noisy(301)
     for policy in rules.FUSED:
-        rule = choose.choose(policy, found)
-        alone = [rules.score(rule, found.take(np.array([k])))[0] for k in range(301)]
-        np.testing.assert_array_equal(rules.score(rule, found), alone)
+        rule = choose.choose(policy, noise)
+        alone = [rules.score(rule, noise.take(np.array([k])))[0] for k in range(301)]
+        np.testing.assert_array_equal(rules.score(rule, noise), alone)

@@ -7,31 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_limits
 
 from features.lungs import cascade, frames
 from features.lungs import fields as lungs
-from features.lungs_fit import fit, views
+from features.lungs_fit import cases as known_lungs
+from features.lungs_fit import fit
 from features.reading import rle
-from features.run.files import UserError
-
-
-def drawn_chest(size: int = 256) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A chest of a few ellipses: pixels, right lung, left lung."""
-    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
-
-    def ellipse(cx: float, cy: float, rx: float, ry: float) -> np.ndarray:
-        return ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1
-
-    body = (np.abs(x) < 0.85) & (y > -0.75 + 0.4 * np.abs(x))
-    abdomen = y > 0.5 + 0.6 * x**2 - 0.25
-    right = ellipse(-0.42, -0.05, 0.27, 0.6) & ~abdomen
-    left = ellipse(0.42, -0.05, 0.27, 0.6) & ~abdomen & ~ellipse(0.15, 0.2, 0.25, 0.3)
-    pixels = 0.05 + 0.6 * body + 0.2 * abdomen * body + 0.15 * (np.abs(x) < 0.08)
-    pixels = np.where(right | left, 0.25 + 0.05 * np.sin(25 * y + 6 * np.abs(x)), pixels)
-    pixels = ndimage.gaussian_filter(pixels, size / 128)
-    return pixels.astype(np.float32), right, left
+from tests.helpers.drawn_chest import drawn_chest
 
 
 def assert_contract(fields: lungs.LungFields, shape: tuple[int, int]) -> None:
@@ -162,14 +145,6 @@ def test_moments_of_a_rectangle() -> None:
         assert np.allclose(pose, [0.1, -0.2, *np.log(half), 0], atol=1e-4)
 
 
-@given(st.lists(st.floats(-0.3, 0.3), min_size=10, max_size=10))
-def test_a_pose_step_leads_to_its_goal(numbers: list[float]) -> None:
-    base = np.array([0, 0, -0.8, -1.0, 0])
-    pose, goal = base + numbers[:5], base + numbers[5:]
-    reached = frames.move_pose(pose, fit.pose_step(pose, goal))
-    assert np.allclose(reached, goal, atol=1e-9)
-
-
 def test_ranks_ignore_a_rising_tone_curve_and_what_lies_outside() -> None:
     image = np.random.default_rng(1).random((64, 64)).astype(np.float32)
     frame = np.array([[1.5, 0.0, 0.2], [0.1, 0.6, 0.0]])
@@ -180,64 +155,11 @@ def test_ranks_ignore_a_rising_tone_curve_and_what_lies_outside() -> None:
     assert np.abs(frames.ranks_in(image, frame, (32, 32))).max() <= 1
 
 
-# --- fitting
-
-
-def test_cross_fit_is_ridge_regression_on_the_other_groups() -> None:
-    rng = np.random.default_rng(2)
-    x, groups = rng.normal(size=(30, 6)).astype(np.float32), np.arange(30) // 2
-    y = (x @ rng.normal(size=(6, 2)) + rng.normal(size=(30, 2))).astype(np.float32)
-    unseen, weights, bias = fit.cross_fit(x, y, groups, penalty=0.2)
-    oracle = Ridge(alpha=0.2 * 30).fit(x, y)
-    assert np.allclose(weights, oracle.coef_.T, atol=1e-4)
-    assert np.allclose(bias, oracle.intercept_, atol=1e-4)
-    centred, held = x - x.mean(axis=0), groups % 3 == 1
-    part = Ridge(alpha=0.2 * (~held).sum(), fit_intercept=False)
-    part.fit(centred[~held], y[~held] - y.mean(axis=0))
-    assert np.allclose(unseen[held], part.predict(centred[held]) + y.mean(axis=0), atol=1e-4)
-
-
-def test_signed_distance_by_hand() -> None:
-    mask = np.zeros((1, 6), bool)
-    mask[0, 1:4] = True
-    expected = [[-0.5, 0.5, 1.5, 0.5, -0.5, -1.5]]
-    assert np.allclose(views.signed_distance(mask), expected)
-
-
-def test_a_random_view_carries_its_truth() -> None:
-    pixels, right, left = drawn_chest()
-    maps = [views.signed_distance(m) for m in (right, left)]
-    for seed in range(5):
-        view = views.random_view(pixels, maps[0], maps[1], np.random.default_rng(seed))
-        assert view.image.shape == (frames.SIDE,) * 2 and np.isfinite(view.image).all()
-        x = views.canvas_points()[0]
-        assert x[view.right > 0].mean() < view.pose[0] < x[view.left > 0].mean()
-
-
-def test_a_fit_is_written_and_read_back(tmp_path: Path) -> None:
-    pixels, right, left = drawn_chest()
-    cases = [
-        views.Case(str(n), np.roll(pixels, n, 1), np.roll(right, n, 1), np.roll(left, n, 1))
-        for n in range(-6, 7, 2)
-    ]
-    chosen = fit.FitSettings(tmp_path, views=6, pair_codes=6, lung_codes=6, rounds=5)
-    model = fit.fit(fit.make_views(cases, chosen), chosen)
-    path = tmp_path / "model.npz"
-    cascade.write_model(path, model)
-    table = fit.scores(cases[:2], lambda p: lungs.segment_with(cascade.load(path), p), "drawn")
-    assert table.shape == (2, 3) and table.min() > 0.8
-
-
-def test_a_wrong_folder_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="give --data the lung-masks folder"):
-        views.read_cases(tmp_path)
-
-
 # --- real X-rays
 
 
 def test_jsrt_lungs_are_found(shared_data: Path) -> None:
-    cases = views.read_cases(shared_data / "lung-masks" / "JSRT")[::6]
+    cases = known_lungs.read_cases(shared_data / "lung-masks" / "JSRT")[::6]
     table = fit.scores(cases, lungs.segment, "JSRT")
     assert table[:, 0].mean() > 0.94
     assert table[:, 0].min() > 0.75
@@ -246,7 +168,7 @@ def test_jsrt_lungs_are_found(shared_data: Path) -> None:
 def test_a_real_lung_half_white_stays_whole(shared_data: Path) -> None:
     """The lower 40% of the right lung drowned: 0.4 of it lost would leave a Dice of 0.75."""
     overlaps = []
-    for case in views.read_cases(shared_data / "lung-masks" / "JSRT")[::12]:
+    for case in known_lungs.read_cases(shared_data / "lung-masks" / "JSRT")[::12]:
         row = np.indices(case.right.shape)[0]
         low = case.right & (row > np.quantile(np.nonzero(case.right)[0], 0.6))
         share = ndimage.gaussian_filter(low.astype(np.float32), 3)
@@ -278,38 +200,3 @@ def test_real_pneumothorax_lies_within_reach_of_the_lungs(shared_data: Path) -> 
         reached.append(ndimage.binary_dilation(both, iterations=8)[mask].mean())
     assert np.mean(inside) > 0.7
     assert np.mean(reached) > 0.85
-
-
-def test_phantoms_to_learn_from_have_their_lungs(tmp_path):
-    for case in views.drawn_cases(2):
-        assert case.pixels.shape == case.right.shape == case.left.shape == (512, 512)
-        assert case.right.any() and case.left.any() and not (case.right & case.left).any()
-        assert case.pixels.max() <= 1
-    with pytest.raises(UserError, match="--phantoms is 3; give 10 or more"):
-        fit.main(fit.FitSettings(tmp_path, tmp_path / "out.npz", phantoms=3))
-
-
-@pytest.mark.parametrize(
-    ("numbers", "sentence"),
-    [
-        ({"views": 0}, "--views is 0, but must be at least 1"),
-        ({"folds": 1}, "--folds is 1; give 2 or more, or 0"),
-        ({"folds": -2}, "--folds is -2; give 2 or more, or 0"),
-        ({"rounds": 0}, "--rounds is 0, but must be at least 1"),
-        ({"pair_codes": 0}, "--pair-codes is 0, but must be at least 1"),
-        ({"ridge": float("nan")}, "--ridge is nan, but must be above 0"),
-    ],
-)
-def test_numbers_that_nothing_can_be_fitted_by_are_refused(tmp_path, numbers, sentence):
-    with pytest.raises(UserError, match=sentence):
-        fit.main(fit.FitSettings(tmp_path, **numbers))
-
-
-def test_a_fitted_model_is_kept_only_where_it_is_asked_for(tmp_path):
-    shipped = cascade.MODEL.read_bytes()
-    model = cascade.load()
-    for out in (None, tmp_path / "model.npz"):
-        found = fit.kept(model, out)
-        np.testing.assert_array_equal(found.pair_basis, model.pair_basis)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
-    assert cascade.MODEL.read_bytes() == shipped

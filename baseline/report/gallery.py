@@ -113,7 +113,7 @@ def draw_cases(
             truth=float(row["truth"]),
             area=share[drawn.id],
             fold=int(row["fold"]),
-            tags=tags(trained.dataset.loc[drawn.id]),
+            tags=tags(trained.dataset.loc[[drawn.id]].iloc[0]),
             number=number,
             predicted_mask=masks.get(drawn.id),
         )

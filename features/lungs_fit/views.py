@@ -1,27 +1,21 @@
-"""X-rays whose lungs are known and random views of them: what the lung finder is fitted to.
+"""Random views of X-rays with known lungs, to which the lung finder is fitted.
 
-Devices, crops and patients differ more than any one collection shows. So each X-ray is seen many
-times: moved, zoomed, stretched, turned, bent, mirrored; through other tone curves; with a lung
-turned white or its rim emptied, gas under the diaphragm, lines, markers and borders. The truth
-moves along, as signed distances on a canvas that reaches beyond the view, since a lung may too.
+Devices, crops and patients differ more than a single collection shows. So the lung finder learns
+from many views of each X-ray: moved, zoomed, stretched, turned, bent, mirrored; with other tone
+curves; with a white lung or an empty rim, gas under the diaphragm, lines, markers and borders. The
+lungs are transformed in the same way, as signed distances on a canvas that reaches beyond the view,
+since a lung may too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.io import imread
 
 from features.lungs.frames import SIDE, Array, Mask, Pose, area_resize, body_box, moments
-from features.phantom.radiograph import phantom
-from features.run import parallel
-from features.run.files import UserError
 
 CANVAS = 1.5  # the canvas spans -1.5..1.5 where the view spans -1..1
 _CANVAS_SIDE = round(SIDE * CANVAS)
@@ -36,57 +30,6 @@ class View:
     right: Array
     left: Array
     pose: Pose
-
-
-@dataclass(frozen=True)
-class Case:
-    """An X-ray (h, w) with its two lungs."""
-
-    name: str
-    pixels: Array
-    right: Mask
-    left: Mask
-
-
-def read_cases(folder: Path) -> list[Case]:
-    """Read `images` and `labels` of one collection (its name says how lungs are labelled)."""
-    cases = []
-    for path in sorted((folder / "images").glob("*.png")):
-        label_path = folder / "labels" / path.name
-        if not label_path.is_file():
-            raise UserError(f"{label_path} is missing: each image needs a mask of its own name.")
-        labels = imread(label_path)
-        pixels = imread(path).astype(np.float32) / 255
-        split = _by_label if folder.name == "JSRT" else _by_midline
-        cases.append(Case(path.stem, pixels, *split(labels)))
-    if not cases:
-        raise UserError(f"{folder} holds no images/*.png: give --data the lung-masks folder.")
-    return cases
-
-
-def drawn_cases(count: int) -> list[Case]:
-    """Phantoms, three in ten with a pneumothorax, and their lung fields."""
-    drawn = parallel.stream(partial(phantom, size=512), list(range(count)), "phantoms")
-    return [
-        Case(str(number), one.pixels.astype(np.float32) / 255, one.right_lung, one.left_lung)
-        for number, one in enumerate(drawn)
-    ]
-
-
-def _by_label(labels: NDArray[np.uint8]) -> tuple[Mask, Mask]:
-    return labels == 2, labels == 1
-
-
-def _by_midline(labels: NDArray[np.uint8]) -> tuple[Mask, Mask]:
-    """Pieces of a two-lung mask go to the side on which their centroid lies."""
-    parts, count = ndimage.label(labels > 127)
-    sizes = np.bincount(parts.ravel())[1:]
-    centres = np.array(
-        [c[1] for c in ndimage.center_of_mass(parts > 0, parts, range(1, count + 1))]
-    )
-    middle = centres[np.argsort(sizes)[-2:]].mean()
-    is_right = np.concatenate([[False], centres < middle])
-    return is_right[parts] & (parts > 0), ~is_right[parts] & (parts > 0)
 
 
 def signed_distance(mask: Mask) -> Array:
@@ -134,7 +77,7 @@ def random_view(pixels: Array, right: Array, left: Array, rng: Generator) -> Vie
     maps = [_distances(d, px, py) / scale for d in (right, left)]
     inner = slice(_MARGIN, _MARGIN + SIDE)
     at = [py[inner, inner], px[inner, inner]]
-    if rng.random() < 0.5:  # what lies beyond the exposed field repeats its edge, or is black
+    if rng.random() < 0.5:  # beyond the exposed field its edge is repeated; else it is black
         at = [at[0].clip(top + 1, bottom - 2), at[1].clip(first + 1, last - 2)]
     sharp = ndimage.gaussian_filter(pixels, 0.35 * scale) if scale > 1 else pixels
     image = ndimage.map_coordinates(sharp, at, order=1, mode="nearest")
@@ -151,7 +94,7 @@ def _distances(distance: Array, px: Array, py: Array) -> Array:
 
 
 def _alter(image: Array, lungs: list[Mask], rng: Generator) -> Array:
-    """The same anatomy with other disease, tone, sharpness, noise and clutter."""
+    """The view with other disease, tone, sharpness, noise and clutter, in the same anatomy."""
     for lung in lungs:
         if lung.sum() < 50:
             continue
@@ -172,6 +115,7 @@ def _alter(image: Array, lungs: list[Mask], rng: Generator) -> Array:
 def _blend(
     image: Array, region: Mask, sigma: float, strength: float, level: Array | float
 ) -> Array:
+    """Mix a grey level into a region whose border is blurred by `sigma` pixels."""
     share = ndimage.gaussian_filter(region.astype(np.float32), sigma) * strength
     return image * (1 - share) + level * share
 
@@ -217,7 +161,7 @@ def _tone(image: Array, rng: Generator) -> Array:
     chance = rng.random()
     if chance < 0.5:
         image = image ** np.exp(rng.normal(0, 0.5))
-    elif chance < 0.75:  # squeezed into the bright end, as films of JSRT are
+    elif chance < 0.75:  # compressed into the bright end, as in films of JSRT
         image = 1 - (1 - image) ** np.exp(abs(rng.normal(0.6, 0.5)))
     ramp = np.linspace(-1, 1, SIDE, dtype=np.float32)
     tilt = rng.normal(0, 0.12, 2)
@@ -249,7 +193,7 @@ def _clutter(image: Array, rng: Generator) -> Array:
 
 
 def no_chest(image: Array, rng: Generator) -> Array:
-    """An image on which no lungs should be trusted: noise, a limb, a negative, a turned chest."""
+    """An image in which no lungs should be trusted: noise, a limb, a negative, a turned chest."""
     kind = rng.integers(6)
     if kind == 0:
         return rng.random((SIDE, SIDE)).astype(np.float32)

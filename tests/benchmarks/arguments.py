@@ -3,8 +3,8 @@
 import sys
 
 
-def given(doc: str, least: int = 1) -> list[str]:
-    """What stands on the command line; the help instead, if asked for or if too little does.
+def arguments_or_help(doc: str, least: int = 1) -> list[str]:
+    """The words of the command line; the help instead, if asked for or if there are too few.
 
     Parameters
     ----------
@@ -13,9 +13,9 @@ def given(doc: str, least: int = 1) -> list[str]:
     least : int
         Fewest arguments that it needs.
     """
-    found = sys.argv[1:]
-    asked = bool({"-h", "--help"} & set(found))
-    if asked or len(found) < least:
+    arguments = sys.argv[1:]
+    wants_help = bool({"-h", "--help"} & set(arguments))
+    if wants_help or len(arguments) < least:
         print(doc.strip())
-        sys.exit(0 if asked else 2)
-    return found
+        sys.exit(0 if wants_help else 2)
+    return arguments

@@ -1,7 +1,7 @@
-"""Show that the feature stage's memory does not grow with the number of images.
+"""Show that the memory of the measuring stage does not grow with the number of images.
 
-Measures a run's images once and then twice over (under other ids), and prints each time the peak of
-memory over the whole process tree; see memory.py.
+Measures features and cells of a run's images once and then twice over (under other ids), and prints
+each time the peak of memory over the whole process tree; see memory.py.
 
     .venv/bin/python tests/benchmarks/features_memory.py <run folder with dataset.parquet>
 """
@@ -11,18 +11,22 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-from arguments import given
+from arguments import arguments_or_help
 from memory import peak_of
 
+from features.run.folder import RunFolder
 
-def main(run: Path) -> None:
+
+def main(run: RunFolder) -> None:
     """Print time and peak memory of the run's images, once and twice over."""
-    dataset = pd.read_parquet(run / "dataset.parquet")
+    dataset = run.check().dataset.read()
     print("| images | minutes | peak memory, GiB |\n|---|---|---|", flush=True)
     for times in (1, 2):
         copies = [dataset.assign(id=dataset["id"] + f".{copy}") for copy in range(times)]
         with tempfile.TemporaryDirectory() as folder:
-            pd.concat(copies).to_parquet(Path(folder) / "dataset.parquet")
+            copied = RunFolder(Path(folder))
+            copied.create()
+            copied.dataset.write(pd.concat(copies))
             command = [sys.executable, "-m", "features.measure", "--run", folder]
             status, seconds, peak = peak_of(command)
             if status:
@@ -31,4 +35,4 @@ def main(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(given(__doc__)[0]))
+    main(RunFolder(Path(arguments_or_help(__doc__)[0])))

@@ -41,34 +41,34 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("peers", nargs="+", help="pyradiomics=PYTHON or nyxus=PYTHON")
     parser.add_argument("--images", type=int, default=10)
-    given = parser.parse_args()
-    paths = sorted(given.folder.glob("*.dcm"))
-    paths = paths[:: max(len(paths) // given.images, 1)][: given.images]
-    taken: dict[str, list[float]] = {"ours": []}
+    options = parser.parse_args()
+    paths = sorted(options.folder.glob("*.dcm"))
+    paths = paths[:: max(len(paths) // options.images, 1)][: options.images]
+    seconds: dict[str, list[float]] = {"ours": []}
     with tempfile.TemporaryDirectory() as folder:
         for number, path in enumerate(paths):
             pixels = images.read(path)[1]
             ours(prepare(pixels))
             image = prepare(pixels)
-            taken["ours"].append(ours(image))
+            seconds["ours"].append(ours(image))
             # Peers take 0 for the outside.
             layers = image.zones.labels + np.int8(1)
             np.savez(Path(folder) / f"{number:04d}.npz", grey=image.grey, layers=layers)
-        for peer in given.peers:
+        for peer in options.peers:
             name, _, python = peer.partition("=")
             script = Path(__file__).with_name("peers.py")
-            found = subprocess.run(
+            measured = subprocess.run(
                 [python, script, name, folder],
                 env=os.environ | ONE_CORE,
                 stdout=subprocess.PIPE,
                 text=True,
                 check=True,
             )
-            taken[name] = [float(line) for line in found.stdout.split()]
+            seconds[name] = [float(line) for line in measured.stdout.split()]
     print(f"{', '.join(FAMILIES)} of 36 zones, {len(paths)} images, one core")
     print("| by | ms an image, median | times ours, median (least to most) |\n|---|---|---|")
-    for name, values in taken.items():
-        ratio = np.array(values) / np.array(taken["ours"])
+    for name, values in seconds.items():
+        ratio = np.array(values) / np.array(seconds["ours"])
         spread = f"{np.median(ratio):.1f} ({ratio.min():.1f} to {ratio.max():.1f})"
         print(f"| {name} | {1e3 * np.median(values):.0f} | {spread} |")
 

@@ -1,16 +1,17 @@
-"""Where the time of the feature stage goes, on one core, beside scikit-image called naively.
+"""Where the time of the measuring stage goes, on one core, beside scikit-image called naively.
 
 Per image in milliseconds of processor time, which a busy machine stretches less than the clock, and
-as a share of the whole stage: decoding, lung fields, zones and each family. Then, in the same run
-on the same images, the GLCM, LBP, first-order and edge measures of every zone by scikit-image,
-SciPy and NumPy, and the ratio. The whole stage is timed by the clock as well.
+as a share of the whole stage: decoding, lung fields, zones, each family and the cells. Then, in the
+same run on the same images, the GLCM, LBP, first-order and edge measures of every zone by
+scikit-image, SciPy and NumPy, and the ratio. The whole stage is timed by the clock as well, and the
+features without the cells by themselves.
 
     .venv/bin/python tests/benchmarks/features_speed.py <folder of DICOMs> [images, default 40]
 """
 
 import os
 
-from arguments import given
+from arguments import arguments_or_help
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
@@ -25,9 +26,10 @@ import numpy as np
 from scipy import ndimage, stats
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 
+from features.cells import measure as cell_measures
 from features.families import glcm, gradients, lbp, registry
 from features.families.family import Family
-from features.lungs import fields as lungs
+from features.lungs import fields as lung_fields
 from features.lungs import zones
 from features.lungs.prepared import MARGIN, SIDE, Prepared, grow, prepare, working_size
 from features.measure import Item, measure_image
@@ -37,6 +39,7 @@ from features.reading.study import Study
 ANGLES = (0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
 PROPERTIES = ("contrast", "correlation", "ASM", "entropy", "homogeneity")
 STAGE, BY_CLOCK, OURS, NAIVE = "whole stage", "whole stage, by the clock", "ours", "naive"
+FEATURES_ALONE = "features alone"
 COMPARED = ("firstorder", "glcm", "lbp", "gradients")
 
 
@@ -68,7 +71,19 @@ def naive(image: Prepared) -> None:
             np.abs(fine - coarse)[zone].mean()
 
 
-def _family(family: Family, study: Study, image: Prepared) -> None:
+def ours(image: Prepared) -> None:
+    """The same measures, and some more, by our families."""
+    for name in COMPARED:
+        registry.MEASURED[name].measure_zones(image)
+
+
+def features_alone(path: Path) -> None:
+    """All features of an image from its file, as `features.measure` measures them."""
+    study, pixels = images.read(path)
+    registry.measure(prepare(pixels), study, registry.DEFAULT)
+
+
+def _measure_family(family: Family, study: Study, image: Prepared) -> None:
     if family.measure_zones:
         family.measure_zones(image)
     if family.measure_image:
@@ -88,7 +103,7 @@ def measure(paths: list[Path]) -> dict[str, list[float]]:
     for path in paths:
         study, pixels = timed("decode", images.read, path)
         image = timed("working size", working_size, pixels)
-        fields = timed("lung fields", lungs.segment, image)
+        fields = timed("lung fields", lung_fields.segment, image)
         fields = timed("widen the fields", grow, fields, MARGIN * SIDE)
         timed("zones", zones.build, fields)
         ready = prepare(pixels)
@@ -97,14 +112,13 @@ def measure(paths: list[Path]) -> dict[str, list[float]]:
             family = registry.MEASURED[name]
             whole = family.measure_image is not None
             # What families share is counted for the first that asks for it.
-            timed(name, _family, family, study, ready if whole else near)
+            timed(name, _measure_family, family, study, ready if whole else near)
+        timed("cells", cell_measures.measure, ready)
         began = time.perf_counter()
         timed(STAGE, measure_image, Item(str(path), None, (0, 0)))
         taken[BY_CLOCK].append(1e3 * (time.perf_counter() - began))
-        fresh = prepare(pixels).near_lungs
-        timed(
-            OURS, lambda i: [registry.MEASURED[name].measure_zones(i) for name in COMPARED], fresh
-        )
+        timed(FEATURES_ALONE, features_alone, path)
+        timed(OURS, ours, prepare(pixels).near_lungs)
         timed(NAIVE, naive, prepare(pixels))
     return taken
 
@@ -130,5 +144,5 @@ def main(folder: Path, count: int = 40) -> None:
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", message="Applying `local_binary_pattern`")
-    folder, *count = given(__doc__)
+    folder, *count = arguments_or_help(__doc__)
     main(Path(folder), *map(int, count))

@@ -11,19 +11,19 @@ import sys
 import time
 from pathlib import Path
 
-from arguments import given
+from arguments import arguments_or_help
 
 
 def children(pid: int) -> list[int]:
     """Process ids of a process and all that descend from it."""
-    found = [pid]
-    for parent in found:
+    pids = [pid]
+    for parent in pids:
         try:
             for task in Path(f"/proc/{parent}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
+                pids += map(int, (task / "children").read_text().split())
         except OSError:
             continue  # it has ended meanwhile
-    return found
+    return pids
 
 
 def proportional_set_size(pid: int) -> int:
@@ -53,4 +53,4 @@ def main(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(given(__doc__)))
+    sys.exit(main(arguments_or_help(__doc__)))

@@ -16,7 +16,7 @@ DISTANCES = (1, 4)
 
 
 def pyradiomics(grey, layers):
-    """GLCM, run length and first order of every zone, slice-wise, only the measures we have."""
+    """GLCM, run length and first order of every zone, slice by slice, only the measures we have."""
     import SimpleITK
     from radiomics import firstorder, glcm, glrlm
 
@@ -29,11 +29,13 @@ def pyradiomics(grey, layers):
     for labels in layers:
         for number in np.unique(labels[labels > 0]):
             mask = SimpleITK.GetImageFromArray((labels == number)[None].astype(np.uint8))
-            for kind, names, more in classes:
-                found = kind(image, mask, binWidth=BIN_WIDTH, force2D=True, **more)
+            for extractor_class, names, options in classes:
+                extractor = extractor_class(
+                    image, mask, binWidth=BIN_WIDTH, force2D=True, **options
+                )
                 for name in names:
-                    found.enableFeatureByName(name)
-                found.execute()
+                    extractor.enableFeatureByName(name)
+                extractor.execute()
 
 
 GLCM = ("Contrast", "Correlation", "JointEnergy", "JointEntropy", "Id")

@@ -1,13 +1,14 @@
-"""The verdict on permuted labels, its evidence map learned anew from them: is there a leak?
+"""The classifier on permuted labels, its evidence map learned anew from them: is there a leak?
 
-    .venv/bin/python tests/benchmarks/permuted.py RUN WORK [PHANTOMS] [--times N]
+    .venv/bin/python tests/benchmarks/permuted.py RUN WORK [AUXILIARY] [--times N]
 
-RUN is measured (make baseline); PHANTOMS is the run whose cells helped to teach its evidence map
-(make names it: runs/teachers-300). Labels go with their masks from one truly labelled image to
-another, and weak labels among the weakly labelled. Then cells, evidence map and verdict are made
-anew in WORK, as make would. With nothing to be learned the verdict must fall back to guessing, AUC
-0.5 on the permuted labels, in all but one of twenty tries within the interval that is printed. The
-permuted labels of `make scrutiny` ask the same of the features alone.
+RUN is measured (make measure); AUXILIARY is the run of the auxiliary phantoms that help to train
+its evidence map (make names it: runs/auxiliary-300). Labels go with their masks from one truly
+labelled image to another, and weak labels among the weakly labelled. Then cells, evidence map and
+classifier are made anew in WORK, as make would. There is nothing to be learned, so the classifier
+must fall back to guessing: AUC 0.5 on the permuted labels lies within the printed interval in all
+but one of twenty tries. The permuted labels of `make shortcuts` test the features alone in the same
+way.
 """
 
 import argparse
@@ -18,11 +19,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from baseline.classifier import train
-from baseline.evidence_map import train as evidence
-from baseline.learning import predictions, scores
+from baseline.classifier import train as classifier
+from baseline.evidence_map import train as evidence_map
+from baseline.learning import scores
 from features import measure
-from features.run import files
+from features.run.folder import RunFolder
 
 MOVED = ["label", "weak", "mask"]
 
@@ -30,34 +31,35 @@ MOVED = ["label", "weak", "mask"]
 def permuted(dataset: pd.DataFrame, seed: int) -> pd.DataFrame:
     """The dataset with labels and masks dealt out anew among images of one kind and size."""
     rng = np.random.default_rng(seed)
-    found = dataset.copy()
-    teaches = dataset[dataset["fold"] >= 0]
-    for _, part in teaches.groupby([teaches["label"].notna(), "rows", "columns"]):
-        found.loc[part.index, MOVED] = part.loc[rng.permutation(part.index), MOVED].to_numpy()
-    return found
+    result = dataset.copy()
+    training = dataset[dataset["fold"].notna()]
+    for _, part in training.groupby([training["label"].notna(), "rows", "columns"]):
+        result.loc[part.index, MOVED] = part.loc[rng.permutation(part.index), MOVED].to_numpy()
+    return result
 
 
-def auc(run: Path, work: Path, phantoms: Path | None, seed: int) -> float:
-    """Out-of-fold AUC of the whole verdict on permuted labels."""
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    shutil.copy(run / "features.parquet", work)
-    dataset = permuted(files.read_table(run / "dataset.parquet"), seed)
-    files.write_table(work / "dataset.parquet", dataset)
-    measure.main(measure.Settings(work, only_cells=True))
-    evidence.main(evidence.Settings(work, phantoms, seed=seed))
-    train.main(train.Settings(run=work, seed=seed))
-    known = predictions.read(work / "baseline" / "oof.csv").dropna(subset=["label"])
+def auc(run: RunFolder, work: RunFolder, auxiliary: Path | None, seed: int) -> float:
+    """Out-of-fold AUC of the whole classifier on permuted labels."""
+    shutil.rmtree(work.root, ignore_errors=True)
+    work.create()
+    shutil.copy(run.features.path, work.features.path)
+    work.dataset.write(permuted(run.dataset.read(), seed))
+    measure.main(measure.Settings(work.root, only_cells=True))
+    evidence_map.main(evidence_map.Settings(work.root, auxiliary, seed=seed))
+    classifier.main(classifier.Settings(run=work.root, seed=seed))
+    known = work.oof.read().dropna(subset=["label"])
     return scores.auc(known["label"].to_numpy(), known["raw"].to_numpy())
 
 
-def main(run: Path, work: Path, phantoms: Path | None, times: int) -> None:
+def main(run: Path, work: Path, auxiliary: Path | None, times: int) -> None:
     """Print the AUC of each permutation, and their mean with Student's interval."""
-    found = [auc(run, work, phantoms, seed) for seed in range(times)]
-    reach = float(stats.sem(found) * stats.t.ppf(0.975, times - 1))
-    mean = float(np.mean(found))
-    told = scores.Estimate(mean, mean - reach, mean + reach)
-    print(f"AUC on permuted labels: {', '.join(f'{one:.3f}' for one in found)}; mean {told}")
+    folders = RunFolder(run).check(), RunFolder(work)
+    aucs = [auc(*folders, auxiliary, seed) for seed in range(times)]
+    reach = float(stats.sem(aucs) * stats.t.ppf(0.975, times - 1))
+    mean = float(np.mean(aucs))
+    estimate = scores.Estimate(mean, mean - reach, mean + reach)
+    listed = ", ".join(f"{value:.3f}" for value in aucs)
+    print(f"AUC on permuted labels: {listed}; mean {estimate}")
 
 
 if __name__ == "__main__":
@@ -66,6 +68,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("run", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("phantoms", type=Path, nargs="?")
+    parser.add_argument("auxiliary", type=Path, nargs="?")
     parser.add_argument("--times", type=int, choices=range(2, 101), default=5, metavar="2-100")
     main(**vars(parser.parse_args()))

@@ -1,15 +1,15 @@
 """How long a phantom takes on one core, its DICOM written, and how much memory many of them take.
 
-Processor time, which a busy machine stretches less than the clock, of the first images of a dataset
-of the default settings, after one that compiles what is compiled at first use; then the largest
-resident memory after a tenth of them and after all.
+Measured is processor time, which a busy machine stretches less than the clock, of the first images
+of a dataset of the default settings. One image before them compiles what is compiled at first use.
+Then the largest resident memory after a tenth of them and after all is printed.
 
     .venv/bin/python tests/benchmarks/phantom_speed.py [images, default 60]
 """
 
 import os
 
-from arguments import given
+from arguments import arguments_or_help
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
@@ -37,15 +37,15 @@ def main(count: int = 60) -> None:
         planned = write.plan(settings)[: count + 1]
         (Path(folder) / "stage_2_images").mkdir()
         write.write_image(settings, Path(folder), planned[0])
-        taken, memory = [], []
+        milliseconds, memory = [], []
         for image in planned[1:]:
             began = time.process_time()
             write.write_image(settings, Path(folder), image)
-            taken.append(1e3 * (time.process_time() - began))
+            milliseconds.append(1e3 * (time.process_time() - began))
             memory.append(peak())
     print(
         f"{count} phantoms of {settings.size} pixels, one core, DICOM written: "
-        f"median {np.median(taken):.0f} ms, 95% within {np.quantile(taken, 0.95):.0f} ms "
+        f"median {np.median(milliseconds):.0f} ms, 95% within {np.quantile(milliseconds, 0.95):.0f} ms "
         f"(goal: {GOAL} ms)"
     )
     print(
@@ -55,4 +55,4 @@ def main(count: int = 60) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, given(__doc__, 0)))
+    main(*map(int, arguments_or_help(__doc__, 0)))

@@ -2,10 +2,10 @@
 
     .venv/bin/python tests/benchmarks/shap_speed.py RUN [REPEATS]
 
-RUN is a run folder with a trained verdict. The three take turns, so that a busy machine troubles
-all alike; seconds of processor time (all threads together) and of the clock are both given. The
-numbers of images are those of one study, of what the report asks of a booster (its held-out fold
-and the test images), and all labelled images.
+RUN is a run folder with a trained classifier. The three take turns, so that a busy machine slows
+all of them alike; seconds of processor time (all threads together) and of the clock are both
+printed. The numbers of images are those of one study, of what a booster explains in `make shap`
+(its held-out fold and the test images), and all labelled images.
 """
 
 import os
@@ -21,15 +21,13 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-from arguments import given
+from arguments import arguments_or_help
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import shap
 
-from baseline.explanation import tree_shap
-from baseline.learning import feature_table
-from baseline.learning.estimator import load
+from baseline.explanation import trained_run, tree_shap
 from features.run.folder import RunFolder
 
 
@@ -42,8 +40,8 @@ def by_explainer(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, np.n
 
 def by_lightgbm(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, np.ndarray]:
     """LightGBM's contributions."""
-    found = np.asarray(booster.predict(table.to_numpy(), pred_contrib=True))
-    return float(found[0, -1]), found[:, :-1]
+    contributions = np.asarray(booster.predict(table.to_numpy(), pred_contrib=True))
+    return float(contributions[0, -1]), contributions[:, :-1]
 
 
 def by_ours(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, np.ndarray]:
@@ -51,46 +49,52 @@ def by_ours(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, np.ndarra
     return tree_shap.shap_values(booster, table.to_numpy())
 
 
-WAYS: dict[str, Callable[[lgb.Booster, pd.DataFrame], tuple[float, np.ndarray]]] = {
+METHODS: dict[str, Callable[[lgb.Booster, pd.DataFrame], tuple[float, np.ndarray]]] = {
     "ours": by_ours,
     "shap.TreeExplainer": by_explainer,
     "LightGBM pred_contrib": by_lightgbm,
 }
 
 
-def main(run: Path, repeats: int = 1) -> None:
-    """Print one row a way and number of images."""
-    features = feature_table.read(RunFolder(run), evidence=True)
-    table = features.for_model(features.index, 0)
-    boosters = [load(path) for path in sorted((run / "baseline").glob("fold*.txt"))]
-    table = table[boosters[0].feature_name()]
+def measure(
+    boosters: list[lgb.Booster], table: pd.DataFrame
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of processor and clock of each method on each booster; all must agree."""
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in METHODS}
+    for booster in boosters:
+        results = []
+        for name, method in METHODS.items():
+            start = time.process_time(), time.perf_counter()
+            results.append(method(booster, table))
+            spent[name].append((time.process_time() - start[0], time.perf_counter() - start[1]))
+        for base, values in results[1:]:
+            gap = max(abs(base - results[0][0]), np.abs(values - results[0][1]).max())
+            assert gap < 1e-9, gap
+    return spent
+
+
+def main(run: RunFolder, repeats: int = 1) -> None:
+    """Print one row a method and number of images."""
+    trained = trained_run.read(run.check())
+    boosters, features = trained.boosters, trained.features
+    table = features.for_model(features.index, 0)[list(trained.names)]
     by_ours(boosters[0], table[: tree_shap.FEWEST_IMAGES])  # compiled before the clock starts
     print(f"{boosters[0].num_trees()} trees, {table.shape[1]} features, {len(boosters)} boosters")
     print("| images | way | processor, s a booster | times ours (least to most) | clock, s | "
           "times ours |\n|---|---|---|---|---|---|")  # fmt: skip
-    judged = pd.read_csv(run / "baseline" / "oof.csv"), pd.read_csv(run / "baseline" / "test.csv")
-    asked = (judged[0]["fold"] == 0).sum() + (judged[1]["kind"] == "deployed").sum()
-    for count in (1, asked, len(judged[0])):
-        part = table[:count]
-        spent: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
-        for booster in boosters * repeats:
-            answers = []
-            for name, way in WAYS.items():
-                start = time.process_time(), time.perf_counter()
-                answers.append(way(booster, part))
-                spent[name].append((time.process_time() - start[0], time.perf_counter() - start[1]))
-            for base, values in answers[1:]:
-                gap = max(abs(base - answers[0][0]), np.abs(values - answers[0][1]).max())
-                assert gap < 1e-9, gap
+    deployed = (trained.predicted["kind"] == "deployed").sum()
+    explained = (trained.oof["fold"] == 0).sum() + deployed
+    for count in (1, explained, len(trained.oof)):
+        spent = measure(boosters * repeats, table[:count])
         ours = np.array(spent["ours"])
-        for name, found in spent.items():
-            seconds = np.median(found, axis=0)
-            ratio = np.array(found) / ours
+        for name, times in spent.items():
+            seconds = np.median(times, axis=0)
+            ratio = np.array(times) / ours
             low, middle, high = np.percentile(ratio[:, 0], (0, 50, 100))
             print(f"| {count} | {name} | {seconds[0]:.3f} | {middle:.1f} ({low:.1f} to {high:.1f}) "
                   f"| {seconds[1]:.3f} | {np.median(ratio[:, 1]):.1f} |")  # fmt: skip
 
 
 if __name__ == "__main__":
-    run, *repeats = given(__doc__)
-    main(Path(run), *map(int, repeats))
+    path, *repeats = arguments_or_help(__doc__)
+    main(RunFolder(Path(path)), *map(int, repeats))

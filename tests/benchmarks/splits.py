@@ -4,42 +4,54 @@
 
 Each RUN is of the same images and patients, with another SEED (make submission DATA=... SEED=1
 RUN=...), so that models, folds and rules are drawn anew. Every score is out of fold. The interval
-of a mean is a bootstrap over patients, each with what all splits say of it; the least and the most
+of a mean is a bootstrap over patients, each with the scores of all splits; the least and the most
 of the runs stand beside it.
 """
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from arguments import given
+from arguments import arguments_or_help
 from numpy.typing import NDArray
 
+from baseline.evidence_map.results import EvidenceScores
 from baseline.gate import choose, rules
-from baseline.learning import predictions, scores
-from cnn.gate import evaluate
-from cnn.gate.sources import SOURCES
+from baseline.gate.rules import GateInputs
+from baseline.learning import scores
+from cnn.gate import evaluate, scored_images
+from cnn.gate.scoreboard import at_others_level
+from cnn.gate.sources import SourceMaps
 from features.run import files
+from features.run.folder import RunFolder
 
 Floats = NDArray[np.float64]
+MASKS_OF = {
+    "unet": "U-Net's masks",
+    "evidence": "Handcrafted masks",
+    "joint": "Masks of both maps",
+}
 
 
-def verdicts(run: Path) -> pd.DataFrame:
-    """The out-of-fold verdict of each image of a run, in the order of the ids."""
-    return predictions.read(run / "baseline" / "oof.csv").sort_values("id", ignore_index=True)
+def predictions(run: RunFolder) -> pd.DataFrame:
+    """The out-of-fold prediction of each image of a run, in the order of the ids."""
+    return run.oof.read().sort_values("id", ignore_index=True)
 
 
-def masks(run: Path, ids: pd.Series) -> tuple[dict[str, rules.GateInputs], NDArray[np.integer]]:
-    """Evidence of the images with a known mask in the order of the ids, and their folds."""
-    rows = evaluate.read_sized(run, "oof").sort_values("id")
-    rows = rows[rows["mask"].notna()].reset_index(drop=True)
+def masks(run: RunFolder, ids: pd.Series) -> tuple[dict[str, GateInputs], NDArray[np.integer]]:
+    """Gate inputs of the images with a known mask in the order of the ids, and their folds."""
+    rows = scored_images.labelled(run).sort_values("id", ignore_index=True)
     if list(rows["id"]) != list(ids):
-        raise files.UserError(f"{run}: other images have a known mask there than a known label.")
-    return evaluate.collect((run,), rows, run.name), rows["fold"].to_numpy()
+        raise files.UserError(
+            f"{run.root}: other images have a known mask there than a known label."
+        )
+    inputs = evaluate.gate_inputs(SourceMaps((run,)), rows, run.root.name)
+    return inputs, rows["fold"].to_numpy()
 
 
-def row(name: str, values: Floats, whole: scores.Estimate) -> str:
+def line(name: str, values: Floats, whole: scores.Estimate) -> str:
     """A line of the table: the runs' scores, their mean with its interval, the least and most."""
     single = " | ".join(f"{value:.3f}" for value in values)
     return f"| {name} | {single} | {whole} | {values.min():.3f} to {values.max():.3f} |"
@@ -47,86 +59,91 @@ def row(name: str, values: Floats, whole: scores.Estimate) -> str:
 
 def by_mean(name: str, per_image: list[Floats], patients: NDArray[np.object_]) -> str:
     """The line of a score that is a mean over images, one array a run."""
-    values = np.array([one.mean() for one in per_image])
-    return row(name, values, scores.mean(np.mean(per_image, axis=0), patients))
+    values = np.array([of_run.mean() for of_run in per_image])
+    return line(name, values, scores.mean(np.mean(per_image, axis=0), patients))
 
 
 def by_auc(name: str, labels: Floats, raw: list[Floats], patients: NDArray[np.object_]) -> str:
     """The line of an AUC, one array of scores a run."""
 
     def mean(rows: NDArray[np.intp]) -> float:
-        return float(np.mean([scores.auc(labels[rows], one[rows]) for one in raw]))
+        return float(np.mean([scores.auc(labels[rows], of_run[rows]) for of_run in raw]))
 
-    values = np.array([scores.auc(labels, one) for one in raw])
-    return row(name, values, scores.bootstrap(mean, patients))
+    values = np.array([scores.auc(labels, of_run) for of_run in raw])
+    return line(name, values, scores.bootstrap(mean, patients))
 
 
-def of_verdict(found: list[pd.DataFrame]) -> list[str]:
-    """AUC of the verdict on true labels, and its agreement with weak ones."""
+def of_classifier(predicted: list[pd.DataFrame]) -> list[str]:
+    """AUC of the classifier on true labels, and its agreement with weak ones."""
     lines = []
     for name, column in (("verdict, AUC on true labels", "label"), ("on weak labels", "weak")):
-        known = found[0][column].notna().to_numpy() if column in found[0] else np.zeros(1, bool)
+        known = predicted[0][column].notna().to_numpy()
         if known.any():
-            rows = [one[known] for one in found]
+            rows = [of_run[known] for of_run in predicted]
             labels = (rows[0][column].to_numpy(float) > 0.5).astype(float)
-            raw = [one["probability"].to_numpy(float) for one in rows]
+            raw = [of_run["probability"].to_numpy(float) for of_run in rows]
             lines.append(by_auc(name, labels, raw, rows[0]["patient"].to_numpy(object)))
     return lines
 
 
-def of_masks(runs: list[Path], rows: pd.DataFrame) -> list[str]:
+def of_masks(runs: list[RunFolder], rows: pd.DataFrame) -> list[str]:
     """Dice of the masks by themselves, at the best level and at the others', and of each policy."""
-    found = [masks(run, rows["id"]) for run in runs]
+    of_runs = [masks(run, rows["id"]) for run in runs]
     patients = rows["patient"].to_numpy(object)
-    positive = found[0][0]["unet"].positive == 1
+    positive = of_runs[0][0]["unet"].positive == 1
     lines = []
-    for source, told in SOURCES.items():
-        dices = [evidence[source].dice[positive] for evidence, _ in found]
-        best = [dice[:, dice.mean(axis=0).argmax()] for dice in dices]
-        lines.append(by_mean(f"{told}, Dice on positives", best, patients[positive]))
+    for source, name in MASKS_OF.items():
+        dice_by_level = [inputs[source].dice[positive] for inputs, _ in of_runs]
+        best = [dice[:, dice.mean(axis=0).argmax()] for dice in dice_by_level]
+        lines.append(by_mean(f"{name}, Dice on positives", best, patients[positive]))
         others = [
-            evaluate.at_others_level(dice, folds[positive])
-            for dice, (_, folds) in zip(dices, found, strict=True)
+            at_others_level(dice, folds[positive])
+            for dice, (_, folds) in zip(dice_by_level, of_runs, strict=True)
         ]
-        lines.append(by_mean(f"{told}, at the others' level", others, patients[positive]))
-        tops = [evidence[source].top[:, rules.TOP] for evidence, _ in found]
+        lines.append(by_mean(f"{name}, at the others' level", others, patients[positive]))
+        tops = [inputs[source].top[:, rules.TOP] for inputs, _ in of_runs]
         labels = positive.astype(float)
-        lines.append(by_auc(f"{told}, AUC of the top score", labels, tops, patients))
+        lines.append(by_auc(f"{name}, AUC of the top score", labels, tops, patients))
     for policy in rules.POLICIES:
         source = rules.source(policy)
-        earned = [choose.nested(policy, evidence[source], folds) for evidence, folds in found]
+        earned = [choose.nested(policy, inputs[source], folds) for inputs, folds in of_runs]
         lines.append(by_mean(f"`{policy}`", earned, patients))
-    inside = [choose.nested_default(evidence, folds) for evidence, folds in found]
+    inside = [choose.nested_default(inputs, folds) for inputs, folds in of_runs]
     return [*lines, by_mean("the policy chosen inside", inside, patients)]
 
 
-def of_evidence(runs: list[Path]) -> list[str]:
-    """What the evidence map's own scores are: means of the runs', without an interval."""
-    found = [files.read_json(run / "evidence" / "metrics.json") for run in runs]
+def of_evidence(runs: list[RunFolder]) -> list[str]:
+    """The evidence map's own scores: means of the runs', without an interval."""
+    of_runs = [files.read_record(run.evidence_metrics, EvidenceScores) for run in runs]
     lines = []
-    for key in (key for key in found[0] if all(key in one for one in found)):
-        values = np.array([one[key]["value"] for one in found])
+    for name in (field.name for field in fields(EvidenceScores)):
+        estimates = [getattr(of_run, name) for of_run in of_runs]
+        if None in estimates:
+            continue
+        values = np.array([estimate.value for estimate in estimates])
         single = " | ".join(f"{value:.3f}" for value in values)
         spread = f"{values.min():.3f} to {values.max():.3f}"
-        lines.append(f"| evidence map, {key} | {single} | {values.mean():.3f} | {spread} |")
+        lines.append(f"| evidence map, {name} | {single} | {values.mean():.3f} | {spread} |")
     return lines
 
 
-def main(runs: list[Path]) -> None:
+def main(runs: list[RunFolder]) -> None:
     """Print one table: a line a score, a column a run."""
-    found = [verdicts(run) for run in runs]
-    for run, other in zip(runs, found, strict=True):
-        if not other[["id", "patient"]].equals(found[0][["id", "patient"]]):
-            raise files.UserError(f"{run}: is of other images or patients than {runs[0]}.")
-    known = found[0][found[0]["label"].notna()]
-    lines = [*of_evidence(runs), *of_verdict(found), *of_masks(runs, known)]
-    print(f"| | {' | '.join(run.name for run in runs)} | mean | least to most |")
+    predicted = [predictions(run.check()) for run in runs]
+    for run, of_run in zip(runs, predicted, strict=True):
+        if not of_run[["id", "patient"]].equals(predicted[0][["id", "patient"]]):
+            raise files.UserError(
+                f"{run.root}: is of other images or patients than {runs[0].root}."
+            )
+    known = predicted[0][predicted[0]["label"].notna()]
+    lines = [*of_evidence(runs), *of_classifier(predicted), *of_masks(runs, known)]
+    print(f"| | {' | '.join(run.root.name for run in runs)} | mean | least to most |")
     print("|---" * (len(runs) + 3) + "|")
     print("\n".join(lines))
 
 
 if __name__ == "__main__":
     try:
-        main([Path(name) for name in given(__doc__, least=2)])
+        main([RunFolder(Path(name)) for name in arguments_or_help(__doc__, least=2)])
     except files.UserError as error:
         sys.exit(f"error: {error}")

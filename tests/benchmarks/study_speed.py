@@ -1,6 +1,6 @@
 """One X-ray from file to mask on one core, part by part: ``study_speed.py <run> <images>...``.
 
-As a run's first fold would judge it: the evidence map needs the lung fields, all measures and all
+As a run's first fold would predict it: the evidence map needs the lung fields, all measures and all
 cells; the U-Net sees it beside the X-ray. The first image compiles and is not counted; times are
 medians over the others, so give at least two.
 """
@@ -9,25 +9,29 @@ import os
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before any library counts the cores
 
-import resource  # noqa: E402
-import time  # noqa: E402
-from pathlib import Path  # noqa: E402
+import resource
+import time
+from pathlib import Path
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-from arguments import given  # noqa: E402
+import numpy as np
+import pandas as pd
+from arguments import arguments_or_help
 
-from baseline.evidence_map import maps, models
-from baseline.evidence_map.training_data import by_lung  # noqa: E402
-from baseline.explanation import one_study
-from baseline.learning import feature_table  # noqa: E402
+from baseline.evidence_map import models
+from baseline.evidence_map.maps import EvidenceMap
+from baseline.evidence_map.training_data import by_lung
+from baseline.explanation import one_study, trained_run
+from baseline.explanation.trained_run import TrainedRun
+from baseline.learning import feature_table
 from cnn.data import geometry, planes
 from cnn.gate import masks
-from cnn.prediction import predict  # noqa: E402
-from features.cells import measure
+from cnn.prediction.networks import Networks, load_networks, probabilities
+from cnn.prediction.predict import scored_images
+from features.cells import measure as cell_measures
 from features.families import registry
-from features.lungs.prepared import prepare  # noqa: E402
-from features.reading import images  # noqa: E402
+from features.lungs.prepared import prepare
+from features.reading import images
+from features.run.folder import RunFolder
 
 FOLD, MASK_LEVEL = 0, 5
 PARTS = (
@@ -41,8 +45,9 @@ PARTS = (
 )
 
 
-def judge(path: Path, trained: one_study.Trained, networks: predict.Networks) -> list[float]:
+def timed(path: Path, trained: TrainedRun, networks: Networks) -> list[float]:
     """Milliseconds of each of `PARTS`."""
+    measured = list(trained.features.measured.columns)
     stamps = [time.perf_counter()]
 
     def done() -> None:
@@ -52,20 +57,20 @@ def judge(path: Path, trained: one_study.Trained, networks: predict.Networks) ->
     done()
     image = prepare(pixels)
     done()
-    found = registry.measure(image, study, one_study.families(trained.measured))
-    table = feature_table.one_row(study.id, found, trained.measured)
+    values = registry.measure(image, study, one_study.families(measured))
+    table = feature_table.one_row(study.id, values, measured)
     done()
-    known = measure.measure(image)
+    cells = cell_measures.measure(image)
     done()
-    lungs, air = models.predict(trained.sitting[FOLD], by_lung(table), known)
-    halves = (each.astype(np.float32) for each in (air, lungs[known.sides]))
-    warm = {study.id: maps.EvidenceMap(known.rows, known.columns, *halves)}
+    lungs, air = models.predict(trained.evidence_models[FOLD], by_lung(table), cells)
+    halves = (part.astype(np.float32) for part in (air, lungs[cells.sides]))
+    evidence_maps = {study.id: EvidenceMap(cells.rows, cells.columns, *halves)}
     rows = pd.DataFrame({"id": [study.id], "rows": [study.rows], "columns": [study.columns]})
-    plane = next(planes.draw(warm, rows, networks.config.size))
+    plane = next(planes.draw(evidence_maps, rows, networks.config.size))
     done()
     square = np.rint(255 * geometry.to_square(pixels, networks.config.size)).astype(np.uint8)
-    seen = np.stack([square, plane], axis=-1)[None]
-    drawn = predict.probabilities(networks.params[FOLD], seen, networks.config, networks.flip)
+    inputs = np.stack([square, plane], axis=-1)[None]
+    drawn = probabilities(networks.params[FOLD], inputs, networks.config, networks.flip)
     probability = np.asarray(drawn)[0]
     done()
     masks.cut(masks.to_original(probability, (study.rows, study.columns)), MASK_LEVEL)
@@ -73,11 +78,11 @@ def judge(path: Path, trained: one_study.Trained, networks: predict.Networks) ->
     return list(1e3 * np.diff(stamps))
 
 
-def main(run: Path, paths: list[Path]) -> None:
+def main(run: RunFolder, paths: list[Path]) -> None:
     """Print a table of the parts, their sum, and what the U-Net by itself needs."""
-    trained = one_study.read_trained(run)
-    networks = predict.load_networks(run, predict.scored_images(run))
-    times = np.array([judge(path, trained, networks) for path in paths])[1:]
+    trained = trained_run.read(run.check())
+    networks = load_networks(run, scored_images(run))
+    times = np.array([timed(path, trained, networks) for path in paths])[1:]
     print("| part | ms |\n|---|---|")
     for part, value in zip(PARTS, np.median(times, axis=0), strict=True):
         print(f"| {part} | {value:.0f} |")
@@ -89,5 +94,5 @@ def main(run: Path, paths: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    run, *paths = map(Path, given(__doc__, 3))
-    main(run, paths)
+    folder, *files = map(Path, arguments_or_help(__doc__, 3))
+    main(RunFolder(folder), files)
