@@ -1,1 +1,1 @@
-"""From numbers to a verdict: the classifier, its scores, its reasons and the gate."""
+"""From numbers to a classification and its explanation: evidence map, classifier, SHAP, gate, report."""

@@ -1,1 +1,1 @@
-"""From bytes to numbers: X-rays in, lung fields and named features out."""
+"""From bytes to numbers: X-rays (or phantoms) in; lung fields, named features and cells out."""

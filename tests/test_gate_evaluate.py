@@ -1,32 +1,35 @@
-"""The default policy, on scores made by hand, and the scoreboard as it is written and shown."""
-
-import json
+"""The default policy, on scores made by hand, and the scoreboards."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from baseline.gate import rules as gate
-from cnn.gate import evaluate
-from cnn.gate.evaluate import DEFAULT
-from cnn.submission import write
-from features.run.files import UserError, write_csv, write_json, write_table
+from baseline.gate import rules
+from cnn.gate import evaluate, scored_images
+from cnn.gate.scoreboard import at_others_level, scoreboard
+from features.run.folder import RunFolder
+from tests.helpers.datasets import dataset
 from tests.helpers.gate_run import inputs_by_chance
+from tests.helpers.map_run import predictions
 
 N = 100
 PATIENTS = np.arange(N).astype(object)
+INSIDE = "inside"
 
 
-def earned(**means: float) -> dict[str, np.ndarray]:
-    """Scores of 0 and 1 of each policy, 0.5 on average unless given, all but the first ones 0."""
-    means = dict.fromkeys((*gate.POLICIES, DEFAULT), 0.5) | {
-        DEFAULT if name == "inside" else name: mean for name, mean in means.items()
-    }
-    return {name: (np.arange(N) < N * mean).astype(float) for name, mean in means.items()}
+def share(mean: float) -> np.ndarray:
+    """Scores of 0 and 1 with this mean, the last ones 0."""
+    return (np.arange(N) < N * mean).astype(float)
+
+
+def default(patients: np.ndarray = PATIENTS, **means: float) -> str:
+    """The default policy, with a mean of 0.5 unless given, also `inside`."""
+    earned = {policy: share(means.get(policy, 0.5)) for policy in rules.POLICIES}
+    return evaluate.default_policy(earned, share(means.get(INSIDE, 0.5)), patients)
 
 
 @pytest.mark.parametrize(
-    ("means", "default"),
+    ("means", "best"),
     [
         ({"joint": 0.7, "unet": 0.6, "inside": 0.65}, "joint"),
         # Among equals the simpler one.
@@ -36,13 +39,13 @@ def earned(**means: float) -> dict[str, np.ndarray]:
         ({"joint": 0.7, "unet": 0.66, "inside": 0.65}, "joint"),
     ],
 )
-def test_the_best_nested_policy_is_the_default(means, default, capsys):
-    assert evaluate.default_policy(earned(**means), PATIENTS) == default
+def test_the_best_nested_policy_is_the_default(means, best, capsys):
+    assert default(**means) == best
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
-    ("means", "default", "loss"),
+    ("means", "better", "loss"),
     [
         # Choosing loses to both: the better of the two is taken, not the simpler.
         ({"empty": 0.65, "unet": 0.95, "joint": 0.95, "inside": 0.52}, "unet", "0.430"),
@@ -52,124 +55,95 @@ def test_the_best_nested_policy_is_the_default(means, default, capsys):
         ({"empty": 0.2, "unet": 0.65, "joint": 0.66, "inside": 0.52}, "unet", "0.130"),
     ],
 )
-def test_a_choice_that_clearly_loses_falls_back_on_the_better(means, default, loss, capsys):
-    assert evaluate.default_policy(earned(**means), PATIENTS) == default
-    told = capsys.readouterr().out
-    assert told.startswith(f"Choosing a policy earns {loss} [")
-    assert f"of Dice less than {default}: falling back on that." in told and "-" not in told
+def test_a_choice_that_clearly_loses_falls_back_on_the_better(means, better, loss, capsys):
+    assert default(**means) == better
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Choosing a policy earns {loss} [")
+    assert f"of Dice less than {better}: falling back on that." in printed and "-" not in printed
 
 
 def test_images_of_one_patient_are_no_proof():
     """A loss of 0.13 that is all of one patient's may be chance."""
-    found = earned(empty=0.65, joint=0.7, inside=0.52)
-    same = np.where(np.arange(N) < 80, "one", PATIENTS.astype(str)).astype(object)
-    assert evaluate.default_policy(found, PATIENTS) == "empty"
-    assert evaluate.default_policy(found, same) == "joint"
-
-
-def metrics() -> dict:
-    """What would be written of ten positives, half of them drawn, and thirty negatives."""
-    positive = np.arange(40) < 10
-    patients = np.arange(40).astype(object)
-    values = np.where(positive, np.arange(40) % 2, 1.0)
-    known = dict.fromkeys((*gate.POLICIES, DEFAULT), values)
-    one = {"value": 0.5, "low": 0.4, "high": 0.6}
-    alone = {"dice_on_positives": one, "dice_nested": one, "top_score_auc": one}
-    alone |= {"at_probability": 0.4}
-    return {
-        "default": "joint",
-        "images": 40,
-        "positives": 10,
-        "also": [],
-        "mask_alone": dict.fromkeys(("unet", "evidence", "joint"), alone),
-        "out_of_fold": evaluate._board(known, positive, patients),
-    }
+    means = {"empty": 0.65, "joint": 0.7, "inside": 0.52}
+    same = np.where(np.arange(N) < 80, "same", PATIENTS.astype(str)).astype(object)
+    assert default(PATIENTS, **means) == "empty"
+    assert default(same, **means) == "joint"
 
 
 def test_a_level_is_scored_on_images_it_was_not_chosen_on():
     # Two levels; either fold's best is the other's worst.
-    dices = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
+    dice = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
     folds = np.array([0, 0, 1])
-    np.testing.assert_array_equal(evaluate.at_others_level(dices, folds), [0.1, 0.3, 0.2])
-    alone = evaluate.at_others_level(dices, np.zeros(3, int))
-    np.testing.assert_array_equal(alone, dices[:, 0])
+    np.testing.assert_array_equal(at_others_level(dice, folds), [0.1, 0.3, 0.2])
+    alone = at_others_level(dice, np.zeros(3, int))
+    np.testing.assert_array_equal(alone, dice[:, 0])
 
 
-def test_positives_and_negatives_have_intervals_too(capsys):
-    found = metrics()
-    row = found["out_of_fold"]["joint"]
-    assert row["dice"]["value"] == pytest.approx(35 / 40)
-    assert row["positives"]["value"] == 0.5
+def test_positives_and_negatives_have_intervals_too():
+    """Of ten positives half are drawn well, and thirty negatives are all right."""
+    positive = np.arange(40) < 10
+    values = np.where(positive, np.arange(40) % 2, 1.0)
+    rows = pd.DataFrame({"patient": [f"p{n}" for n in range(40)]})
+    board = scoreboard(dict.fromkeys(rules.POLICIES, values), rows, positive, 3, values)
+    assert (board.images, board.positives, board.patients, board.left_out) == (40, 10, 40, 3)
+    assert tuple(board.policies) == rules.POLICIES
+    row = board.policies["joint"]
+    assert row == board.chosen_inside
+    assert row.dice.value == pytest.approx(35 / 40)
+    assert row.positives.value == 0.5
     # Ten coins: the percentile interval of their mean.
-    assert row["positives"]["low"] == pytest.approx(0.2, abs=0.11)
-    assert row["positives"]["high"] == pytest.approx(0.8, abs=0.11)
-    assert row["negatives"] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    evaluate.show(found, "joint")
-    shown = capsys.readouterr().out
-    assert "joint (default)" in shown and "1.000 [1.000, 1.000]" in shown
-    low, high = (row["positives"][end] for end in ("low", "high"))
-    assert f"0.500 [{low:.3f}, {high:.3f}]" in shown
+    assert row.positives.low == pytest.approx(0.2, abs=0.11)
+    assert row.positives.high == pytest.approx(0.8, abs=0.11)
+    assert (row.negatives.value, row.negatives.low, row.negatives.high) == (1.0, 1.0, 1.0)
 
 
-def test_patients_who_taught_are_left_out_of_the_test_set(tmp_path, monkeypatch, capsys):
+def test_a_part_without_images_has_no_score():
+    rows = pd.DataFrame({"patient": [f"p{n}" for n in range(5)]})
+    board = scoreboard({"unet": np.ones(5)}, rows, np.ones(5, bool))
+    assert board.policies["unet"].negatives is None
+    assert board.policies["unet"].positives.value == 1
+    assert board.chosen_inside is None
+
+
+@pytest.fixture
+def half_tested(tmp_path) -> tuple[RunFolder, pd.DataFrame]:
+    """Eight images with their predictions: two are labelled, two weakly labelled, four deployed."""
+    run = RunFolder(tmp_path)
     ids = [f"i{n}" for n in range(8)]
-    rows = pd.DataFrame({"id": ids, "patient": [*"aabbbccd"], "fold": [0] * 4 + [-1] * 4})
-    rows = rows.assign(split="test", label=np.nan, weak=np.nan, raw=0.0, probability=0.5)
-    rows["kind"] = np.where(rows["fold"] == 0, "oof", "deployed")
-    sized = pd.DataFrame({"id": ids, "rows": 8, "columns": 8, "mask": None})
-    write_table(tmp_path / "dataset.parquet", sized)
-    write_csv(tmp_path / "baseline" / "oof.csv", rows[:4])
-    write_csv(tmp_path / "baseline" / "test.csv", rows[2:])  # two weakly labelled ones too
-    write_table(
-        tmp_path / "truth.parquet", pd.DataFrame({"id": ids[2:], "mask": ["-1", "0 5"] * 3})
-    )
-    asked = []
-
-    def collect(runs, rows, what):
-        asked.extend(rows["id"])
-        found = inputs_by_chance((rows["mask"] != "-1").to_numpy(float), np.zeros(len(rows)), 0)
-        return dict.fromkeys(("unet", "evidence", "joint"), found)
-
-    monkeypatch.setattr(evaluate, "collect", collect)
-    rules = {policy: gate.Rule(policy) for policy in gate.POLICIES}
-    board = evaluate._test_board((tmp_path,), rules)
-    # Deployed i4 is of b, whose i2 and i3 taught; those were judged out of fold.
-    assert asked == ["i2", "i3", "i5", "i6", "i7"]
-    assert (board["images"], board["left_out"]) == (5, 1)
-    evaluate.show(metrics() | {"test": board}, "joint")
-    assert "5 test set, without 1 of patients who taught the models" in capsys.readouterr().out
-    write_csv(tmp_path / "baseline" / "test.csv", rows[4:5])
-    assert evaluate._test_board((tmp_path,), rules) == {}
+    run.dataset.write(dataset(ids, rows=8, columns=8))
+    oof = predictions(ids[:4], "oof", [0] * 4, patient=[*"aabb"])
+    deployed = predictions(ids[4:], "deployed", [None] * 4, patient=[*"bccd"])
+    run.oof.write(oof)
+    # The two weakly labelled ones are test images of a fold.
+    run.test.write(pd.concat((oof[2:], deployed), ignore_index=True))
+    run.truth.write(pd.DataFrame({"id": ids[2:], "mask": ["-1", "0 5"] * 3}))
+    return run, deployed
 
 
-def test_a_part_without_images_has_no_score(capsys):
-    values, everyone = np.ones(5), np.ones(5, bool)
-    board = evaluate._board(
-        dict.fromkeys((*gate.POLICIES, DEFAULT), values), everyone, np.arange(5).astype(object)
-    )
-    assert board["unet"]["negatives"] is None and board["unet"]["positives"]["value"] == 1
-    evaluate.show(metrics() | {"out_of_fold": board}, "unet")
-    assert "–" in capsys.readouterr().out
+def test_patients_with_training_images_are_left_out_of_the_test_set(half_tested):
+    run, deployed = half_tested
+    rows, left_out = scored_images.tested(run)
+    # Deployed i4 is of b, whose i2 and i3 have a fold; those were predicted out of fold.
+    assert list(rows["id"]) == ["i2", "i3", "i5", "i6", "i7"] and left_out == 1
+    assert list(rows["mask"]) == ["-1", "0 5", "0 5", "-1", "0 5"]
+    run.test.write(deployed[:1])
+    assert scored_images.tested(run)[0].empty
 
 
-def test_scores_are_read_back_or_refused(tmp_path, capsys):
-    whole = metrics()
-    (tmp_path / "quarantine.csv").write_text("id,reason\n")
-    auc = {"auc": {"value": 0.8, "low": 0.7, "high": 0.9}, "images": 40}
-    write_json(tmp_path / "baseline" / "metrics.json", {"out_of_fold": auc})
-    write_json(tmp_path / "metrics.json", whole)
-    write.summary(write.Summary(tmp_path))
-    assert "Verdict's AUC, out of fold: 0.800 [0.700, 0.900] (40 images)" in capsys.readouterr().out
-    former = json.loads(json.dumps(whole))
-    former["out_of_fold"]["unet"]["positives"] = 0.5
-    needed = set(whole) - {"also"}
-    less = [{key: value for key, value in whole.items() if key != name} for name in needed]
-    for content in ({}, [], 7, {"default": []}, former, *less):
-        write_json(tmp_path / "metrics.json", content)
-        with pytest.raises(UserError, match=r"metrics\.json: not as this version writes it"):
-            write.summary(write.Summary(tmp_path))
-    write_json(tmp_path / "metrics.json", whole)
-    for content in ({}, [], {"out_of_fold": {}}):
-        write_json(tmp_path / "baseline" / "metrics.json", content)
-        with pytest.raises(UserError, match=r"baseline/metrics\.json: no scores of a verdict"):
-            write.summary(write.Summary(tmp_path))
+def test_the_test_set_is_scored_where_its_truth_is_known(half_tested, monkeypatch):
+    run, deployed = half_tested
+
+    def gate_inputs(maps, rows, what):
+        positive = (rows["mask"] != "-1").to_numpy(float)
+        return dict.fromkeys(rules.SOURCES, inputs_by_chance(positive, np.zeros(len(rows)), 0))
+
+    monkeypatch.setattr(evaluate, "gate_inputs", gate_inputs)
+    chosen = {policy: rules.Rule("empty") for policy in rules.POLICIES}
+    maps = evaluate.SourceMaps((run,))
+    board = evaluate.score_test_set(maps, chosen)
+    assert (board.images, board.positives, board.left_out) == (5, 3, 1)
+    assert board.policies["joint"].dice.value == pytest.approx(2 / 5)
+    run.test.write(deployed[:1])
+    assert evaluate.score_test_set(maps, chosen) is None
+    run.truth.path.unlink()
+    assert evaluate.score_test_set(maps, chosen) is None

@@ -47,7 +47,7 @@ def test_a_gate_is_read_back(gate, tmp_path):
         ({"policy": "joint"}, "the rule of fused is one of joint"),
         ({"least_area": 2}, "least_area = 2.0 is no share"),
         ({"cutoff": float("nan")}, "not finite"),
-        ({"cutoff": "high"}, "Expected `float | null`, got `str`"),
+        ({"cutoff": "high"}, r"Expected `float \| null`, got `str`"),
         ({"weights": [0, 1, 0, 0]}, "weights of fused are those of another version"),
         ({"weights": None}, "Expected `array`, got `null`"),
         ({"dice_weights": [0.0] * 8}, "weights of fused are those of another version"),

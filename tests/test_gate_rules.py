@@ -42,14 +42,16 @@ def test_what_each_rule_earns(four):
 
 
 def test_the_least_area_empties_small_masks():
-    noise = inputs([0, 0], [0.5, 0.5], [1, 1], area=[0.001, 0.01])
-    np.testing.assert_array_equal(rules.keeps(Rule("unet", least_area=0.004), noise), [False, True])
+    images = inputs([0, 0], [0.5, 0.5], [1, 1], area=[0.001, 0.01])
+    np.testing.assert_array_equal(
+        rules.keeps(Rule("unet", least_area=0.004), images), [False, True]
+    )
 
 
 def test_an_empty_mask_is_never_kept():
-    noise = inputs([5], [1.0], [0], area=[0.0])
-    assert not rules.keeps(Rule("unet"), noise)[0]
-    assert rules.earned(Rule("unet"), noise)[0] == 1
+    images = inputs([5], [1.0], [0], area=[0.0])
+    assert not rules.keeps(Rule("unet"), images)[0]
+    assert rules.earned(Rule("unet"), images)[0] == 1
 
 
 def test_the_chosen_rule_is_the_best(four):
@@ -66,16 +68,16 @@ def test_choice_equals_an_exhaustive_search():
     dice = np.where(positive[:, None] == 1, rng.random((n, T)), 0.0)
     alike = np.full(n, 0.5)
     top = np.repeat(rng.random((n, 1)), R, axis=1)
-    noise = GateInputs(rng.normal(size=n), top, area, alike, alike, dice, positive)
+    images = GateInputs(rng.normal(size=n), top, area, alike, alike, dice, positive)
     best = max(
-        rules.earned(Rule("unet", m, t, a), noise).mean()
+        rules.earned(Rule("unet", m, t, a), images).mean()
         for m in range(T)
         for t in range(m, T)
         for a in rules.AREAS
     )
-    assert rules.earned(choose.choose("unet", noise), noise).mean() == pytest.approx(best)
+    assert rules.earned(choose.choose("unet", images), images).mean() == pytest.approx(best)
     # The gate may open fully, so on the images it was chosen on it is no worse than no gate.
-    assert rules.earned(choose.choose("gated", noise), noise).mean() >= best - 1e-12
+    assert rules.earned(choose.choose("gated", images), images).mean() >= best - 1e-12
 
 
 def test_fused_uses_classifier_and_map():
@@ -86,12 +88,12 @@ def test_fused_uses_classifier_and_map():
     # The classifier knows one half of the images, the network the other.
     log_odds = np.where(half, 3 * (2 * positive - 1), 0) + 0.1 * rng.normal(size=n)
     top = np.where(half, 0.5, 0.1 + 0.8 * positive)
-    noise = replace(
+    images = replace(
         inputs(log_odds, 0.7 * positive, positive), top=np.repeat(top[:, None], R, axis=1)
     )
     folds = np.arange(n) % 4
-    fused = choose.nested("fused", noise, folds).mean()
-    assert fused > choose.nested("gated", noise, folds).mean() + 0.02
+    fused = choose.nested("fused", images, folds).mean()
+    assert fused > choose.nested("gated", images, folds).mean() + 0.02
     assert fused == pytest.approx(0.7 * positive.mean() + 1 - positive.mean(), abs=0.01)
 
 
@@ -102,27 +104,27 @@ def test_nested_scores_do_not_see_their_own_fold():
     # Log-odds and masks are pure chance, so an honest score cannot beat all-empty by choosing.
     gains = []
     for _ in range(20):
-        noise = inputs(rng.normal(size=n), positive * rng.random(n) * 0.6, positive)
+        images = inputs(rng.normal(size=n), positive * rng.random(n) * 0.6, positive)
         folds = np.arange(n) % 5
-        best = rules.earned(choose.choose("gated", noise), noise).mean()
-        gains.append(best - choose.nested("gated", noise, folds).mean())
+        best = rules.earned(choose.choose("gated", images), images).mean()
+        gains.append(best - choose.nested("gated", images, folds).mean())
     assert np.mean(gains) > 0
 
 
 def test_fused_needs_both_classes():
-    noise = inputs([0, 1, 2], [0.5, 0.5, 0.5], [1, 1, 1])
-    assert choose.choose("fused", noise).policy == "empty"
+    images = inputs([0, 1, 2], [0.5, 0.5, 0.5], [1, 1, 1])
+    assert choose.choose("fused", images).policy == "empty"
 
 
 def test_the_expected_rule_keeps_masks_where_the_metric_pays():
     """With weights known by hand: keeps exactly where p > 1 / (1 + d)."""
     rng = np.random.default_rng(0)
     odds = rng.normal(0, 2, 200)
-    noise = inputs(odds, np.full(200, 0.5), np.zeros(200))
+    images = inputs(odds, np.full(200, 0.5), np.zeros(200))
     dice = 0.3
     rule = Rule("expected", cutoff=0.0, weights=ODDS, dice_weights=(dice, 0.0, *ODDS[2:]))
     p = 1 / (1 + np.exp(-odds))
-    np.testing.assert_array_equal(rules.keeps(rule, noise), p > 1 / (1 + dice))
+    np.testing.assert_array_equal(rules.keeps(rule, images), p > 1 / (1 + dice))
 
 
 def test_the_expected_rule_learns_that_bad_masks_do_not_pay():
@@ -172,32 +174,32 @@ def noisy(n: int, seed: int = 3) -> GateInputs:
 
 @pytest.mark.parametrize("policy", ["gated", "fused", "expected"])
 def test_every_policy_chooses_its_triplet_and_smallest_area(policy):
-    noise = noisy(60)
-    rule = choose.choose(policy, noise)
-    values = np.unique(rules.score(rule, noise))
+    images = noisy(60)
+    rule = choose.choose(policy, images)
+    values = np.unique(rules.score(rule, images))
     cutoffs = np.quantile(values, np.linspace(0, 1, 24)) if policy != "expected" else [0.0]
     best = 0.0
     for m in range(T):
         # The Dice to expect is another one for every level.
-        dice_weights = choose._dice_weights(noise, m) if policy == "expected" else ()
+        dice_weights = choose._dice_weights(images, m) if policy == "expected" else ()
         for t in range(m, T):
             for a in rules.AREAS:
                 for c in cutoffs:
                     other = Rule(policy, m, t, a, float(c), rule.weights, dice_weights)
-                    best = max(best, rules.earned(other, noise).mean())
-    assert rules.earned(rule, noise).mean() == pytest.approx(best)
+                    best = max(best, rules.earned(other, images).mean())
+    assert rules.earned(rule, images).mean() == pytest.approx(best)
 
 
 def test_a_smallest_area_helps_where_scores_know_nothing():
     """Small masks are false, and all else is alike: only an area tells them apart."""
     positive = np.arange(40) % 2.0
     area = np.where(positive == 1, 0.02, 0.0004)
-    noise = inputs(np.zeros(40), 0.7 * positive, positive, area)
+    images = inputs(np.zeros(40), 0.7 * positive, positive, area)
     # Nor does the score know of the area.
-    noise.area[:, rules.MIDDLE] = 0.02
+    images.area[:, rules.MIDDLE] = 0.02
     for policy in ("gated", "fused"):
-        rule = choose.choose(policy, noise)
-        assert rules.earned(rule, noise).mean() == pytest.approx(0.5 + 0.5 * 0.7)
+        rule = choose.choose(policy, images)
+        assert rules.earned(rule, images).mean() == pytest.approx(0.5 + 0.5 * 0.7)
         assert rule.least_area > 0.0004
 
 
@@ -210,15 +212,15 @@ def test_the_fused_score_uses_each_signal(name):
     for column in range(R) if name == "top" else [slice(None)]:
         values = getattr(blind, name).copy()
         values[..., column] = signal
-        noise = replace(blind, **{name: values})
+        images = replace(blind, **{name: values})
         folds = np.arange(40) // 2 % 4
-        assert choose.nested("fused", noise, folds).mean() == pytest.approx(0.85)
+        assert choose.nested("fused", images, folds).mean() == pytest.approx(0.85)
     assert choose.nested("fused", blind, folds).mean() == pytest.approx(0.5)
 
 
 def test_a_signal_that_was_alike_in_all_images_weighs_nothing():
-    noise = noisy(60)
-    alike = replace(noise, entropy=np.full(60, 0.3))
+    images = noisy(60)
+    alike = replace(images, entropy=np.full(60, 0.3))
     for policy in ("fused", "expected"):
         rule = choose.choose(policy, alike)
         number = 1 + rules.SIGNALS.index("entropy")
@@ -227,19 +229,19 @@ def test_a_signal_that_was_alike_in_all_images_weighs_nothing():
 
 
 def test_joined_inputs_are_taken_apart_again():
-    noise = noisy(5)
-    parts = rules.join([noise.take(np.array([k])) for k in range(5)])
-    for name, values in vars(noise).items():
+    images = noisy(5)
+    parts = rules.join([images.take(np.array([k])) for k in range(5)])
+    for name, values in vars(images).items():
         np.testing.assert_array_equal(getattr(parts, name), values)
 
 
 def test_two_folds_are_enough_to_choose_a_policy_inside():
-    noise = noisy(60)
+    images = noisy(60)
     folds = np.arange(60) % 2
-    values = choose.nested_default(dict.fromkeys(rules.SOURCES, noise), folds)
+    values = choose.nested_default(dict.fromkeys(rules.SOURCES, images), folds)
     # Each half earns what the best rule of the other half gives it.
     for fold in (0, 1):
-        held_out, other = noise.take(folds == fold), noise.take(folds != fold)
+        held_out, other = images.take(folds == fold), images.take(folds != fold)
         chosen = [choose.choose(policy, other) for policy in rules.POLICIES]
         best = max(chosen, key=lambda rule: rules.earned(rule, other).mean())
         np.testing.assert_array_equal(values[folds == fold], rules.earned(best, held_out))
@@ -247,8 +249,8 @@ def test_two_folds_are_enough_to_choose_a_policy_inside():
 
 def test_an_image_is_scored_alone_as_among_others():
     """To the last bit, since the cutoff is the score of one of the images."""
-    noise = noisy(301)
+    images = noisy(301)
     for policy in rules.FUSED:
-        rule = choose.choose(policy, noise)
-        alone = [rules.score(rule, noise.take(np.array([k])))[0] for k in range(301)]
-        np.testing.assert_array_equal(rules.score(rule, noise), alone)
+        rule = choose.choose(policy, images)
+        alone = [rules.score(rule, images.take(np.array([k])))[0] for k in range(301)]
+        np.testing.assert_array_equal(rules.score(rule, images), alone)

@@ -1,264 +1,154 @@
-"""The submission doctor: a right file passes, each kind of wrong one is named."""
+"""The written submission: by the gate's rule, from the gate's maps, each id of the sample once."""
 
-import runpy
-import sys
+from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from scipy.stats import betabinom, binom
 
-from cnn.submission import check
+from baseline.explanation import top_zone
+from baseline.gate.results import Gate
+from baseline.gate.rules import Rule
+from cnn.submission import write
 from features.reading import rle
+from features.run import files
 from features.run.files import UserError
+from features.run.folder import RunFolder
+from tests.helpers.map_run import SHAPE, make_pair, predictions, write_sample
 
-IDS = ["c", "a", "b"]
-SHAPE = (8, 8)
-
-
-def write_csv(path: Path, ids, codes) -> Path:
-    pd.DataFrame({"ImageId": ids, "EncodedPixels": codes}).to_csv(path, index=False)
-    return path
+Pair = tuple[RunFolder, RunFolder]
 
 
 @pytest.fixture
-def sample(tmp_path) -> Path:
-    return write_csv(tmp_path / "sample.csv", IDS, ["-1"] * 3)
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    """Two runs without SHAP values, so that no zone is the top one."""
+    monkeypatch.setattr(top_zone, "read", lambda run: {})
+    return make_pair(tmp_path)
 
 
-def test_a_right_submission_passes_and_is_scored(tmp_path, sample, capsys):
-    good = write_csv(tmp_path / "good.csv", IDS, ["0 10", "-1", "5 2"])
-    truth = write_csv(tmp_path / "truth.csv", IDS, ["0 10", "-1", "-1"])
-    check.check(check.Check(good, sample, truth, side=64))
+def write_gate(run: RunFolder, also: tuple[RunFolder, ...] = (), **rules: Rule) -> None:
+    """A gate whose default is the ungated U-Net."""
+    roots = tuple(str(other.root) for other in also)
+    files.write_record(run.gate, Gate("unet", roots, {"unet": Rule("unet")} | rules))
+
+
+def submit(run: RunFolder, policy: str | None = None) -> dict[str, int]:
+    """Pixels of each mask in the written submission, in its order."""
+    write.main(write.Settings(run.root, policy))
+    table = (run.submission_of(policy) if policy else run.submission).read()
+    return {
+        name: int(rle.decode(code, SHAPE).sum())
+        for name, code in zip(table["ImageId"], table["EncodedPixels"], strict=True)
+    }
+
+
+def test_the_submission_is_drawn_from_the_runs_that_the_gate_was_chosen_on(pair, capsys):
+    first, second = pair
+    write_gate(first)
+    assert submit(first) == {"u": 0, "q": 0, "t": 0}
+    write_gate(first, (second,))
+    assert submit(first) == {"u": 0, "q": 0, "t": 16 * 12}
     printed = capsys.readouterr().out
-    assert "nothing wrong" in printed and "33.3% of them without a mask" in printed
-    assert "3 images with known truth: 0.667" in printed
+    assert "3 images, 1 with a mask; checked" in printed
+    assert "without a mask: 66.7% of 3 images, 100.0% of the 2 training images" in printed
+
+
+def test_rows_of_quarantined_images_are_counted(pair, capsys):
+    first, _ = pair
+    write_gate(first)
+    submit(first)
+    printed = capsys.readouterr().out
+    assert f"1 of its rows are -1 because the image is quarantined, see {first.root}" in printed
+    write_sample(first, ["u", "t"])
+    submit(first)
+    assert "quarantined" not in capsys.readouterr().out
+
+
+def test_a_dataset_without_test_images_gets_a_submission_without_rows(pair, capsys):
+    first, _ = pair
+    write_gate(first)
+    write_sample(first, [])
+    assert submit(first) == {}
+    assert "0 images, 0 with a mask; checked" in capsys.readouterr().out
+
+
+def test_a_run_of_the_gate_that_is_gone_is_a_sentence(pair, tmp_path):
+    first, second = pair
+    write_gate(first, (second,))
+    second.root.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="second: no such run folder"):
+        write.main(write.Settings(first.root))
+    assert not first.submission.exists()
+
+
+def test_an_image_without_a_map_in_one_of_the_runs_is_a_sentence(pair):
+    first, second = pair
+    second.maps.write(second.maps.read().query("id != 't'"))
+    write_gate(first, (second,))
+    with pytest.raises(UserError, match=r"second/cnn/maps/index\.csv: image 't' has no map"):
+        write.main(write.Settings(first.root))
 
 
 @pytest.mark.parametrize(
-    ("ids", "codes", "problem"),
+    ("wanted", "problem"),
     [
-        (["c", "a"], ["-1", "-1"], "b is missing"),
-        (["c", "a", "b", "d"], ["-1"] * 4, "d is not in the sample"),
-        (["c", "a", "b", "a"], ["-1"] * 4, "a is there twice"),
-        (["a", "b", "c"], ["-1"] * 3, "not in the sample's order"),
-        (IDS, ["-1", "", "-1"], "image a: no code stands there"),
-        (IDS, ["-1", "NaN", "-1"], "image a: no code stands there"),
-        (IDS, ["-1", "-1.0", "-1"], "image a: .*only whole numbers"),
-        (IDS, ["-1", "-1", "3 4 5"], r"image b: .*odd count of numbers \(3\).*final run was lost"),
-        (IDS, ["-1", "-1", "4095 2"], "image b: .*ends at pixel 4097, beyond the 4096"),
-        (IDS, ["-1", "-1", "7 0"], "image b: '7 0': run 1 has length 0"),
-        # Run 1 is 10 to 14: a gap of -2 begins at 13, one of -7 at 8.
-        (IDS, ["-1", "-1", "10 5 -2 4"], r"image b: .*run 2 overlaps run 1 \(gap -2\)"),
-        (IDS, ["-1", "-1", "10 5 -7 4"], r"image b: .*run 2 begins before run 1 \(gap -7\)"),
-        (IDS, ["-1", "-1", "-3 5"], "image b: .*run 1 begins before the image"),
+        (["u", "q", "t", "z"], r"sample\.csv: z is no image of .*dataset\.parquet"),
+        (["u", "q", "t", "a"], r"sample\.csv: a has no prediction in .*test\.csv"),
     ],
 )
-def test_wrong_submissions_are_named(tmp_path, sample, ids, codes, problem):
-    bad = write_csv(tmp_path / "bad.csv", ids, codes)
+def test_an_id_without_image_or_prediction_is_not_taken_for_healthy(pair, wanted, problem):
+    first, _ = pair
+    write_gate(first)
+    write_sample(first, wanted)
     with pytest.raises(UserError, match=problem):
-        check.check(check.Check(bad, sample, side=64))
+        write.main(write.Settings(first.root))
+    assert not first.submission.exists()
 
 
-def test_every_kind_is_named_and_of_many_alike_the_first_ten(tmp_path):
-    names = [f"i{k:02d}" for k in range(40)]
-    sample = write_csv(tmp_path / "sample.csv", names, ["-1"] * 40)
-    # 30 absolute masks, one blank, one cut off; then 8 ids missing and 12 that are unknown.
-    codes = ["40 2 50 2"] * 30 + ["", "1 2 3"]
-    bad = write_csv(
-        tmp_path / "bad.csv", names[:32] + [f"x{k}" for k in range(12)], codes + ["-1"] * 12
-    )
-    found = check.examine(bad, sample, dict.fromkeys(names, SHAPE))
-    assert found[0] == (
-        f"{bad}: i32, i33, i34, i35, i36, i37, i38, i39 are missing; each id of the sample needs a "
-        "row."
-    )
-    assert "x8, x9 and 2 more are not in the sample" in found[1]
-    assert [sum(word in line for line in found) for word in ("read as absolute", "no code")] == [
-        10,
-        1,
-    ]
-    assert sum("and 20 more images with absolute starts" in line for line in found) == 1
-    assert sum("i31: '1 2 3': an odd count" in line for line in found) == 1
-    assert len(found) == 2 + 10 + 1 + 1 + 1
+def test_a_gate_that_is_none_is_a_sentence(pair):
+    first, _ = pair
+    damaged = asdict(Gate("unet", (), {"unet": Rule("unet", mask_level=99)}))
+    for content in ({}, [], damaged):
+        files.write_json(first.gate, content)
+        with pytest.raises(UserError, match=r"gate\.json: .*; delete it and run .*again"):
+            write.main(write.Settings(first.root))
+    first.gate.unlink()
+    with pytest.raises(UserError, match=r"gate\.json: no such file"):
+        write.main(write.Settings(first.root))
+    assert not first.submission.exists()
 
 
-def test_runs_beyond_are_told_from_absolute_starts():
-    # 64 pixels. As gaps the runs end at 40 + 2 + 50 + 2 = 94; as starts they lie inside, in order.
-    kind, sentence = check.fault("40 2 50 2", SHAPE)
-    assert kind == "absolute starts" and "ends at pixel 94, beyond the 64 pixels" in sentence
-    # Runs that touch are in order too.
-    assert check.fault("40 2 42 2", SHAPE)[0] == "absolute starts"
-    # The same, counted from 1, up to the last pixel; and one pixel further.
-    assert check.fault("40 2 63 2", SHAPE)[0] == "absolute starts"
-    assert check.fault("40 2 64 2", SHAPE)[0] == "runs beyond the image"
-    # Counted from 0 a run at 63 has one pixel at most.
-    assert check.fault("0 2 63 1", SHAPE)[0] == "absolute starts"
-    assert check.fault("0 2 63 2", SHAPE)[0] == "runs beyond the image"
-    # Inside as starts, but in no order: told, and not taken for starts.
-    kind, sentence = check.fault("50 5 40 5", SHAPE)
-    assert kind == "runs beyond the image" and "inside, but run 2 begins before run 1" in sentence
-    kind, sentence = check.fault("40 5 44 5", SHAPE)
-    assert kind == "runs beyond the image" and "inside, but run 2 overlaps run 1" in sentence
-    # One run says the same in both codes.
-    assert check.fault("60 5", SHAPE)[0] == "runs beyond the image"
-    assert check.fault("60 4", SHAPE) is None
+def test_another_policy_is_written_beside_the_default(pair, capsys):
+    first, _ = pair
+    write_gate(first, unet=Rule("unet", 1, 1), empty=Rule("empty"))
+    # At the level of 26 both test images are drawn whole.
+    assert submit(first) == {"u": 192, "q": 0, "t": 192}
+    whole = first.submission.path.read_bytes()
+    assert submit(first, "empty") == {"u": 0, "q": 0, "t": 0}
+    assert first.submission.path.read_bytes() == whole
+    assert "submission_empty.csv: 3 images, 0 with a mask; checked" in capsys.readouterr().out
+    with pytest.raises(UserError, match="policy = loud: known policies are unet, empty"):
+        write.main(write.Settings(first.root, "loud"))
+    assert not first.submission_of("loud").exists()
 
 
-@given(hnp.arrays(bool, SHAPE), st.integers(0, 1))
-def test_no_right_code_is_blamed_and_absolute_ones_are_found(mask, first):
-    code = rle.encode(mask)
-    assert check.fault(code, SHAPE) is None
-    spans = rle.runs(code)
-    absolute = " ".join(f"{start + first} {length}" for start, length in spans)
-    if len(spans) > 1:
-        # Naive reading as gaps: whatever does not fit must be called by its name.
-        inside = sum(int(number) for number in absolute.split()) <= mask.size
-        found = check.fault(absolute, SHAPE)
-        assert found is None if inside else found[0] == "absolute starts"
+def test_the_classifier_empties_masks_of_a_gated_policy(pair):
+    first, _ = pair
+    write_gate(first, gated=Rule("gated", 1, 1, cutoff=0.0))
+    first.test.write(predictions(["t", "u"], "deployed", [None] * 2, probability=[0.4, 0.6]))
+    assert submit(first, "gated") == {"u": 192, "q": 0, "t": 0}
 
 
-@given(st.lists(st.integers(-20, 80), max_size=8), st.sampled_from(["", " "]))
-def test_whatever_is_refused_gets_a_sentence(numbers, space):
-    code = space + " ".join(map(str, numbers))
-    try:
-        rle.decode(code, SHAPE)
-    except UserError:
-        kind, sentence = check.fault(code, SHAPE)
-        assert kind and sentence.endswith(".") and sentence.count("\n") == 0
-    else:
-        assert check.fault(code, SHAPE) is None
+def test_a_sample_that_names_an_image_twice_is_a_sentence(pair):
+    first, _ = pair
+    write_gate(first)
+    write_sample(first, ["u", "t", "u"])
+    with pytest.raises(UserError, match=r"first/sample\.csv: u is there twice"):
+        write.main(write.Settings(first.root))
+    assert not first.submission.exists()
 
 
-def test_the_share_of_empties_stands_beside_the_training_sets(tmp_path, sample, capsys):
-    good = write_csv(tmp_path / "good.csv", IDS, ["0 10", "-1", "5 2"])
-    # Two rows of one positive image count once: 1 of 4 images is positive.
-    train = write_csv(
-        tmp_path / "train.csv", ["p", "p", "q", "r", "s"], ["0 1", "5 1", "-1", "-1", "-1"]
-    )
-    check.check(check.Check(good, sample, train=train, side=64))
-    printed = capsys.readouterr().out
-    assert "without a mask: 33.3% of 3 images, 75.0% of the 4 training images" in printed
-    assert "warning" not in printed and "nothing wrong" in printed
-
-
-def test_a_share_far_from_the_training_sets_is_a_warning():
-    assert "warning" not in check.shares(44, 200, 2200, 10000)
-    low = check.shares(10, 200, 2200, 10000)
-    assert "warning: 10 of the images have a mask" in low and "none was lost" in low
-    assert "false mask" in check.shares(100, 200, 2200, 10000)
-    # So few images say nothing, whatever they are; nor does a training set of two.
-    assert "warning" not in check.shares(3, 3, 2200, 10000)
-    assert "warning" not in check.shares(0, 200, 1, 2)
-    # No positive to learn from makes many masks odd, and none natural.
-    assert "warning" not in check.shares(0, 50, 0, 100)
-    assert "warning" in check.shares(40, 50, 0, 100)
-
-
-@pytest.mark.parametrize(("images", "positives", "labelled"), [(60, 52, 147), (1377, 2669, 12047)])
-def test_the_expected_range_agrees_with_scipy(images, positives, labelled):
-    low, high = check._expected(images, positives, labelled)
-    law = betabinom(images, positives + 0.5, labelled - positives + 0.5)
-    assert law.cdf(low - 1) < 0.0005 <= law.cdf(low)
-    assert law.cdf(high - 1) < 0.9995 <= law.cdf(high)
-    # A training set without end leaves the binomial law alone.
-    many = 10**9
-    assert check._expected(images, many * positives // labelled, many) == tuple(
-        binom.interval(0.999, images, positives / labelled)
-    )
-
-
-@pytest.mark.parametrize(("codes", "status"), [(["-1"] * 3, None), (["-1", "-1", "5"], 2)])
-@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
-def test_the_exit_status_says_pass_or_fail(tmp_path, sample, monkeypatch, capsys, codes, status):
-    file = write_csv(tmp_path / "s.csv", IDS, codes)
-    arguments = [
-        "cnn.submission.write",
-        "check",
-        str(file),
-        "--sample",
-        str(sample),
-        "--train",
-        str(sample),
-    ]
-    monkeypatch.setattr(sys, "argv", arguments)
-    if status is None:
-        runpy.run_module("cnn.submission.write", run_name="__main__", alter_sys=True)
-        assert "nothing wrong" in capsys.readouterr().out
-        return
-    with pytest.raises(SystemExit, match="2"):
-        runpy.run_module("cnn.submission.write", run_name="__main__", alter_sys=True)
-    captured = capsys.readouterr()
-    assert "final run was lost" in captured.err and "nothing wrong" not in captured.out
-
-
-def test_files_without_rows_and_truth_of_others_are_refused(tmp_path, sample):
-    empty = write_csv(tmp_path / "empty.csv", [], [])
-    with pytest.raises(UserError, match="no row in it"):
-        check.check(check.Check(empty, sample))
-    with pytest.raises(UserError, match="no annotation in it"):
-        check.check(check.Check(sample, sample, train=empty))
-    other = write_csv(tmp_path / "other.csv", ["z"], ["-1"])
-    with pytest.raises(UserError, match="none of the submission's images"):
-        check.check(check.Check(sample, sample, truth=other))
-
-
-def test_a_sample_that_is_none_is_refused(tmp_path, sample):
-    twice = write_csv(tmp_path / "twice.csv", [*IDS, "a"], ["-1"] * 4)
-    with pytest.raises(UserError, match=r"twice\.csv: a is there twice \(1 such rows\)"):
-        check.check(check.Check(sample, twice))
-    empty = write_csv(tmp_path / "empty.csv", [], [])
-    with pytest.raises(UserError, match=r"empty\.csv: no id in it") as refused:
-        check.check(check.Check(sample, empty))
-    assert "remove these rows" not in str(refused.value)
-
-
-@pytest.mark.parametrize("side", [-3, 0, 16385, 100_000_000])
-def test_a_side_that_no_image_has_is_refused(sample, side):
-    with pytest.raises(UserError, match=f"side = {side}: an image has 1 to 16384 rows"):
-        check.check(check.Check(sample, sample, side=side))
-
-
-@pytest.mark.parametrize("code", ["rubbish", "", "1 2 3", "5 0"])
-def test_training_annotations_without_sense_are_no_positives(tmp_path, sample, code):
-    train = write_csv(tmp_path / "train.csv", ["p", "q"], ["-1", code])
-    with pytest.raises(UserError, match=r"train\.csv: image q: run-length code"):
-        check.check(check.Check(sample, sample, train=train))
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("ImageId,EncodedPixels,EncodedPixels \nc,-1,-1\n", "two columns 'EncodedPixels'"),
-        ("ImageId,EncodedPixels\nc,-1\na,-1,\nb,-1\n", r"Expected 2 fields in line 3, saw 3\)\.$"),
-        ("ImageId,EncodedPixels\nc,-1,\na,-1,\nb,-1,\n", "rows hold more values than its header"),
-    ],
-)
-def test_columns_too_many_are_not_misread(tmp_path, sample, text, problem):
-    odd = tmp_path / "odd.csv"
-    odd.write_text(text)
-    with pytest.raises(UserError, match=rf"odd\.csv: .*{problem}"):
-        check.check(check.Check(odd, sample))
-
-
-def test_a_run_tells_the_sizes_of_its_images(tmp_path, sample, capsys):
-    run = tmp_path / "run"
-    run.mkdir()
-    # b is of no run, and takes the side that is given.
-    table = pd.DataFrame({"id": ["c", "a"], "rows": [10, 4], "columns": [3, 50]})
-    table.to_parquet(run / "dataset.parquet")
-    # c: 30 pixels, a: 200, b: 64. The code of a ends in its last column.
-    good = write_csv(tmp_path / "good.csv", IDS, ["0 30", "199 1", "60 4"])
-    truth = write_csv(tmp_path / "truth.csv", IDS, ["0 10", "199 1", "60 4"])
-    check.check(check.Check(good, sample, truth, run=run, side=8))
-    # Dice of c is 2 * 10 / (10 + 30), of the others 1.
-    assert "3 images with known truth: 0.833" in capsys.readouterr().out
-    bad = write_csv(tmp_path / "bad.csv", IDS, ["0 31", "-1", "60 5"])
-    with pytest.raises(UserError, match="beyond the 30 pixels of a 10x3 image") as refused:
-        check.check(check.Check(bad, sample, run=run, side=8))
-    assert "beyond the 64 pixels of a 8x8 image" in str(refused.value)
-    with pytest.raises(UserError, match=r"nowhere/dataset\.parquet: no such file"):
-        check.check(check.Check(good, sample, run=tmp_path / "nowhere"))
+def test_a_run_that_is_a_file_is_a_sentence(tmp_path):
+    file = tmp_path / "gate.json"
+    file.write_text("{}")
+    with pytest.raises(UserError, match=r"gate\.json: is a file where a folder belongs"):
+        write.main(write.Settings(file))

@@ -1,1 +1,1 @@
-"""Training of the classifier, search for settings, weight of the families."""
+"""Training of the classifier, search for its settings, ablation of the feature families."""

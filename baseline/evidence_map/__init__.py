@@ -1,1 +1,1 @@
-"""Where air lies, learned from cells and from lungs."""
+"""The evidence map: for each cell of the lungs, the probability that air lies in it."""

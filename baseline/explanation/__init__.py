@@ -1,1 +1,1 @@
-"""SHAP values, their place in the lung, and sentences."""
+"""SHAP values, where in the lungs they lie, and the sentences made from them."""

@@ -1,1 +1,1 @@
-"""The devices that a training shares, and what was compiled for them."""
+"""The devices that share a training, and the compiled programs that are kept on the disk."""

@@ -1,1 +1,1 @@
-"""Probability maps, drawn and stored."""
+"""Probability maps, computed and stored."""

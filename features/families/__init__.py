@@ -1,1 +1,1 @@
-"""Handcrafted feature families, each measure with a name and a sentence."""
+"""Handcrafted feature families; each measure has a name and a sentence that explains it."""

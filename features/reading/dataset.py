@@ -21,7 +21,8 @@ from features.reading.quarantine import read_studies
 from features.reading.study import Study
 from features.run import command
 from features.run.files import UserError
-from features.run.folder import DATASET, RunFolder
+from features.run.folder import RunFolder
+from features.run.schemas import DATASET
 
 
 @dataclass(frozen=True)

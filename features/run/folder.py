@@ -1,7 +1,7 @@
-"""The run folder, the contract between stages: where each file lies and what each table holds.
+"""The run folder, the contract between stages: the path of every file, and the format's version.
 
-Stages meet through these files alone. A run folder carries the version of its format, and one of
-another version is refused by name.
+What each table holds is in `features.run.schemas`. Stages meet through these files alone. A run
+folder carries the version of its format, and one of another version is refused by name.
 """
 
 from dataclasses import dataclass
@@ -11,99 +11,28 @@ import pandas as pd
 
 from features.run import files
 from features.run.files import UserError
-from features.run.tables import Schema, Table
+from features.run.schemas import (
+    ABLATION,
+    CELLS,
+    DATASET,
+    EVIDENCE_BY_ZONE,
+    EVIDENCE_MAP,
+    FEATURES,
+    HISTORY,
+    MAPS,
+    MASKS,
+    OUTLINES,
+    PREDICTIONS,
+    QUARANTINE,
+    SHAP,
+    SHAP_BY_PLACE,
+    TRUTH,
+)
+from features.run.tables import Table
 from features.run.version import VERSION
 
 # Raised whenever a file of a run changes its place or its content's form.
 FORMAT = 2
-
-# One row a readable image. split is "train", "test" or "unlabelled"; label is 0, 1 or missing; weak
-# the probability that another model gave; mask a run-length code; age in years; fold missing where
-# an image belongs to none.
-DATASET = Schema(
-    {
-        "id": "str",
-        "path": "str",
-        "split": "str",
-        "mask": "string",
-        "patient": "string",
-        "age": "float64",
-        "sex": "string",
-        "view": "string",
-        "spacing_mm": "float64",
-        "rows": "int64",
-        "columns": "int64",
-        "label": "float64",
-        "weak": "float64",
-        "fold": "Int64",
-    }
-)
-QUARANTINE = Schema({"id": "str", "path": "str", "reason": "str"})
-# As on Kaggle: the sample submission in its order, and the submission itself.
-MASKS = Schema({"ImageId": "str", "EncodedPixels": "str"})
-TRUTH = Schema({"id": "str", "mask": "str"})
-FEATURES = Schema({"id": "str"}, more="float32")
-# A row a cell: place on the grid of cells, side and zone of the lung (numbers of `lungs.zones`),
-# share of it that is pneumothorax (missing where no mask is known).
-CELLS = Schema(
-    {
-        "row": "int16",
-        "column": "int16",
-        "side": "int8",
-        "zone": "int8",
-        "share": "float32",
-        "id": "category",
-    }
-)
-# A row an image and fold: the map's means and peaks by zone, as the classifier (and the U-Net) of
-# `for_fold` may see them.
-EVIDENCE_BY_ZONE = Schema({"for_fold": "int64", "id": "str"}, more="float32")
-# A row a cell and fold: probability of air in it, and that its lung has collapsed.
-EVIDENCE_MAP = Schema(
-    {
-        "id": "category",
-        "row": "int16",
-        "column": "int16",
-        "probability": "float32",
-        "lung": "float32",
-        "for_fold": "int64",
-    }
-)
-# raw is the log-odds before calibration; kind is "oof" (out of fold) or "deployed".
-PREDICTIONS = Schema(
-    {
-        "id": "str",
-        "patient": "str",
-        "split": "str",
-        "fold": "Int64",
-        "label": "float64",
-        "weak": "float64",
-        "raw": "float64",
-        "probability": "float64",
-        "kind": "str",
-    }
-)
-# A row an image: base and the SHAP value of each feature, in calibrated log-odds.
-SHAP = Schema({"id": "str", "base": "float64"}, more="float64")
-# The same summed up by place in the lungs, without loss: a column a zone, and "image".
-SHAP_BY_PLACE = Schema({"id": "str", "base": "float64"}, more="float64")
-# Where an image's probability map lies; fold is missing where all networks drew it.
-MAPS = Schema({"id": "str", "fold": "Int64", "part": "int64", "row": "int64"})
-# The mask of each image of known truth, kept or emptied by the gate; level: where its map was cut.
-OUTLINES = Schema(
-    {
-        "id": "str",
-        "probability": "float64",
-        "kept": "int64",
-        "source": "str",
-        "level": "float64",
-        "dice": "float64",
-        "mask": "str",
-    }
-)
-# Curves of a training: losses and scores by epoch.
-HISTORY = Schema({"epoch": "int64", "loss": "float64"}, more="float64")
-ABLATION = Schema({"variant": "str", "features": "int64"}, more="float64")
 
 
 @dataclass(frozen=True)
@@ -166,12 +95,13 @@ class RunFolder:
 
     root: Path
 
-    def create(self) -> None:
-        """Write what version of the format the folder has."""
+    def create(self) -> "RunFolder":
+        """Note the version of the format in the folder; return the run folder itself."""
         files.write_json(self.format, {"format": FORMAT, "version": VERSION})
+        return self
 
     def check(self) -> "RunFolder":
-        """The folder itself, if it is one of this version's.
+        """The run folder itself, if it is one of this version.
 
         Raises
         ------
@@ -196,7 +126,7 @@ class RunFolder:
             )
         return self
 
-    # --- what was read ---------------------------------------------------------------------------
+    # --- dataset ----------------------------------------------------------------------------------
     @property
     def format(self) -> Path:
         """Version of the format and of the toolkit."""
@@ -222,10 +152,10 @@ class RunFolder:
         """The test set's masks, for scoring alone; may be missing."""
         return Table(self.root / "truth.parquet", TRUTH, "dataset")
 
-    # --- what was measured -----------------------------------------------------------------------
+    # --- measurements ---------------------------------------------------------------------------
     @property
     def features(self) -> Table:
-        """A column a feature."""
+        """One column for each feature."""
         return Table(self.root / "features.parquet", FEATURES, "measure")
 
     @property
@@ -235,7 +165,7 @@ class RunFolder:
 
     @property
     def cells(self) -> Table:
-        """A row a cell."""
+        """One row for each cell."""
         return Table(self.root / "cells" / "index.parquet", CELLS, "measure")
 
     @property
@@ -246,7 +176,7 @@ class RunFolder:
     # --- the evidence map ------------------------------------------------------------------------
     @property
     def evidence_by_zone(self) -> Table:
-        """What the map says of each zone."""
+        """The evidence map summed up by zone."""
         return Table(self.root / "evidence" / "zones.parquet", EVIDENCE_BY_ZONE, "evidence")
 
     @property
@@ -256,15 +186,15 @@ class RunFolder:
 
     @property
     def evidence_pairs(self) -> Table:
-        """The maps that models learn from: those of models that saw neither of two folds."""
+        """The maps to learn from: of models that saw neither the image's fold nor `for_fold`."""
         return Table(self.root / "evidence" / "pairs.parquet", EVIDENCE_MAP, "evidence")
 
     def lung_model(self, fold: int) -> Path:
-        """The booster that says which lung has collapsed, without a fold."""
+        """The booster for "has this lung collapsed?" that was trained without a fold."""
         return self.root / "evidence" / f"lungs{fold}.txt"
 
     def cell_model(self, fold: int) -> Path:
-        """The booster that says which cells hold air, without a fold."""
+        """The booster for "is there air in this cell?" that was trained without a fold."""
         return self.root / "evidence" / f"cells{fold}.txt"
 
     @property
@@ -279,7 +209,7 @@ class RunFolder:
 
     # --- the classifier --------------------------------------------------------------------------
     def classifier(self, fold: int) -> Path:
-        """The booster that has not seen a fold."""
+        """The booster that was trained without a fold."""
         return self.root / "baseline" / f"fold{fold}.txt"
 
     @property
@@ -294,7 +224,7 @@ class RunFolder:
 
     @property
     def calibration(self) -> Path:
-        """Slope and intercept for images of no fold."""
+        """Slope and intercept for images of no fold; those of the folds are fitted when needed."""
         return self.root / "baseline" / "calibration.json"
 
     @property
@@ -324,7 +254,7 @@ class RunFolder:
 
     @property
     def faithfulness(self) -> Path:
-        """Whether the reasons point at the air, matter and hold still."""
+        """Faithfulness of the reasons: pointing, deletion, stability."""
         return self.root / "baseline" / "faithfulness.json"
 
     @property
@@ -359,7 +289,7 @@ class RunFolder:
         return self.root / "cnn"
 
     def unet_fold(self, fold: int) -> "NetworkFolder":
-        """Folder of the network that has not seen a fold."""
+        """Folder of the network that was trained without a fold."""
         return NetworkFolder(self.unet / f"fold{fold}")
 
     def unet_folds(self) -> list["NetworkFolder"]:

@@ -32,12 +32,12 @@ class Schema:
         pandas type by name: "str" (a text that is always there), "string" (one that may be
         missing), "float64", "float32", "int64", "int16", "int8", "Int64" (may be missing), "bool"
         or "category" (of texts).
-    more : str, optional
+    further : str, optional
         Type of any further columns, e.g. of features; none may follow if missing.
     """
 
     columns: Mapping[str, str]
-    more: str | None = None
+    further: str | None = None
 
     def types(self, names: pd.Index) -> dict[str, str]:
         """Type of each column of a table with these names.
@@ -54,9 +54,9 @@ class Schema:
                 f"no column {missing[0]!r}" if missing else "its columns are reordered"
             )
         further = present[len(wanted) :]
-        if further and self.more is None:
+        if further and self.further is None:
             raise ValueError(f"an unknown column {further[0]!r}")
-        return {**self.columns, **dict.fromkeys(further, self.more or "")}
+        return {**self.columns, **dict.fromkeys(further, self.further or "")}
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,9 @@ def ours(image: Prepared) -> float:
 
 def main() -> None:
     """Measure the images by all and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("peers", nargs="+", help="pyradiomics=PYTHON or nyxus=PYTHON")
     parser.add_argument("--images", type=int, default=10)

@@ -92,4 +92,6 @@ def main(peer, folder):
 EXTRACTORS = []
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

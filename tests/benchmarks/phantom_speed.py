@@ -45,8 +45,8 @@ def main(count: int = 60) -> None:
             memory.append(peak())
     print(
         f"{count} phantoms of {settings.size} pixels, one core, DICOM written: "
-        f"median {np.median(milliseconds):.0f} ms, 95% within {np.quantile(milliseconds, 0.95):.0f} ms "
-        f"(goal: {GOAL} ms)"
+        f"median {np.median(milliseconds):.0f} ms, 95% within "
+        f"{np.quantile(milliseconds, 0.95):.0f} ms (goal: {GOAL} ms)"
     )
     print(
         f"peak memory after {count // 10}: {memory[count // 10]:.0f} MiB; after all: "

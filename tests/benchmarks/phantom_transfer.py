@@ -1,4 +1,4 @@
-"""What can be learned from phantoms alone: the whole toolkit is trained on them and tested on X-rays.
+"""What phantoms alone are worth: the whole toolkit is trained on them and tested on real X-rays.
 
     .venv/bin/python tests/benchmarks/phantom_transfer.py mix PHANTOMS REAL OUT
     make classifier cnn DATA=OUT RUN=RUN FOLDS=3 AUXILIARY=0 CNN_OPTIONS='--epochs 12 --init none'
@@ -44,12 +44,12 @@ def mix(phantoms: Path, real: Path, out: Path) -> None:
     """
     if out.exists():
         raise UserError(f"{out}: exists and is not overwritten; choose another folder.")
-    both = [layouts.find(folder) for folder in (phantoms, real)]
+    datasets = [layouts.find(folder) for folder in (phantoms, real)]
     training, test = (
-        layouts.read_csv(layout.train_csv, (layouts.ID, layouts.MASK)) for layout in both
+        layouts.read_csv(layout.train_csv, (layouts.ID, layouts.MASK)) for layout in datasets
     )
     links: dict[str, Path] = {}
-    for layout, table in zip(both, (training, test), strict=True):
+    for layout, table in zip(datasets, (training, test), strict=True):
         paths = layouts.image_paths(layout.train_images)
         for name in table[layouts.ID].unique():
             if name not in paths or name in links:

@@ -5,6 +5,8 @@ cells; the U-Net sees it beside the X-ray. The first image compiles and is not c
 medians over the others, so give at least two.
 """
 
+# ruff: noqa: E402
+
 import os
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before any library counts the cores
@@ -94,5 +96,5 @@ def main(run: RunFolder, paths: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    folder, *files = map(Path, arguments_or_help(__doc__, 3))
-    main(RunFolder(folder), files)
+    folder, *paths = map(Path, arguments_or_help(__doc__, 3))
+    main(RunFolder(folder), paths)

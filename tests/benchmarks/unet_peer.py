@@ -1,11 +1,11 @@
-"""Masks of our U-Net against those of the same network in PyTorch, learned in as many steps.
+"""Masks of our U-Net against those of the same network in PyTorch, trained in as many steps.
 
 ``python tests/benchmarks/unet_peer.py RUN [--epochs 26] [--evidence]``. RUN holds dataset.parquet
-with folds, and with --evidence the evidence map. Both see the X-ray, with --evidence the map too
-and begin from it, and the images whose mask is known, in the same order and the same random
-variants, under the same loss, learning rates, clipping and moving average; weights are drawn by
-each package's own rules. PyTorch is no dependency of the project: install it beside it for this.
-Printed is the mean Dice of the positives, out of fold, at a level of 0.5 and at the best.
+with folds, and with --evidence the evidence map. Both networks see the X-ray, with --evidence the
+map too, and begin from it. Both learn from the images whose mask is known, in the same order and
+the same random variants, under the same loss, learning rates, clipping and moving average; weights
+are drawn by each package's own rules. PyTorch is no dependency of the project: install it beside it
+for this. Printed is the mean Dice of the positives, out of fold, at a level of 0.5 and at the best.
 """
 
 import argparse
@@ -16,32 +16,32 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from unet_speed import TorchUNet, torch, torch_loss
 
 from baseline.learning import scores
-from cnn.data import batches, planes
-from cnn.data.batches import EpochPlan, TrainingImages, chunks, padded, training_order
+from cnn.data import planes, training_images
+from cnn.data.batches import EpochPlan, chunks, padded, training_order
+from cnn.data.training_images import TrainingImages
 from cnn.devices.mesh import all_devices, replicated, sharded, split_processor
-from cnn.network import config as profiles
 from cnn.network.augment import augment
-from cnn.network.config import TrainConfig
-from cnn.prediction.predict import probabilities
+from cnn.network.config import PROFILES, TrainConfig
+from cnn.prediction.networks import probabilities
 from cnn.training import steps
-from cnn.weights.provenance import initial_weights
+from cnn.weights.initial_weights import initial_weights
 from features.run import command
+from features.run.folder import RunFolder
 
-LEVELS = np.arange(0.05, 1, 0.05)
-HALF = int(np.abs(LEVELS - 0.5).argmin())
+CUTS = np.arange(0.05, 1, 0.05)
+HALF = int(np.abs(CUTS - 0.5).argmin())
 
 Maps = NDArray[np.float32]
 
 
 def order_of(data: TrainingImages, fold: int, epoch: int, config: TrainConfig) -> NDArray[np.int32]:
     """The batches of an epoch, as `cnn.training.train_fold` draws them."""
-    counts = EpochPlan(config.steps, config.batch, config.positive_shares[0], 0.0)
-    return training_order(data, (fold,), counts, (0, fold, epoch))
+    plan = EpochPlan(config.steps, config.batch, config.positive_shares[0])
+    return training_order(data, (fold,), plan, (0, fold, epoch))
 
 
 def key_of(fold: int, epoch: int) -> jax.Array:
@@ -51,7 +51,9 @@ def key_of(fold: int, epoch: int) -> jax.Array:
     return key
 
 
-def seen_by(data: TrainingImages, fold: int, run: Path, config: TrainConfig) -> TrainingImages:
+def with_evidence(
+    data: TrainingImages, fold: int, run: RunFolder, config: TrainConfig
+) -> TrainingImages:
     """The images with the evidence map as the fold's network sees it."""
     if not config.unet.evidence:
         return data
@@ -68,14 +70,14 @@ def by_ours(data: TrainingImages, fold: int, rows: NDArray[np.intp], config: Tra
     state = replicated(steps.initial_state(params, config), mesh)
     for epoch in command.progress(range(config.epochs), f"ours, fold {fold}", unit="epochs"):
         for part in order_of(data, fold, epoch, config):
-            batch = sharded((data.seen(part), data.masks[part]), mesh)
+            batch = sharded((data.inputs(part), data.masks[part]), mesh)
             state, _ = steps.train_step(state, *batch, key_of(fold, epoch), config, mesh.size)
     ema = jax.device_get(state.ema)
-    found = [
-        np.asarray(probabilities(ema, padded(data.seen(rows[part]), 8), config.unet, config.flip))
+    maps = [
+        np.asarray(probabilities(ema, padded(data.inputs(rows[part]), 8), config.unet, config.flip))
         for part in chunks(len(rows), 8)
     ]
-    return np.concatenate(found)[: len(rows)]
+    return np.concatenate(maps)[: len(rows)]
 
 
 def by_torch(data: TrainingImages, fold: int, rows: NDArray[np.intp], config: TrainConfig) -> Maps:
@@ -98,7 +100,7 @@ def by_torch(data: TrainingImages, fold: int, rows: NDArray[np.intp], config: Tr
     for epoch in command.progress(range(config.epochs), f"PyTorch, fold {fold}", unit="epochs"):
         for part in order_of(data, fold, epoch, config):
             key = jax.random.fold_in(key_of(fold, epoch), step)
-            variants = vary(key, data.seen(part), data.masks[part])
+            variants = vary(key, data.inputs(part), data.masks[part])
             x, y = (torch.tensor(np.asarray(array)) for array in variants)
             falling = 0.5 + 0.5 * np.cos(np.pi * (step - warmup) / (total - warmup))
             rate = step / warmup if step < warmup else falling
@@ -114,21 +116,21 @@ def by_torch(data: TrainingImages, fold: int, rows: NDArray[np.intp], config: Tr
                     old.lerp_(new, 1 - decay)
             step += 1
     with torch.no_grad():
-        seen = torch.tensor(data.seen(rows) / np.float32(255)).permute(0, 3, 1, 2)
-        p = torch.sigmoid(averaged(seen))
+        inputs = torch.tensor(data.inputs(rows) / np.float32(255)).permute(0, 3, 1, 2)
+        p = torch.sigmoid(averaged(inputs))
         if config.flip:
-            p = (p + torch.sigmoid(averaged(seen.flip(3))).flip(2)) / 2
+            p = (p + torch.sigmoid(averaged(inputs.flip(3))).flip(2)) / 2
     return p.numpy()
 
 
-def dice(maps: Maps, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Dice of each image at each of `LEVELS`, (n, t)."""
+def overlaps(maps: Maps, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Dice of each positive at each of `CUTS`, (n, t)."""
 
-    def one(drawn: NDArray[np.bool_], mask: NDArray[np.bool_]) -> float:
+    def overlap(drawn: NDArray[np.bool_], mask: NDArray[np.bool_]) -> float:
         return float(2 * (drawn & mask).sum() / max(drawn.sum() + mask.sum(), 1))
 
     return np.array(
-        [[one(p >= level, m) for level in LEVELS] for p, m in zip(maps, masks, strict=True)]
+        [[overlap(p >= cut, m) for cut in CUTS] for p, m in zip(maps, masks, strict=True)]
     )
 
 
@@ -138,33 +140,33 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=26, help="of 50 batches of 8")
     parser.add_argument("--evidence", action="store_true", help="both see the evidence map")
     options = parser.parse_args()
+    run = RunFolder(options.run).check()
     split_processor()
-    lite = profiles.PROFILES["lite"]
+    lite = PROFILES["lite"]
     config = replace(
         lite, unet=replace(lite.unet, evidence=options.evidence), epochs=options.epochs
     )
-    data = batches.labelled(options.run, config.unet.size, options.evidence)
-    positives = np.flatnonzero(data.known & data.positive & (data.folds >= 0))
+    data = training_images.read(run, config.unet.size, options.evidence)
+    positives = np.flatnonzero(data.known & data.positive)
     masks = data.masks[positives] > 127
-    patients = pd.Series(data.table["patient"]).to_numpy(object)[positives]
-    found = {}
-    for name, way in (("ours", by_ours), ("PyTorch", by_torch)):
+    patients = data.table["patient"].to_numpy(object)[positives]
+    dice = {}
+    for name, train in (("ours", by_ours), ("PyTorch", by_torch)):
         start = time.perf_counter()
         maps = np.zeros(masks.shape, np.float32)
         for fold in range(data.fold_count):
             here = data.folds[positives] == fold
-            maps[here] = way(
-                seen_by(data, fold, options.run, config), fold, positives[here], config
+            maps[here] = train(
+                with_evidence(data, fold, run, config), fold, positives[here], config
             )
-        found[name] = dice(maps, masks)
-        best = int(found[name].mean(axis=0).argmax())
-        for what, level in (("0.5", HALF), (f"the best, {LEVELS[best]:.2f}", best)):
-            own = found[name][:, level]
-            estimate = scores.bootstrap(lambda rows, own=own: own[rows].mean(), patients)
-            print(f"{name}: Dice on {len(own)} positives at {what}: {estimate}")
+        dice[name] = overlaps(maps, masks)
+        best = int(dice[name].mean(axis=0).argmax())
+        for what, cut in (("0.5", HALF), (f"the best, {CUTS[best]:.2f}", best)):
+            estimate = scores.mean(dice[name][:, cut], patients)
+            print(f"{name}: Dice on {len(positives)} positives at {what}: {estimate}")
         print(f"{name}: {time.perf_counter() - start:.0f} s")
-    gap = found["ours"][:, HALF] - found["PyTorch"][:, HALF]
-    print("ours less PyTorch's at 0.5:", scores.bootstrap(lambda rows: gap[rows].mean(), patients))
+    gap = dice["ours"][:, HALF] - dice["PyTorch"][:, HALF]
+    print("ours less PyTorch's at 0.5:", scores.mean(gap, patients))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.run.folder import DATASET
+from features.run.schemas import DATASET
 
 DEFAULTS = {
     "path": "",

@@ -11,7 +11,8 @@ from PIL import Image
 from baseline.classifier import train
 from baseline.explanation import shap_values
 from baseline.learning import scores
-from features.run.folder import DATASET, RunFolder
+from features.run.folder import RunFolder
+from features.run.schemas import DATASET
 
 NASTY = '"><script>alert(1)</script><img src="http://evil.example/x">'
 SHOWN = 10

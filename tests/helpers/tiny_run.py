@@ -15,7 +15,8 @@ from cnn.prediction import predict
 from cnn.training import steps, train, train_fold
 from cnn.weights import tensors
 from features.reading import rle
-from features.run.folder import EVIDENCE_MAP, RunFolder
+from features.run.folder import RunFolder
+from features.run.schemas import EVIDENCE_MAP
 from tests.helpers.datasets import dataset
 
 SIDE = 64
