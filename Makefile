@@ -135,7 +135,7 @@ $(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(call code,bas
 	$(call remember,evidence)
 
 classifier: $(call made,classifier) ## train the classifier: out-of-fold probabilities, calibration, AUC
-$(call made,classifier): $(call made,dataset measure evidence) $(call code,baseline/classifier/train.py baseline/learning) $(call stale,classifier) | $(ENV)
+$(call made,classifier): $(call made,dataset measure evidence) $(filter-out %/tune.py %/ablation.py,$(call code,baseline/classifier baseline/learning)) $(call stale,classifier) | $(ENV)
 	$(PY) -m baseline.classifier.train --run $(RUN) --seed $(SEED) $(CLASSIFIER_OPTIONS)
 	$(call remember,classifier)
 

@@ -1,1 +1,1 @@
-"""From numbers to a classification and its explanation: evidence map, classifier, SHAP, gate, report."""
+"""From numbers to a classification and its explanation: evidence map, classifier, SHAP, report."""

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from baseline.gate import results, rules
-from baseline.gate.results import DisputedCase, GateFigures
+from baseline.gate import rules
+from baseline.gate.figures import Deleted, Disagreement, DisputedCase, GateFigures, read_figures
 from baseline.gate.rules import MASK_LEVELS, GateInputs, Rule
 from cnn.gate import report_figures
 from features.run.folder import RunFolder
@@ -142,7 +142,7 @@ def test_deletions_by_hand():
     by_area = {row.setting: row for row in report_figures.deletions(Rule("unet"), inputs).areas}
     assert list(by_area) == list(rules.AREAS)
     # The negative without a mask has none to remove.
-    none = results.Deleted(
+    none = Deleted(
         setting=0.0,
         lesions=2,
         false_masks=1,
@@ -206,7 +206,7 @@ def test_disagreements_by_hand():
     gated = (Rule("gated", cutoff=1.5), inputs)
     # The U-Net keeps a, b, c; the gate a alone.
     emptied, added = report_figures.disagreements(rows, (Rule("unet"), inputs), gated)
-    assert added == results.Disagreement(images=0, lesions=0, healthy=0, change=0, cases=())
+    assert added == Disagreement(images=0, lesions=0, healthy=0, change=0, cases=())
     assert (emptied.images, emptied.lesions, emptied.healthy) == (2, 1, 1)
     assert emptied.change == pytest.approx(0.6)
     assert emptied.cases == (
@@ -243,7 +243,7 @@ def test_the_policy_that_is_compared_with_the_unet_asks_the_classifier():
 def test_what_is_written_is_read_back(chance, tmp_path):
     figures, chosen, inputs, rows = chance
     run = RunFolder(tmp_path)
-    assert results.read_figures(run) is None
+    assert read_figures(run) is None
     metrics = metrics_by_chance(inputs["unet"].positive, inputs, "joint")
     report_figures.write(run, rows, inputs, chosen, metrics)
-    assert results.read_figures(run) == figures
+    assert read_figures(run) == figures

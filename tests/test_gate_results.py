@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from baseline.gate import choose, results, rules
+from baseline.gate.figures import read_figures
 from baseline.gate.results import Gate
 from baseline.gate.rules import Rule
 from features.run import files
@@ -122,9 +123,9 @@ def test_damaged_figures_are_refused(tmp_path):
     rows = pd.DataFrame({"id": [f"i{n}" for n in range(40)], "probability": 0.5})
     figures = figures_by_chance(rows, positive.astype(float))[0]
     files.write_record(run.gate_figures, figures)
-    assert results.read_figures(run) == figures
+    assert read_figures(run) == figures
     whole = json.loads(run.gate_figures.read_text())
     for content in ([], whole | {"curves": [{}]}, {k: whole[k] for k in whole if k != "by_mask"}):
         files.write_json(run.gate_figures, content)
         with pytest.raises(UserError, match=r"gate_figures\.json: .*; delete it and run make"):
-            results.read_figures(run)
+            read_figures(run)

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from baseline.explanation import trained_run
-from baseline.gate import results, rules
-from baseline.gate.results import Curve, Disagreement, DisputedCase, GateFigures
+from baseline.gate import rules
+from baseline.gate.figures import Curve, Disagreement, DisputedCase, GateFigures, read_figures
 from baseline.gate.rules import MASK_LEVELS, Rule
 from baseline.learning.scores import Estimate
 from baseline.report import gate_curves, gate_section, rendering, write
@@ -158,7 +158,7 @@ def test_a_run_without_a_gate_has_no_such_section(noise_run, noise_report):
 
 
 def test_the_section_shows_curves_deletions_and_cases(run, page):
-    figures = results.read_figures(run)
+    figures = read_figures(run)
     assert figures == figures_of_run(run)
     assert {"href": "#gate"} in page.every("a")
     labels = [a["aria-label"] for a in page.every("svg") if "0 0 340" in str(a.get("viewbox"))]

@@ -91,7 +91,7 @@ def test_every_kind_is_named_and_of_one_kind_the_first_ten(tmp_path):
     assert len(problems) == 2 + 10 + 1 + 1 + 1
 
 
-def test_runs_beyond_are_told_from_absolute_starts():
+def test_runs_beyond_are_distinguished_from_absolute_starts():
     # 64 pixels. As gaps the runs end at 40 + 2 + 50 + 2 = 94; as starts they lie inside, in order.
     kind, sentence = fault("40 2 50 2", SHAPE)
     assert kind == "absolute starts" and "ends at pixel 94, beyond the 64 pixels" in sentence
@@ -103,7 +103,7 @@ def test_runs_beyond_are_told_from_absolute_starts():
     # Counted from 0 a run at 63 has one pixel at most.
     assert fault("0 2 63 1", SHAPE)[0] == "absolute starts"
     assert fault("0 2 63 2", SHAPE)[0] == "runs beyond the image"
-    # Inside as starts, but in no order: told, and not taken for starts.
+    # Inside as starts, but in no order: named, and not taken for starts.
     kind, sentence = fault("50 5 40 5", SHAPE)
     assert kind == "runs beyond the image" and "inside, but run 2 begins before run 1" in sentence
     kind, sentence = fault("40 5 44 5", SHAPE)
@@ -114,7 +114,7 @@ def test_runs_beyond_are_told_from_absolute_starts():
 
 
 @given(hnp.arrays(bool, SHAPE), st.integers(0, 1))
-def test_no_right_code_is_blamed_and_absolute_ones_are_found(mask, first):
+def test_no_right_code_is_refused_and_absolute_ones_are_named(mask, first):
     code = rle.encode(mask)
     assert fault(code, SHAPE) is None
     spans = rle.runs(code)

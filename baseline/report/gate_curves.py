@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from baseline.gate.results import Curve, GateFigures
+from baseline.gate.figures import Curve, GateFigures
 
 # The frame of a panel, in the units of the template's drawing.
 LEFT, RIGHT, TOP, BOTTOM = 42, 286, 10, 176

@@ -12,8 +12,8 @@ from scipy.special import logit
 
 from baseline.explanation import attributions
 from baseline.explanation.trained_run import TrainedRun
-from baseline.gate import results
-from baseline.gate.results import Deleted, Disagreement, DisputedCase, GateFigures
+from baseline.gate import figures as gate_figures
+from baseline.gate.figures import Deleted, Disagreement, DisputedCase, GateFigures
 from baseline.report import gate_curves
 
 # Cases of each kind of disagreement that are shown.
@@ -74,7 +74,7 @@ def read(trained: TrainedRun) -> tuple[GateFigures | None, str]:
     UserError
         If the file is damaged.
     """
-    figures = results.read_figures(trained.run)
+    figures = gate_figures.read_figures(trained.run)
     if figures is None:
         return None, ""
     predicted = trained.predicted[trained.predicted["kind"] == "oof"]

@@ -1,4 +1,4 @@
-"""What the gate earns and what it costs, for the report: see `baseline.gate.results.GateFigures`.
+"""What the gate earns and what it costs, for the report: see `baseline.gate.figures.GateFigures`.
 
 The report lies upstream and knows no network, so what it shows of the gate waits for it in a file.
 Curves and deletions are measured on the images that the rules were chosen on; only the nested
@@ -12,16 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.gate import rules
-from baseline.gate.results import (
+from baseline.gate.figures import (
     Curve,
     Deleted,
     Deletions,
     Disagreement,
     DisputedCase,
     GateFigures,
-    GateMetrics,
-    Scoreboard,
 )
+from baseline.gate.results import GateMetrics, Scoreboard
 from baseline.gate.rules import AREAS, MASK_LEVELS, POLICIES, GateInputs, Rule
 from cnn.gate.outlines import cut_level
 from features.run import files
@@ -59,7 +58,7 @@ def curve_points(rule: Rule, inputs: GateInputs) -> tuple[tuple[float, float], .
     Returns
     -------
     tuple of (threshold, mean Dice)
-        As in `results.Curve`.
+        As in `figures.Curve`.
     """
     chosen = threshold_of(rule)
     if chosen is None:

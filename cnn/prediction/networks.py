@@ -1,4 +1,4 @@
-"""The trained networks of a run: loaded, checked, and asked for probability maps."""
+"""The trained networks of a run: loaded, checked, and used to draw probability maps."""
 
 import hashlib
 import math

@@ -1,7 +1,7 @@
-"""What is wrong with a run-length code, told by the numbers in it.
+"""What is wrong with a run-length code, as its numbers show.
 
 The challenge's code is relative, so many a mistake still reads as a code, of another mask. Absolute
-starts in the place of gaps are told by this: read as gaps they end beyond the image, and read as
+starts in the place of gaps show by this: read as gaps they end beyond the image, and read as
 starts they run in order inside it.
 """
 

@@ -82,7 +82,7 @@ def main(settings: Settings) -> None:
     print(f"{submission.path}: {len(table)} images, {kept} with a mask; checked")
     if len(quarantined):
         print(
-            f"{len(quarantined)} of its rows are -1 because the image is quarantined, see "
+            f"rows that are -1 because the image is quarantined: {len(quarantined)}, see "
             f"{run.quarantine.path}"
         )
     labels = dataset["label"].dropna()

@@ -5,7 +5,8 @@ import pandas as pd
 from scipy.special import logit
 
 from baseline.gate import choose, rules
-from baseline.gate.results import GateFigures, GateMetrics, MaskScores, PolicyScores, Scoreboard
+from baseline.gate.figures import GateFigures
+from baseline.gate.results import GateMetrics, MaskScores, PolicyScores, Scoreboard
 from baseline.gate.rules import MASK_LEVELS, RANKS, SOURCES, GateInputs, Rule
 from baseline.learning.scores import Estimate
 from cnn.gate import report_figures

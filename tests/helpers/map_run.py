@@ -1,6 +1,6 @@
 """A run with probability maps that are flat or have one square, and evidence of nothing.
 
-So the means of maps can be told by hand. There is no classifier to explain: tests replace
+The means of such maps can be computed by hand. There is no classifier to explain: tests replace
 `top_zone.read`.
 """
 
