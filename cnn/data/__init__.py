@@ -1,0 +1,1 @@
+"""From X-rays to batches on the device."""

@@ -1,0 +1,120 @@
+"""The X-rays that a network learns from, with their masks or weak labels.
+
+Of some images the mask is known, of others only the probability of a pneumothorax, as another model
+gave it (a weak label). Where that is above one half, the evidence map stands in for a mask.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cnn.data import decoded, planes
+from features.reading import rle
+from features.run.files import UserError
+from features.run.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Images to learn from, those of known mask first.
+
+    Parameters
+    ----------
+    ids : tuple of str
+    folds : (n,) array of int
+        The fold each image belongs to.
+    known : (n,) array of bool
+        Whether the image's mask is known.
+    positive : (n,) array of bool
+        Whether the mask is not empty; where it is not known, whether the weak label says so.
+    images, masks : (n, size, size) arrays of uint8
+        X-rays, air dark; masks as share of the pixel covered, 255 for all of it, 0 if not known.
+    digest : str
+        Fingerprint of ids, folds, masks, pixels, weak labels and evidence: two equal ones mean the
+        same training set.
+    table : DataFrame
+        The images' rows of the dataset.
+    fold_count : int
+        Number of the dataset's folds. A fold may hold none of these images, but others to predict.
+    evidence : (n, size, size) array of uint8, optional
+        The evidence map as one fold's network sees it (see `cnn.data.planes`).
+    """
+
+    ids: tuple[str, ...]
+    folds: NDArray[np.int64]
+    known: NDArray[np.bool_]
+    positive: NDArray[np.bool_]
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    digest: str
+    table: pd.DataFrame
+    fold_count: int
+    evidence: NDArray[np.uint8] | None = None
+
+    def inputs(self, rows: NDArray[np.integer], evidence: bool = True) -> NDArray[np.uint8]:
+        """What a network sees of some images, with the evidence or without: (n, size, size, c)."""
+        evidence_planes = [] if self.evidence is None or not evidence else [self.evidence[rows]]
+        return np.stack([self.images[rows], *evidence_planes], axis=-1)
+
+    def targets(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """What a network should draw: the mask, or the evidence map of a weakly positive image."""
+        masks = self.masks[rows]
+        weak = np.flatnonzero(self.positive[rows] & ~self.known[rows])
+        if weak.size:
+            assert self.evidence is not None
+            masks[weak] = self.evidence[rows[weak]]
+        return masks
+
+
+def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) -> TrainingImages:
+    """Load every image to learn from, decoding it unless a former run has.
+
+    Parameters
+    ----------
+    run : RunFolder
+        The dataset is read, decoded images are written.
+    size : int
+        Side of the square that the network sees.
+    evidence : bool
+        Whether the network sees the evidence map too. The map then counts as a part of the data;
+        its planes are made later, for each fold.
+    weak : bool
+        Whether weakly labelled images belong to it too; they need the evidence.
+
+    Raises
+    ------
+    UserError
+        If there is no such image, an image cannot be read or has changed, or there is no evidence.
+    """
+    dataset = run.dataset.read()
+    table = dataset[dataset["fold"].notna()]
+    has_mask = (table["split"] == "train") & table["mask"].notna()
+    if not has_mask.any():
+        raise UserError(
+            f"{run.dataset.path}: no training image has a known mask, and the network cannot learn "
+            "to draw without one; add annotations to the dataset."
+        )
+    fold_count = int(table["fold"].max()) + 1
+    kinds = [table[has_mask]]
+    if weak and evidence:
+        kinds.append(table[~has_mask & table["weak"].notna()])
+    table = pd.concat(kinds)
+    known = np.arange(len(table)) < len(kinds[0])
+    # A mask that is not to be learned from, such as a test image's, must not get in by chance.
+    codes = table["mask"].where(known, rle.EMPTY)
+    positive = np.where(known, (codes != rle.EMPTY).to_numpy(bool), table["weak"] > 0.5)
+    images, masks, pixels = decoded.load(run, table.assign(mask=codes), size)
+    examples = decoded.fingerprint(table["id"], codes, table["fold"], pd.Series(positive))
+    return TrainingImages(
+        ids=tuple(table["id"]),
+        folds=table["fold"].to_numpy(np.int64),
+        known=known,
+        positive=positive,
+        images=images,
+        masks=masks,
+        digest=examples + pixels + (planes.digest(run) if evidence else ""),
+        table=table,
+        fold_count=fold_count,
+    )
