@@ -1,4 +1,4 @@
-"""Operating points and triage, judged out of fold on the true labels.
+"""Operating points and triage, scored out of fold on the true labels.
 
 Thresholds are chosen on the other folds. 95% intervals by bootstrap over patients.
 """

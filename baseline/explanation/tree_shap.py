@@ -56,8 +56,8 @@ def shap_values(booster: lgb.Booster, rows: NDArray[np.floating]) -> tuple[float
     """
     model = trees.parse(booster.model_to_string()) if len(rows) >= FEWEST_IMAGES else None
     if model is None or model.leaves.max() > MOST_LEAVES:
-        found = np.asarray(booster.predict(rows, pred_contrib=True), float)
-        return float(found[0, -1]), found[:, :-1]
+        contributions = np.asarray(booster.predict(rows, pred_contrib=True), float)
+        return float(contributions[0, -1]), contributions[:, :-1]
     # By feature, since a split asks all images for one.
     columns = np.ascontiguousarray(rows.T)
     values = np.zeros(columns.shape)
@@ -85,16 +85,16 @@ def _add_trees(  # type: ignore[no-untyped-def]
             base += leaf_value[f][0]
             continue
         base += (leaf_value[f] * leaf_count[f]).sum() / split_count[s][0]
-        asked, cuts = feature[s], threshold[s]
+        features, cuts = feature[s], threshold[s]
         outcomes[:] = 0
         for k in range(number - 1):
-            column, cut, bit = columns[asked[k]], cuts[k], np.int16(1 << k)
+            column, cut, bit = columns[features[k]], cuts[k], np.int16(1 << k)
             for row in range(count):
                 outcomes[row] |= bit if column[row] <= cut else np.int16(0)
-        paths = _paths(asked, children[s], split_count[s], leaf_count[f])
+        paths = _paths(features, children[s], split_count[s], leaf_count[f])
         shares = _answers(outcomes, leaf_value[f], paths, nodes, weights)
         for k in range(number - 1):
-            total = values[asked[k]]
+            total = values[features[k]]
             for row in range(count):
                 total[row] += shares[outcomes[row], k]
     return base
@@ -131,8 +131,8 @@ def _answers(outcomes, leaf_value, paths, nodes, weights):  # type: ignore[no-un
         features = size[leaf]
         # As many nodes as the polynomial's degree, features - 1, asks for.
         n = (features + 1) // 2
-        for found in occurring:
-            astray = (found ^ left[leaf]) & on_way[leaf]
+        for outcome in occurring:
+            astray = (outcome ^ left[leaf]) & on_way[leaf]
             answer = answers[astray, :features]
             if not known[astray]:
                 known[astray] = True
@@ -141,12 +141,12 @@ def _answers(outcomes, leaf_value, paths, nodes, weights):  # type: ignore[no-un
                     weights[n - 1, :n], answer,
                 )  # fmt: skip
             for k in range(features):
-                shares[found, owner[leaf, k]] += answer[k]
+                shares[outcome, owner[leaf, k]] += answer[k]
     return shares
 
 
 @njit(cache=True, nogil=True)
-def _paths(asked, children, split_count, leaf_count):  # type: ignore[no-untyped-def]
+def _paths(feature, children, split_count, leaf_count):  # type: ignore[no-untyped-def]
     """The way to each leaf, from below.
 
     Returns
@@ -179,7 +179,7 @@ def _paths(asked, children, split_count, leaf_count):  # type: ignore[no-untyped
             node, child, images = first, children[first, side], leaf_count[leaf]
             while node >= 0:
                 k = 0
-                while k < size[leaf] and asked[owner[leaf, k]] != asked[node]:
+                while k < size[leaf] and feature[owner[leaf, k]] != feature[node]:
                     k += 1
                 if k == size[leaf]:
                     owner[leaf, k] = node

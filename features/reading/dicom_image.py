@@ -60,7 +60,7 @@ def open_dicom(path: Path) -> FileDataset:
     if view in LATERAL:
         raise UnreadableImage(
             f"{path}: a lateral view, tag ViewPosition (0018,5101) is {view}; only frontal chest "
-            "X-rays (PA, AP) can be judged."
+            "X-rays (PA, AP) can be used."
         )
     _check_orientation(dataset, path)
     return dataset
@@ -75,7 +75,7 @@ def _check_orientation(dataset: FileDataset, path: Path) -> None:
     if right.upper().startswith(("A", "P")):
         raise UnreadableImage(
             f"{path}: a lateral view, tag PatientOrientation (0020,0020) is {right}\\{down}; only "
-            "frontal chest X-rays (PA, AP) can be judged."
+            "frontal chest X-rays (PA, AP) can be used."
         )
     if right.upper().startswith("R") or down.upper().startswith("H"):
         raise UnreadableImage(
