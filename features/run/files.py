@@ -206,34 +206,6 @@ def read_record(path: Path | str, kind: type[Record]) -> Record:
         ) from None
 
 
-def write_table(path: Path | str, table: pd.DataFrame) -> None:
-    """Write a table as parquet, whole or not at all."""
-    with atomic(path) as temporary:
-        table.to_parquet(temporary, index=False)
-
-
-def read_table(
-    path: Path | str, filters: list[tuple[str, str, object]] | None = None
-) -> pd.DataFrame:
-    """Read a parquet table, or the rows of it that pass the filters (column, relation, value).
-
-    Raises
-    ------
-    UserError
-        If the file is missing or is not parquet.
-    """
-    try:
-        return pd.read_parquet(path, filters=filters)
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file; make the stage that writes it first (see `make help`)."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a parquet table ({error}); delete it and run make again."
-        ) from None
-
-
 def stamps(paths: pd.Series) -> pd.Series:
     """When each file was last changed, in nanoseconds.
 
