@@ -109,6 +109,7 @@ help: ## show this help
 DATA_FILES := $(if $(ON_PHANTOMS),$(PHANTOMS)/stage_2_train.csv)
 data/%/stage_2_train.csv: $(call code,features/phantom) | $(ENV)
 	$(PY) -m features.phantom.write --out $(@D) $(or $($*.phantoms),--train $(TRAIN) --test $(TEST) --seed $(SEED))
+	@touch -c $@ # a folder that is there already is left as it is
 
 dataset: $(call made,dataset) ## read the dataset: labels, patients, folds; unreadable images set aside
 $(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/reading) $(call stale,dataset) | $(ENV)

@@ -50,7 +50,11 @@ PIPELINE = [stage for stage in OUTPUTS if stage not in CHECKS]
 PYTHON = """#!/bin/sh
 # Stands in for the interpreter: "-m MODULE ... --run RUN" makes the module's files.
 module=$2
-while [ $# -gt 0 ]; do [ "$1" = --run ] && run=$2; shift; done
+while [ $# -gt 0 ]; do
+  [ "$1" = --run ] && run=$2
+  [ "$1" = --out ] && [ ! -e "$2/stage_2_train.csv" ] && mkdir -p "$2" && touch "$2/stage_2_train.csv"
+  shift
+done
 case $module in
 %s
 esac
@@ -236,6 +240,17 @@ def test_the_report_waits_for_no_network_and_shows_the_checks_once_asked_for(tre
     shutil.rmtree(run / "cnn")
     (run / "gate.json").unlink()
     assert not [stage for stage in planned(tree, "report") if stage.startswith("cnn")]
+
+
+def test_phantoms_are_drawn_once_and_left_as_they_are_after_a_change_of_their_code(tree):
+    few = ("dataset", "TRAIN=8", "TEST=2")
+    writes = "features.phantom.write --out data/phantoms-8-2-0 --train 8 --test 2 --seed 0"
+    assert writes in make(tree, *few).stdout
+    assert make(tree, "-n", *few).stdout.count("-m ") == 0
+    # The writer decides whether the folder is of its version; it must be asked once, not always.
+    os.utime(tree / "features" / "phantom" / "tissue.py")
+    assert writes in make(tree, *few).stdout
+    assert make(tree, "-n", *few).stdout.count("-m ") == 0
 
 
 def test_auxiliary_phantoms_are_drawn_once_and_only_their_cells_are_measured(tree):
