@@ -52,7 +52,7 @@ PYTHON = """#!/bin/sh
 module=$2
 while [ $# -gt 0 ]; do
   [ "$1" = --run ] && run=$2
-  [ "$1" = --out ] && [ ! -e "$2/stage_2_train.csv" ] && mkdir -p "$2" && touch "$2/stage_2_train.csv"
+  [ "$1" = --out ] && [ ! -e "$2" ] && mkdir -p "$2" && touch "$2/stage_2_train.csv"
   shift
 done
 case $module in
