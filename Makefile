@@ -15,10 +15,11 @@ $(foreach name,$(GIVEN),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value 
 ifneq ($(words x$(DATA)x$(RUN)x),1)
 $(error DATA and RUN: a space in the name of a folder cannot be used with make; rename or link the folder)
 endif
-override RUN := $(patsubst %/,%,$(or $(RUN),$(if $(DATA),runs/$(notdir $(patsubst %/,%,$(DATA))))))
+# Phantoms are drawn where no DATA is given; the name of their folder says which.
+override RUN := $(patsubst %/,%,$(or $(RUN),runs/$(notdir $(patsubst %/,%,$(or $(DATA),phantoms-$(or $(TRAIN),180)-$(or $(TEST),60)-$(or $(SEED),0))))))
 # Lines "stage.NAME := value", and nothing that make or a shell would carry out: run folders are handed on.
 LINE := ^[a-z]+\.[A-Z_]+ := [^]['"`;&|<>*?!()$$\#\\]*$$
-REMEMBERED := $(if $(RUN),$(wildcard $(RUN)/settings.mk))
+REMEMBERED := $(wildcard $(RUN)/settings.mk)
 ifneq ($(REMEMBERED),)
 ifneq ($(shell LC_ALL=C grep -cvE "$$(printf '%s' '$(subst ','\'',$(LINE))')" $(REMEMBERED)),0)
 $(error $(REMEMBERED): a line is not as make writes it; delete the file, and give the settings again)
@@ -26,14 +27,12 @@ endif
 include $(REMEMBERED)
 endif
 DATA ?= $(patsubst $(CURDIR)/%,%,$(dataset.DATA))
-# Phantoms are drawn where no DATA is given; the name of their folder says which.
 drawn := $(subst -, ,$(patsubst data/phantoms-%,%,$(filter data/phantoms-%,$(DATA))))
 TRAIN ?= $(or $(word 1,$(drawn)),180)
 TEST ?= $(or $(word 2,$(drawn)),60)
 SEED ?= $(or $(dataset.SEED),$(word 3,$(drawn)),0)
 PHANTOMS := data/phantoms-$(TRAIN)-$(TEST)-$(SEED)
 override DATA := $(patsubst %/,%,$(or $(DATA),$(PHANTOMS)))
-override RUN := $(or $(RUN),runs/$(notdir $(DATA)))
 ON_PHANTOMS := $(filter $(DATA),$(PHANTOMS))
 FOLDS ?= $(or $(dataset.FOLDS),$(if $(ON_PHANTOMS),3,5))
 PATIENTS ?= $(dataset.PATIENTS)
@@ -62,11 +61,11 @@ dataset.files := dataset.parquet quarantine.csv sample.csv
 dataset.uses := DATA FOLDS SEED PATIENTS FILES
 measure.files := features.parquet cells/index.parquet cells/values.f16
 measure.uses := MEASURE_OPTIONS
-evidence.files := $(addprefix evidence/,zones.parquet map.parquet pairs.parquet settings.json $(NUMBERS:%=lungs%.txt) $(NUMBERS:%=cells%.txt))
+evidence.files := $(addprefix evidence/,zones.parquet map.parquet pairs.parquet metrics.json settings.json $(NUMBERS:%=lungs%.txt) $(NUMBERS:%=cells%.txt))
 evidence.uses := SEED AUXILIARY
 classifier.files := $(addprefix baseline/,metrics.json oof.csv test.csv calibration.json settings.json $(NUMBERS:%=fold%.txt))
 classifier.uses := SEED CLASSIFIER_OPTIONS
-shap.files := baseline/shap.parquet
+shap.files := baseline/shap.parquet baseline/shap_by_place.parquet
 report.files := report/index.html
 report.uses := CASES
 training.files := cnn/settings.json $(NUMBERS:%=cnn/fold%/weights.safetensors)

@@ -76,7 +76,7 @@ def test_pixels_outside_the_lungs_change_nothing(noise):
 
 def test_cells_keep_their_place_and_values_in_a_wider_image(noise):
     fields = boxes()
-    pads = ((64, 40), (72, 21))  # the lungs are result elsewhere, but on the same grid
+    pads = ((64, 40), (72, 21))  # the lungs lie elsewhere, but on the same grid
     lungs = (np.pad(lung, pads) for lung in (fields.right, fields.left))
     wide = assemble(np.pad(noise, pads, constant_values=3.0), LungFields(*lungs, 1.0))
     result, moved = cells.measure(image(noise)), cells.measure(wide)

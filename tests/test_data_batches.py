@@ -40,7 +40,7 @@ def test_weakly_labelled_images_come_in_their_share_and_outside_their_fold(run):
     assert (batches.training_order(data, (1,), batches.EpochPlan(5, 4, 0.5, 0.4), (0,)) < 9).all()
 
 
-def test_a_fold_without_positives_to_learn_from_is_said(run, tiny):
+def test_a_fold_without_positives_to_learn_from_is_refused(run, tiny):
     codes = ["0 64"] + [rle.EMPTY] * 8 + [None] * 5
     change(run, mask=codes)
     with pytest.raises(UserError, match="fold 0: none of the 6 images outside it has a lesion"):

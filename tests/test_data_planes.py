@@ -45,7 +45,7 @@ def test_other_evidence_is_another_training_set(run):
     assert training_images.read(run, 32, evidence=True).digest != before
 
 
-def test_missing_evidence_is_said_and_may_be_done_without(run, tiny):
+def test_missing_evidence_is_refused_unless_training_without_it_is_asked_for(run, tiny):
     shutil.rmtree(run.evidence_map.path.parent)
     with pytest.raises(
         UserError, match=r"map\.parquet: no such file; .* train without the evidence"

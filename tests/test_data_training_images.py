@@ -84,7 +84,7 @@ def test_an_image_of_another_size_than_its_mask_is_refused(run):
     assert not list(run.unet.glob("*"))
 
 
-def test_nothing_to_learn_from_is_said(run):
+def test_a_dataset_without_known_masks_is_refused(run):
     change(run, mask=None)
     with pytest.raises(UserError, match=r"dataset\.parquet: no training image has a known mask"):
         training_images.read(run, 32)

@@ -58,7 +58,7 @@ def test_a_processor_is_two_devices_unless_the_user_says_otherwise(set_by_user, 
 
 
 @pytest.mark.parametrize("platform", ["cuda", "nonsense"])
-def test_a_platform_that_is_not_there_is_said(run, platform):
+def test_a_missing_platform_ends_with_a_sentence(run, platform):
     done = subprocess.run(
         [sys.executable, "-m", "cnn.prediction.predict", "--run", str(run.root)],
         env=environment(JAX_PLATFORMS=platform), capture_output=True, text=True, timeout=120,

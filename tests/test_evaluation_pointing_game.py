@@ -37,7 +37,7 @@ def test_pointing_at_the_zone_that_holds_the_air(zones):
 
 
 def test_the_side_is_scored_for_right_and_left_alike():
-    # Whoever always says "right" is right in 3 of 4, and knows nothing.
+    # Always pointing at the right lung is correct in 3 of 4 images, but balanced it is chance.
     game = pd.DataFrame({"lung": [1.0, 1, 1, 0], "left": [0.0, 0, 0, 1]})
     patients = np.array(list("abcd"), object)
     assert pointing_game.by_side(game) == {"right": Side(3, 3), "left": Side(1, 0)}
@@ -48,7 +48,7 @@ def test_the_side_is_scored_for_right_and_left_alike():
 
 def test_contributions_of_overlapping_zones_add_up(zones):
     mask = zones.finest == NAMES.index("left_upper_rim")
-    # No single zone says so, but the rim and the upper zone together do.
+    # No single zone contributes most there, but the rim and the upper zone together do.
     overlapping = contributions(left_upper=1.0, left_rim=1.0, right_apex_core=1.5)
     assert pointing_game.point(overlapping, zones, mask)["zone"] == 1
 

@@ -52,7 +52,7 @@ def test_rates_of_subgroups_are_those_of_their_confusion_matrix(rows, few_resamp
     few = results["view", "AP"].rates
     assert few.sensitivity.share is None and few.specificity.share is None
     assert str(few.sensitivity) == f"{few.sensitivity.right} of {few.sensitivity.images}: {TOO_FEW}"
-    # A lesion's size says nothing of images without one.
+    # Images without a lesion belong to no subgroup of lesion size.
     lesions = [group.rates for (kind, _), group in results.items() if kind == "lesion"]
     assert [rates.specificity for rates in lesions] == [None] * 3
 

@@ -16,10 +16,10 @@ ONE = np.ones(1, np.float32)
 
 def test_cells_keep_their_value_at_their_middle_and_blend_between():
     # 512 pixels are 64 cells; at 1,024 pixels a cell is 16 wide and its middle lies at 7.5.
-    both = EvidenceMap(
+    evidence = EvidenceMap(
         np.array([10, 10]), np.array([20, 21]), np.array([0.2, 0.6], np.float32), ONE
     )
-    painted = maps.paint(both, (1024, 1024))
+    painted = maps.paint(evidence, (1024, 1024))
     np.testing.assert_allclose(painted[167:169, 327:329].mean(), 0.2, atol=0.02)
     np.testing.assert_allclose(painted[167:169, 335:337].mean(), 0.4, atol=0.02)
     np.testing.assert_allclose(painted[167:169, 343:345].mean(), 0.6, atol=0.02)
@@ -52,10 +52,12 @@ def test_on_the_networks_square_the_map_lies_where_the_x_ray_does():
 
 
 def test_only_the_lung_more_likely_to_have_collapsed_is_drawn():
-    both = EvidenceMap(
+    evidence = EvidenceMap(
         np.arange(4), np.arange(4), np.float32([0.2, 0.5, 0.1, 0.3]), np.float32([0.4, 0.6] * 2)
     )
-    np.testing.assert_array_equal(maps.of_one_lung(both).probability, np.float32([0, 0.5, 0, 0.3]))
+    np.testing.assert_array_equal(
+        maps.of_one_lung(evidence).probability, np.float32([0, 0.5, 0, 0.3])
+    )
     assert maps.of_one_lung(maps.EMPTY).probability.size == 0
 
 

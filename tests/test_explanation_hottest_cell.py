@@ -65,7 +65,7 @@ def test_the_sentence_can_be_rebuilt_from_the_numbers(models, cells):
     assert MEASURES[LINE].text in text
     assert "higher than in all of the image's cells" in text
     assert f"{hottest.shap[LINE]:+.2f}" in text
-    # What is added is added to another thing than the probability, and the sentence says to what.
+    # These values add to the log-odds of air if the lung has collapsed, not to the probability.
     where = f"{hottest.shap[hottest_cell.POSITIONS].sum():+.2f}".replace("-", "−")
     words = f"If this lung has collapsed, where the cell lies adds {where} to the log-odds of air"
     assert words in text

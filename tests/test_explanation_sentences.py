@@ -159,6 +159,6 @@ def test_a_comparison_is_named_without_what_raises_its_measure():
     assert wording.meaning("asymmetry.rim.glcm_contrast_d1") == ""
 
 
-def test_nothing_is_said_where_nothing_moved():
+def test_no_reason_is_given_where_no_feature_contributes():
     calm = Case(NAMES, np.zeros(5), -1.0, np.full(5, 50.0), np.full(5, 0.5))
     assert [reason.name for reason in sentences(calm)] == [""]

@@ -13,7 +13,7 @@ def noise() -> np.ndarray:
     return box_lungs.noise()
 
 
-def test_a_line_along_the_wall_is_told_from_one_across():
+def test_a_line_along_the_wall_is_distinguished_from_one_across():
     grey = np.zeros((120, 120))
     along, across = grey.copy(), grey.copy()
     along[:, 18] = 5  # the right lung's chest wall is column 12

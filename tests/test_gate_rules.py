@@ -85,7 +85,7 @@ def test_fused_uses_classifier_and_map():
     n = 200
     positive = (rng.random(n) < 0.4).astype(float)
     half = rng.random(n) < 0.5
-    # The classifier knows one half of the images, the network the other.
+    # The classifier is right on one half of the images, the network on the other.
     log_odds = np.where(half, 3 * (2 * positive - 1), 0) + 0.1 * rng.normal(size=n)
     top = np.where(half, 0.5, 0.1 + 0.8 * positive)
     images = replace(
@@ -141,7 +141,7 @@ def test_the_expected_rule_learns_that_bad_masks_do_not_pay():
     assert kept["bad"] < kept["good"] / 2
 
 
-def test_choosing_the_policy_inside_knows_nothing_of_the_fold():
+def test_the_nested_choice_of_policy_does_not_use_the_scored_fold():
     rng = np.random.default_rng(2)
     n = 60
     positive = (rng.random(n) < 0.5).astype(float)
@@ -162,7 +162,7 @@ def test_choosing_the_policy_inside_knows_nothing_of_the_fold():
 
 
 def noisy(n: int, seed: int = 3) -> GateInputs:
-    """Inputs by chance in which every signal knows a little of the truth."""
+    """Inputs by chance in which every signal is weakly related to the truth."""
     rng = np.random.default_rng(seed)
     positive = (rng.random(n) < 0.4).astype(float)
     hint = np.clip(0.3 * positive[:, None] + 0.7 * rng.random((n, R + 2)), 0, 1)
@@ -191,11 +191,11 @@ def test_every_policy_chooses_its_triplet_and_smallest_area(policy):
 
 
 def test_a_smallest_area_helps_where_scores_know_nothing():
-    """Small masks are false, and all else is alike: only an area tells them apart."""
+    """Small masks are false, and all else is alike: only the area distinguishes them."""
     positive = np.arange(40) % 2.0
     area = np.where(positive == 1, 0.02, 0.0004)
     images = inputs(np.zeros(40), 0.7 * positive, positive, area)
-    # Nor does the score know of the area.
+    # The score does not depend on the area either.
     images.area[:, rules.MIDDLE] = 0.02
     for policy in ("gated", "fused"):
         rule = choose.choose(policy, images)
@@ -205,7 +205,7 @@ def test_a_smallest_area_helps_where_scores_know_nothing():
 
 @pytest.mark.parametrize("name", ["top", "entropy", "agreement"])
 def test_the_fused_score_uses_each_signal(name):
-    """One signal knows the truth, all others are alike."""
+    """One signal equals the truth, all others are constant."""
     positive = np.arange(40) % 2.0
     blind = inputs(np.zeros(40), 0.7 * positive, positive)
     signal = np.where(positive == 1, 0.6, 0.3)

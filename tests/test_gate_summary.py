@@ -79,7 +79,7 @@ def test_the_test_set_and_what_was_left_out_are_printed(metrics, capsys):
     summary.show(whole)
     printed = capsys.readouterr().out
     assert "5 test set, without 1 of patients who have training images" in printed
-    assert f"The default's policy chosen inside as well: {inside.dice}" in printed
+    assert f"With the policy itself chosen on the other folds: {inside.dice}" in printed
     assert "averaged with those of /other/run" in printed
 
 

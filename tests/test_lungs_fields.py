@@ -39,12 +39,12 @@ def test_the_number_of_threads_changes_no_lung() -> None:
     """Noise, since there the smallest difference in a sum grows largest."""
     for seed in range(4):
         pixels = np.random.default_rng(seed).random((1024, 1024)).astype(np.float32)
-        found = []
+        results = []
         for threads in (1, 2):
             with threadpool_limits(threads, user_api="blas"):
-                found.append(lungs.segment(pixels))
-        assert found[0].quality == found[1].quality
-        assert np.array_equal(found[0].right, found[1].right)
+                results.append(lungs.segment(pixels))
+        assert results[0].quality == results[1].quality
+        assert np.array_equal(results[0].right, results[1].right)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
@@ -195,8 +195,8 @@ def test_real_pneumothorax_lies_within_reach_of_the_lungs(shared_data: Path) -> 
     for name, code in positive:
         pixels = images.read(folder / "stage_2_images" / f"{name}.dcm")[1]
         fields = lungs.segment(pixels[::2, ::2])
-        mask, both = rle.decode(code.strip())[::2, ::2], fields.right | fields.left
-        inside.append(both[mask].mean())
-        reached.append(ndimage.binary_dilation(both, iterations=8)[mask].mean())
+        mask, lung_fields = rle.decode(code.strip())[::2, ::2], fields.right | fields.left
+        inside.append(lung_fields[mask].mean())
+        reached.append(ndimage.binary_dilation(lung_fields, iterations=8)[mask].mean())
     assert np.mean(inside) > 0.7
     assert np.mean(reached) > 0.85

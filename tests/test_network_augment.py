@@ -103,10 +103,10 @@ def test_affine_maps_stay_in_their_ranges():
     assert 9 < np.abs(moved[..., 0] - 50).max() <= 0.1 * 101 + 0.01
 
 
-def test_the_key_decides():
+def test_the_same_key_gives_the_same_augmentation():
     images = jnp.asarray(noise(1, 16, 16, 1))
-    one, same, other = (
+    first, same, other = (
         vary(jax.random.key(seed), images, images[..., 0], AugmentConfig())[0] for seed in (0, 0, 1)
     )
-    assert_array_equal(one, same)
-    assert not np.array_equal(one, other)
+    assert_array_equal(first, same)
+    assert not np.array_equal(first, other)

@@ -108,15 +108,15 @@ def test_the_logits_of_an_image_do_not_depend_on_its_batch():
 
 def test_initial_weights_follow_the_generator_and_he():
     config = UNetConfig(size=64, widths=(32, 64))
-    one, same, other = (
+    first, same, other = (
         unet.initial_params(config, np.random.default_rng(seed)) for seed in (0, 0, 1)
     )
-    jax.tree.map(assert_array_equal, one, same)
-    kernel = one["down"][1][0]["conv1"]["kernel"]  # 3x3, 64 to 64 channels
+    jax.tree.map(assert_array_equal, first, same)
+    kernel = first["down"][1][0]["conv1"]["kernel"]  # 3x3, 64 to 64 channels
     assert not np.array_equal(kernel, other["down"][1][0]["conv1"]["kernel"])
     assert_allclose(np.std(kernel), np.sqrt(2 / (9 * 64)), rtol=0.02)
-    assert_array_equal(one["norm"]["scale"], 1)
-    assert_array_equal(one["norm"]["bias"], 0)
+    assert_array_equal(first["norm"]["scale"], 1)
+    assert_array_equal(first["norm"]["bias"], 0)
 
 
 def test_half_precision_gives_nearly_the_same_and_keeps_whole_weights():

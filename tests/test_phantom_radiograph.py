@@ -123,7 +123,7 @@ def test_pneumothorax_is_darker_and_less_textured_than_the_same_place_without() 
     assert np.mean(smoother) < 0.98
 
 
-def test_nothing_but_the_collapse_tells_positives_from_negatives(
+def test_only_the_collapse_distinguishes_positives_from_negatives(
     pairs: list[tuple[Phantom, Phantom]],
 ) -> None:
     for ill, well in pairs:

@@ -12,7 +12,7 @@ from features.phantom.vessels import vessel_tree, vessels
 from tests.helpers.phantom_chest import chest
 
 
-def test_a_stroke_attenuates_as_much_as_it_says() -> None:
+def test_a_stroke_attenuates_as_much_as_it_is_given() -> None:
     line = np.array([[-60.0, 10.0], [60.0, 10.0]])
     drawn = draw([curve(line, 1.4, 0.5)])
     row = round(10 / PITCH + (SIDE - 1) / 2)

@@ -157,7 +157,7 @@ def test_the_parameters_of_every_image_are_written(
             assert record["collapse"]["depth"] == truth.collapse.depth
 
 
-def test_ids_and_patients_say_nothing_about_the_label() -> None:
+def test_ids_and_patients_are_independent_of_the_label() -> None:
     planned = planned_images(train=900, test=300, positives=0.3, seed=0)
     labels = [image.pneumothorax for image in planned]
     ranks = np.argsort(np.argsort([image.image_id for image in planned]))

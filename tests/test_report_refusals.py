@@ -56,7 +56,7 @@ def test_predictions_of_other_models_are_refused(copied_noise_run):
     def report() -> None:
         write.main(write.Settings(run=run.root, cases=1, jobs=1))
 
-    with pytest.raises(UserError, match=r"prediction of i003<b>"):
+    with pytest.raises(UserError, match=r"the probability of i003<b> is not that of its log-odds"):
         report()
     table.drop(columns="kind").to_csv(run.oof.path, index=False)
     with pytest.raises(UserError, match="no column 'kind'"):

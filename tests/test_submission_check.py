@@ -241,7 +241,7 @@ def test_columns_too_many_are_not_misread(tmp_path, sample, text, problem):
         check.main(check.Settings(odd, sample))
 
 
-def test_a_run_tells_the_sizes_of_its_images(tmp_path, sample, capsys):
+def test_image_sizes_are_read_from_the_run(tmp_path, sample, capsys):
     run = RunFolder(tmp_path / "run")
     run.create()
     # b is of no run, and takes the side that is given.

@@ -63,8 +63,8 @@ def test_images_held_on_the_devices_lead_to_the_same_weights_as_streamed_ones(
     train.main(train.Settings(other.root, "demo"))
     for fold in range(3):
         streamed, held = run.unet_fold(fold), other.unet_fold(fold)
-        for one, same in ((streamed.first, held.first), (streamed, held)):
-            assert one.history.path.read_text() == same.history.path.read_text()
+        for run_files, other_files in ((streamed.first, held.first), (streamed, held)):
+            assert run_files.history.path.read_text() == other_files.history.path.read_text()
         assert weights_bytes(run, fold) == weights_bytes(other, fold)
     monkeypatch.setattr(feeding, "device_memory", lambda mesh: memory - 1)
     with pytest.raises(pytest.fail.Exception, match="streamed"):

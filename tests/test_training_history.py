@@ -26,7 +26,7 @@ def test_a_training_is_watched_by_the_challenges_score(run, monkeypatch):
     assert asdict(scores) == pytest.approx(expected)
 
 
-def test_the_summary_tells_the_dice_of_the_weights_that_are_kept(run):
+def test_the_summary_holds_the_dice_of_the_weights_that_are_kept(run):
     images = training_images.read(run, 32)
     for fold in range(3):  # one positive each
         curves = {"epoch": range(4), "loss": 0.5, "val_dice": [0.1, 0.3 * fold, 0.8, 0.9]}

@@ -1,4 +1,4 @@
-"""Training: it ends alike wherever it was interrupted, and what breaks down is said."""
+"""Training: an interrupted one ends with the same weights, and failures are reported."""
 
 import json
 import shutil

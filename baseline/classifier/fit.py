@@ -35,7 +35,7 @@ def fit_model(
 def fit_folds(
     table: FeatureTable, rows: pd.DataFrame, settings: TrainingSettings, seed: int
 ) -> list[Classifier]:
-    """Fit one model a fold, on the other folds' images, each with the evidence that is for it.
+    """Fit one model a fold, on the other folds' images, each with its own evidence by zone.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from features.run import files
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
-# What LightGBM takes: least and most.
+# Smallest and largest value of each setting that LightGBM accepts.
 RANGES = {
     "rounds": (1, np.inf),
     "patience": (0, np.inf),
@@ -77,7 +77,7 @@ def training_settings(options: TrainingSettings) -> TrainingSettings:
 
 
 def resolve(options: Options, path: Path | None) -> Options:
-    """Fill in what a settings file says.
+    """Fill in what a settings file sets.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def resolve(options: Options, path: Path | None) -> Options:
     Raises
     ------
     UserError
-        If the file is missing, holds something else, or says what an option says too, or if a
+        If the file is missing, holds something else, or sets what an option sets too, or if a
         number is out of its range.
     """
     if path is None:
@@ -109,7 +109,7 @@ def resolve(options: Options, path: Path | None) -> Options:
 
 
 def in_range(options: Options) -> Options:
-    """The same settings, if LightGBM can train by them.
+    """The same settings, if LightGBM accepts them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The feature table becomes a classifier: one booster a fold, out-of-fold log-odds, calibration."""
+"""Trains the classifier on the feature table: one booster a fold, then calibration and scores."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,8 @@ class Settings(TrainingSettings):
     evidence: bool = True
     """Give each model the evidence map by zone; needs RUN/evidence/ (`make evidence`)."""
     settings: Path | None = None
-    """JSON file of training settings (rounds to weak-weight), e.g. RUN/tune/best.json; what it
-    leaves out is as the options say."""
+    """JSON file of training settings (rounds to weak-weight), e.g. RUN/tune/best.json; a setting
+    that it does not hold is as its option."""
 
 
 def main(settings: Settings) -> None:

@@ -1,9 +1,9 @@
 """A search for better training settings, by Optuna: resumable, and never applied by itself.
 
 A setting's score is its out-of-fold AUC on the true labels, averaged over several splits by
-patient. The best of many scores is flattered by having been chosen, so the best settings and the
+patient. The best of many scores is too high, because it was chosen, so the best settings and the
 defaults are scored once more on splits that the search did not use. These hold the same images, so
-that figure is fairer but not free of flattery either: only other images could tell.
+that figure is fairer, but may still be too high: only other images could give an honest one.
 
 Akiba et al., "Optuna: a next-generation hyperparameter optimization framework", KDD 2019.
 """
@@ -94,7 +94,7 @@ class Objective:
         self.table = table.measured.loc[self.rows["id"]]
 
     def digest(self) -> str:
-        """Hash of what decides a score: data, splits and seed; trials of others do not mix."""
+        """Hash of what a score depends on, so that trials of other data or splits do not mix."""
         names = ("splits", "folds", "seed")
         text = {name: getattr(self.settings, name) for name in names} | {"space": SPACE}
         digest = hashlib.sha256(repr(text).encode())
@@ -102,7 +102,7 @@ class Objective:
         for part in (known.astype(str), self.table):
             digest.update(pd.util.hash_pandas_object(part).to_numpy().tobytes())
         patients = self.rows["patient"].to_numpy(object)
-        # How seeds split may change with the program.
+        # Another version of the program may split the same seed in another way.
         digest.update(assign(strata(self.rows), patients, self.settings.folds, 0).tobytes())
         return digest.hexdigest()[:16]
 
@@ -187,7 +187,7 @@ def _until(count: int, minutes: float | None) -> Iterator[int]:
 
 
 def search(settings: Settings) -> SearchResult:
-    """Search on, and score the best settings and the defaults on fresh splits.
+    """Go on with the search, then score the best settings and the defaults on fresh splits.
 
     Raises
     ------
@@ -196,9 +196,9 @@ def search(settings: Settings) -> SearchResult:
     """
     run, objective = RunFolder(settings.run), Objective(settings)
     study = open_study(run.search_journal, objective.digest(), settings.seed)
-    left = max(settings.trials - len(done(study)), 0)
-    turns = _until(left, settings.minutes)
-    for _ in command.progress(turns, "tuning", total=left, unit="settings"):
+    remaining = max(settings.trials - len(done(study)), 0)
+    turns = _until(remaining, settings.minutes)
+    for _ in command.progress(turns, "tuning", total=remaining, unit="settings"):
         study.optimize(lambda trial: objective(suggest(trial)), n_trials=1)
     default = defaults_of(study)
     if default is None:

@@ -1,7 +1,7 @@
 """Whether the reasons can be trusted: do they point at the air, matter to the score, hold still?
 
 Pointing: see `baseline.evaluation.pointing_game`. Deletion: Petsiuk et al., "RISE", BMVC 2018; here
-measures are deleted, not pixels. Both are asked of images that the explained model has not seen;
+measures are deleted, not pixels. Both are measured on images that the explained model has not seen;
 stability compares all fold models on the truly labelled images, most of which have seen them. 95%
 intervals by bootstrap over patients.
 """
@@ -30,7 +30,7 @@ from features.run.folder import RunFolder
 
 Floats = NDArray[np.float64]
 
-# How many measures are deleted, in octaves.
+# Numbers of deleted measures, each twice the one before.
 DELETED = (1, 2, 4, 8, 16, 32, 64)
 # Random deletions of each size that the chosen ones are compared with.
 DRAWS = 5
@@ -74,12 +74,12 @@ def deletion(
         Absolute change of the raw score for each size of `DELETED`: the measures with the largest
         absolute SHAP values, and the mean over random ones that had any SHAP value at all.
     """
-    plain = raw_scores(booster, table)
+    unchanged = raw_scores(booster, table)
     ranked = np.argsort(-np.abs(values), axis=1, kind="stable")
     used = (values != 0).sum(axis=1)
 
     def change(order: NDArray[np.intp]) -> Floats:
-        return np.stack([np.abs(plain - _without(order, size)) for size in DELETED], axis=1)
+        return np.stack([np.abs(unchanged - _without(order, size)) for size in DELETED], axis=1)
 
     def _without(order: NDArray[np.intp], size: int) -> Floats:
         changed = table.to_numpy(float).copy()
@@ -120,8 +120,8 @@ def agreement(tables: Sequence[pd.DataFrame]) -> Floats:
     Parameters
     ----------
     tables : sequence of (n, k) DataFrames
-        Sums of SHAP values, one table a model. An image for which a model says the same of all
-        counts as 0 with that model.
+        Sums of SHAP values, one table a model. For an image whose sums are all equal in one model,
+        the correlation with that model counts as 0.
     """
     pairs = [
         [
@@ -160,7 +160,7 @@ def evaluate(run: RunFolder, seed: int, jobs: int) -> Faithfulness:
     pointed = pointing(trained, jobs)
     top, random = deletions(trained, seed)
     place, family = stability(trained)
-    # The mean over octaves is the area under the curve against the logarithm of their number.
+    # The mean over these sizes is the area under the curve against the logarithm of the size.
     top_mean, random_mean = top.mean(axis=1), random.mean(axis=1)
     return Faithfulness(
         predictions=fingerprint(trained.predicted),

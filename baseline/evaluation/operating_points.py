@@ -16,7 +16,7 @@ from baseline.learning.scores import Estimate, share
 Floats = NDArray[np.float64]
 
 RATES = ("specificity", "sensitivity")
-# What a rate is kept at.
+# Levels at which a rate is kept.
 KEPT_AT = (0.80, 0.90, 0.95)
 
 
@@ -55,9 +55,9 @@ def called(
 
 
 def operating_points(rows: pd.DataFrame) -> list[OperatingPoint]:
-    """Sensitivity and specificity where the one or the other is meant to be kept.
+    """Sensitivity and specificity at thresholds that are to keep one of them at a level.
 
-    The thresholds are chosen on the other folds, so the rate is kept about.
+    The thresholds are chosen on the other folds, so the rate is kept only approximately.
 
     Parameters
     ----------
@@ -69,13 +69,13 @@ def operating_points(rows: pd.DataFrame) -> list[OperatingPoint]:
     positive = labels > 0.5
     points = []
     for kept, level in product(RATES, KEPT_AT):
-        right = (called(labels, raw, fold, kept, level) == positive).astype(float)
+        correct = (called(labels, raw, fold, kept, level) == positive).astype(float)
         points.append(
             OperatingPoint(
                 kept,
                 level,
-                sensitivity=share(right[positive], patients[positive]),
-                specificity=share(right[~positive], patients[~positive]),
+                sensitivity=share(correct[positive], patients[positive]),
+                specificity=share(correct[~positive], patients[~positive]),
             )
         )
     return points

@@ -48,13 +48,15 @@ def point(by_place: pd.Series, zones: Zones, mask: Mask) -> dict[str, float]:
     finest, lungs, air = stack[3], stack[0], mask[inside]
     touched = np.isin(finest, finest[air])
     by_lung = {lung: painted[lungs == lung].mean() for lung in np.unique(lungs)}
-    held = {lung: int(air[lungs == lung].sum()) for lung in by_lung}
-    most = max(by_lung, key=lambda lung: by_lung[lung])
-    collapsed = {lung for lung in held if held[lung] == max(held.values()) and air.any()}
+    air_by_lung = {lung: int(air[lungs == lung].sum()) for lung in by_lung}
+    named_lung = max(by_lung, key=lambda lung: by_lung[lung])
+    collapsed = {
+        lung for lung in air_by_lung if air_by_lung[lung] == max(air_by_lung.values()) and air.any()
+    }
     return {
         "zone": float(touched[painted.argmax()]),
         "zone_chance": float(touched.mean()),
-        "lung": float(most in collapsed),
+        "lung": float(named_lung in collapsed),
         "left": float(NAMES.index("left_whole") in collapsed) if collapsed else np.nan,
     }
 
@@ -67,9 +69,9 @@ def by_side(game: pd.DataFrame) -> dict[str, Side]:
     game : (n, ...) DataFrame
         Rows of `point`.
     """
-    named, left = game["lung"].to_numpy(), game["left"].to_numpy()  # NaN equals no side
+    correct, left = game["lung"].to_numpy(), game["left"].to_numpy()  # NaN equals no side
     return {
-        name: Side(int((left == number).sum()), int(named[left == number].sum()))
+        name: Side(int((left == number).sum()), int(correct[left == number].sum()))
         for number, name in enumerate(SIDES)
     }
 
@@ -77,8 +79,8 @@ def by_side(game: pd.DataFrame) -> dict[str, Side]:
 def balanced(game: pd.DataFrame, patients: NDArray[np.object_]) -> Estimate | None:
     """How often the lung with the larger contribution is the collapsed one, mean of both sides.
 
-    Where one side has collapsed more often, naming it always is right more often than not; so it is
-    the mean over both sides that tells whether the reasons know the side. Without them it is 0.5.
+    Where one side has collapsed more often, always naming that side is correct more often than not.
+    The mean over both sides does not reward this: it is 0.5 if the reasons do not know the side.
 
     Parameters
     ----------
@@ -91,10 +93,10 @@ def balanced(game: pd.DataFrame, patients: NDArray[np.object_]) -> Estimate | No
     Estimate or None
         None if only one side had collapsed.
     """
-    named, left = game["lung"].to_numpy(), game["left"].to_numpy()
+    correct, left = game["lung"].to_numpy(), game["left"].to_numpy()
 
     def mean_of_sides(rows: NDArray[np.intp]) -> float:
-        parts = [named[rows][left[rows] == side] for side in (0, 1)]
+        parts = [correct[rows][left[rows] == side] for side in (0, 1)]
         return float(np.mean([part.mean() for part in parts])) if all(map(len, parts)) else np.nan
 
     estimate = scores.bootstrap(mean_of_sides, patients)

@@ -22,12 +22,12 @@ TOO_FEW = "too few images"
 
 @dataclass(frozen=True)
 class Rate:
-    """How many of some images are called rightly.
+    """How many of some images are called correctly.
 
     Parameters
     ----------
     images, right : int
-        Number of images, and of those called rightly.
+        Number of images, and of those called correctly.
     share : Estimate or None
         Their share in [0, 1]; None for too few images.
     """

@@ -44,7 +44,7 @@ class Settings:
 
 
 def measures(names: Iterable[str]) -> dict[str, list[str]]:
-    """The features that each shortcut goes by, of those named; none for what is not measured."""
+    """The features of each shortcut among these names; a shortcut without any is left out."""
     measure = {name: name.rsplit(".", 1)[1] for name in names}
     confounders = [name for name in measure if name.startswith("confounders.")]
     columns = {
@@ -56,7 +56,7 @@ def measures(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def shortcut_tables(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Tables that do not measure pleural air, by what they do measure.
+    """The table of each shortcut, by its name; none of them measures pleural air.
 
     Parameters
     ----------
@@ -115,10 +115,10 @@ def permuted(
 ) -> Estimate:
     """Mean AUC of classifiers that learned permuted labels, with Student's 95% interval.
 
-    They are scored by the labels that they learned, out of fold as ever: if anything of an image's
-    own label reached the model that predicts it, these could be predicted. True and weak labels are
-    permuted each among themselves. One such model may lean either way by chance, since features go
-    together; no bootstrap over patients would show that, so the interval is over permutations.
+    They are scored on the permuted labels, out of fold: an AUC clearly above 0.5 would show that an
+    image's own label reaches the model that predicts it. True labels are permuted among themselves,
+    and so are weak ones. One such model may lie above or below 0.5 by chance, since features are
+    correlated; no bootstrap over patients would show that, so the interval is over permutations.
     """
     fold, target = rows["fold"].to_numpy(), rows["target"].to_numpy(float)
     known = rows["label"].notna().to_numpy()

@@ -17,7 +17,7 @@ from baseline.learning.scores import Estimate
 
 Floats = NDArray[np.float64]
 
-# Of fewer images of a class no score is given.
+# Fewest images of a class from which a score is computed.
 FEWEST = 10
 AGES = (0, 40, 60, 200)
 
@@ -101,8 +101,8 @@ def at_half(rows: pd.DataFrame) -> Rates:
     patients = rows["patient"].to_numpy(object)
 
     def rate(members: NDArray[np.bool_]) -> Rate:
-        right = (called == positive)[members].astype(float)
-        share = scores.share(right, patients[members]) if len(right) >= FEWEST else None
-        return Rate(len(right), int(right.sum()), share)
+        correct = (called == positive)[members].astype(float)
+        share = scores.share(correct, patients[members]) if len(correct) >= FEWEST else None
+        return Rate(len(correct), int(correct.sum()), share)
 
     return Rates(rate(positive), rate(~positive))

@@ -1,4 +1,4 @@
-"""Triage of a single X-ray, where the run's shortcut checks have set its error rate."""
+"""Triage of a single X-ray, at the error rate of the run's shortcut checks."""
 
 import numpy as np
 

@@ -3,10 +3,10 @@
 The cells' booster learns from the lungs with a mask alone. Masks are few, so auxiliary phantoms may
 be added: their cells count less, since they are not quite like those of patients.
 
-A weak label does not say which side is ill. So the lungs' booster is fitted in several turns: each
-weakly labelled image shares its label among its two lungs as the booster of the turn before would
-(expectation and maximisation; multiple-instance learning, Dietterich et al., Artificial
-Intelligence 89, 1997).
+A weak label belongs to an image, not to one of its lungs. So the lungs' booster is fitted in
+several turns: in each, the weak label is divided between both lungs in proportion to the odds that
+the booster of the turn before gives them (expectation and maximisation; multiple-instance learning,
+Dietterich et al., Artificial Intelligence 89, 1997).
 """
 
 import lightgbm as lgb
@@ -24,7 +24,7 @@ from baseline.evidence_map.training_data import (
 )
 from features.run.files import UserError
 
-# How often the weak labels are shared out among the lungs.
+# Number of these turns, if there are weak labels.
 TURNS = 4
 # Many small steps: each tree sees few features and images, so the sum of many is steadier.
 LUNG_PARAMETERS = {

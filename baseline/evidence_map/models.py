@@ -41,7 +41,7 @@ class EvidenceModel:
 
     @cached_property
     def _cell_trees(self) -> trees.Trees:
-        """The same trees, read twenty times as fast where an image has a thousand cells."""
+        """The trees of `cells` in a form that predicts a thousand cells twenty times as fast."""
         return trees.parse(self.cells.model_to_string())
 
 

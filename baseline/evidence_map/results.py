@@ -33,9 +33,9 @@ class EvidenceScores:
     Parameters
     ----------
     lung : Estimate or None
-        AUC of telling collapsed lungs from others.
+        AUC of collapsed lungs against all others.
     cell : Estimate or None
-        AUC of telling cells that are mostly air from all others.
+        AUC of cells that are mostly air against all others.
     right, left : Estimate or None
         Of the images in which that lung alone has collapsed, the share in which it looks worse than
         the other.
@@ -94,17 +94,19 @@ def score(data: TrainingData, by_zone: pd.DataFrame, evidence_map: pd.DataFrame)
     truth = collapsed(data)
     images = np.flatnonzero(data.rows["fold"].notna().to_numpy() & ~np.isnan(truth[:, 0]))
     patients = data.rows["patient"].to_numpy(object)[images]
-    odds, ill = _lung_odds(data, by_zone, images), truth[images]
+    odds, has_collapsed = _lung_odds(data, by_zone, images), truth[images]
     lung = scores.bootstrap(
-        lambda rows: scores.auc(ill[rows].ravel(), odds[rows].ravel()), patients
+        lambda rows: scores.auc(has_collapsed[rows].ravel(), odds[rows].ravel()), patients
     )
-    correct = (odds.argmax(axis=1) == ill.argmax(axis=1)).astype(float)
-    single = ill.sum(axis=1) == 1
+    correct = (odds.argmax(axis=1) == has_collapsed.argmax(axis=1)).astype(float)
+    single = has_collapsed.sum(axis=1) == 1
     sides: list[Estimate | None] = []
     for number in range(len(SIDES)):
-        alone = single & (ill[:, number] == 1)
+        only_this = single & (has_collapsed[:, number] == 1)
         sides.append(
-            _if_finite(scores.mean(correct[alone], patients[alone])) if alone.any() else None
+            _if_finite(scores.mean(correct[only_this], patients[only_this]))
+            if only_this.any()
+            else None
         )
     cell = _cell_auc(data, evidence_map, images, patients)
     return EvidenceScores(_if_finite(lung), _if_finite(cell), *sides)
@@ -139,5 +141,5 @@ def _cell_auc(
 
 
 def _if_finite(estimate: Estimate) -> Estimate | None:
-    """Where no mask fills half a cell, for instance, there is nothing to tell apart."""
+    """The estimate; None where it is NaN, for instance if no mask fills half a cell."""
     return estimate if np.isfinite(estimate.value) else None

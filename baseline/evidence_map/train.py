@@ -55,13 +55,13 @@ class FittedModel:
     Parameters
     ----------
     model : EvidenceModel or None
-        None for a model without a pair of folds: it predicts here and is not needed again.
+        None for a model that leaves out two folds: it is not needed once it has predicted.
     by_zone : DataFrame
         As `RunFolder.evidence_by_zone` has it; for_fold is the fold whose classifier gets the row.
     cells : DataFrame
-        The map of the left-out folds' images, and for a model without one fold that of the images
-        that belong to no fold. From the maps of a model without a pair of folds, the network of the
-        other fold learns.
+        The map of the left-out folds' images; for a model that leaves out one fold, also of the
+        images that belong to no fold. Where two folds are left out, the network of the one fold
+        learns from the maps of the other fold's images.
     """
 
     model: EvidenceModel | None
@@ -81,9 +81,9 @@ def fit_and_predict(without: tuple[int, ...], settings: Settings) -> FittedModel
     images = np.flatnonzero(predicted.to_numpy(bool))
     lungs, probability = models.predict_many(model, data, images)
     # The classifier of one fold of a pair learns from the images of the other.
-    other: dict[int | None, int] = {without[0]: without[-1], without[-1]: without[0]}
+    other_fold: dict[int | None, int] = {without[0]: without[-1], without[-1]: without[0]}
     folds = [None if pd.isna(number) else int(number) for number in fold.iloc[images]]
-    for_fold = np.array([other.get(number, without[0]) for number in folds], np.int64)
+    for_fold = np.array([other_fold.get(number, without[0]) for number in folds], np.int64)
     table = by_zone.of_images(data, images, lungs, probability)
     table.insert(0, "for_fold", for_fold)
     cells = _cells(data, images, lungs, probability, for_fold)
@@ -118,18 +118,18 @@ def main(settings: Settings) -> None:
         )
     auxiliary = 0
     if settings.auxiliary is not None:  # errors come before any training
-        other = RunFolder(settings.auxiliary).check()
-        auxiliary = read_auxiliary(other, dataset["id"]).images
+        auxiliary_run = RunFolder(settings.auxiliary).check()
+        auxiliary = read_auxiliary(auxiliary_run, dataset["id"]).images
     folds = range(int(dataset["fold"].max()) + 1)
     left_out = [*((fold,) for fold in folds), *combinations(folds, 2)]
     work = partial(fit_and_predict, settings=settings)
     fitted = list(
         parallel.stream(work, left_out, "learning the evidence map", settings.jobs, unit="models")
     )
-    used = EvidenceSettings(
+    used_settings = EvidenceSettings(
         VERSION, settings.seed, settings.weak_weight, auxiliary, fit.AUXILIARY_WEIGHT
     )
-    scores = _write(run, fitted, used)
+    scores = _write(run, fitted, used_settings)
     print(f"{len(left_out)} models; out of fold, where masks are known:")
     for name, estimate in asdict(scores).items():
         if estimate is not None:
@@ -137,7 +137,7 @@ def main(settings: Settings) -> None:
 
 
 def _write(run: RunFolder, fitted: list[FittedModel], settings: EvidenceSettings) -> EvidenceScores:
-    """Write it all; the table by zone goes first and comes last, as the mark that all is there."""
+    """Write all files; the table by zone comes last and marks that the others are complete."""
     single = [part for part in fitted if part.model is not None]
     pairs = [part for part in fitted if part.model is None]
     table = _joined(part.by_zone for part in fitted)

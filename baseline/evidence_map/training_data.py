@@ -119,9 +119,9 @@ def read_training_data(run: RunFolder) -> TrainingData:
 
 
 def collapsed(data: TrainingData) -> Floats:
-    """Which lungs have collapsed by their masks, (n, 2); NaN where no mask says it.
+    """Which lungs have collapsed by their masks, (n, 2); NaN where no mask shows it.
 
-    A mask that lies outside both lungs says that there is air, not on which side.
+    A mask that lies outside both lungs shows that there is air, but not on which side.
     """
     negative = (data.rows["label"] == 0).to_numpy()
     known = negative | (data.mask_areas.sum(axis=1) > 0)
@@ -129,13 +129,13 @@ def collapsed(data: TrainingData) -> Floats:
 
 
 def _hold_enough(areas: Floats) -> NDArray[np.bool_]:
-    """Which lungs hold enough of the mask to have collapsed, of its areas in each (n, 2)."""
+    """Which lungs hold enough of the mask to count as collapsed, by its area in each, (n, 2)."""
     return (areas >= LEAST_SHARE * areas.sum(axis=1, keepdims=True)) & (areas > 0)
 
 
 @dataclass(frozen=True)
 class LabelledCells:
-    """Cells of collapsed lungs, from which is learned where the air lies.
+    """Cells of collapsed lungs, from which the cells' booster learns where the air lies.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
     run : RunFolder
         Its cells alone are read.
     known : iterable of str
-        Ids of the images that the map will describe, of which the phantoms may be none.
+        Ids of the images that the map will describe; none of them may be such a phantom.
 
     Raises
     ------

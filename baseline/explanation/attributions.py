@@ -195,11 +195,11 @@ def importance(explanation: Explanation) -> pd.Series:
 
 
 def right_shares(names: tuple[str, ...], table: pd.DataFrame, training: pd.DataFrame) -> Floats:
-    """Share of each feature that the right lung answers for; the left answers for the rest.
+    """Share of each feature that is due to the right lung; the rest is due to the left.
 
     A one-sided feature belongs to its side. A comparison of both lungs is divided in proportion to
-    how far either side's own value lies from the median of both sides of the training images: the
-    side that is out of the ordinary made the difference.
+    how far each side's own value lies from the median of both sides of the training images: the
+    more unusual side has the larger share.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class Case:
     percentiles : (m,) array
         Where each feature lies among the training images, 0 to 100.
     right : (m,) array
-        Share of each feature that the right lung answers for, from `attributions.right_shares`.
+        Share of each feature that is due to the right lung, from `attributions.right_shares`.
     """
 
     names: tuple[str, ...]
@@ -95,7 +95,7 @@ def strongest(case: Case, finest_zones: Sequence[str] = FINEST_NAMES) -> str:
     Parameters
     ----------
     case : Case
-        Its prediction says which of the two.
+        Its prediction decides which of the two.
     finest_zones : sequence of str
         Those of `FINEST_NAMES` that the image has.
 
@@ -104,10 +104,12 @@ def strongest(case: Case, finest_zones: Sequence[str] = FINEST_NAMES) -> str:
     str
         One of `finest_zones`, or "" if the SHAP values contradict the prediction in all of them.
     """
-    zones = {zone: case.sign * float(case.within(zone).sum()) for zone in NAMES}
-    sums = {finest: sum(zones[zone] for zone in enclosing(finest)) for finest in finest_zones}
-    most = max(sums, key=sums.__getitem__, default="")
-    return most if most and sums[most] > 0 else ""
+    sum_by_zone = {zone: case.sign * float(case.within(zone).sum()) for zone in NAMES}
+    painted = {
+        finest: sum(sum_by_zone[zone] for zone in enclosing(finest)) for finest in finest_zones
+    }
+    strongest_zone = max(painted, key=painted.__getitem__, default="")
+    return strongest_zone if strongest_zone and painted[strongest_zone] > 0 else ""
 
 
 def make_cases(trained: TrainedRun, rows: Sequence[int]) -> list[Case]:

@@ -1,7 +1,7 @@
 """The hottest cell of an evidence map, and which textures make it suspicious: SHAP on one cell.
 
-The classifier's own reasons may name the evidence map; here is what the map itself goes by. Like
-everything else, it is explained by the model that has seen neither the image nor its patient.
+The classifier's reasons may name the evidence map; this module explains the map itself. As
+everywhere, the explained model has seen neither the image nor its patient.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from features.cells import table
 from features.cells.measure import MEASURES, Cells
 from features.lungs.zones import NAMES
 
-# Textures that are named, and the measures that only say where a cell lies.
+# Number of textures that are named; positions of the measures of where a cell lies.
 NAMED = 2
 POSITIONS = [number for number, m in enumerate(MEASURES) if m.name.startswith("place.")]
 
@@ -92,14 +92,14 @@ def find(
 
 
 def sentence(cell: HottestCell) -> Reason:
-    """What makes the cell suspicious, in words; of a cold map, that it is cold."""
+    """What makes the cell suspicious, in words; or that no cell of the map is suspicious."""
     name = f"evidence.{cell.zone}.most"
     if cell.probability < CONTOUR_LEVELS[0]:
         least = percent(CONTOUR_LEVELS[0])
         text = f"The evidence map is cold: nowhere is air as likely as {least}."
         return Reason(text, name, float(cell.shap.sum()))
     textures = [int(k) for k in np.argsort(-cell.shap, kind="stable") if k not in POSITIONS]
-    named = [
+    textures_in_words = [
         f"{MEASURES[k].text} ({_comparison(cell.lower[k], cell.higher[k])}, "
         f"{signed(float(cell.shap[k]))})"
         for k in textures[:NAMED]
@@ -110,8 +110,12 @@ def sentence(cell: HottestCell) -> Reason:
         f"is {percent(cell.probability)}. If this lung has collapsed, where the cell lies adds "
         f"{signed(float(cell.shap[POSITIONS].sum()))} to the log-odds of air there"
     )
-    most = f", and the textures that add most are {'; and '.join(named)}" if named else ""
-    return Reason(f"{text}{most}.", name, float(cell.shap.sum()))
+    addition = (
+        f", and the textures that add most are {'; and '.join(textures_in_words)}"
+        if textures_in_words
+        else ""
+    )
+    return Reason(f"{text}{addition}.", name, float(cell.shap.sum()))
 
 
 def _comparison(lower: float, higher: float) -> str:
@@ -143,14 +147,14 @@ def read(
     results: dict[str, tuple[EvidenceMap, Reason | None]] = {}
     for name, fold in folds.items():
         evidence_map = evidence_maps.get(name, maps.EMPTY)
-        at = places.get(name, np.zeros(0, np.intp))
-        rows = index.iloc[at]
+        positions = places.get(name, np.zeros(0, np.intp))
+        rows = index.iloc[positions]
         cells = Cells(
             rows["row"].to_numpy(),
             rows["column"].to_numpy(),
             rows["side"].to_numpy(),
             rows["zone"].to_numpy(),
-            np.asarray(values[at], np.float32),
+            np.asarray(values[positions], np.float32),
         )
         hottest = find([trained.evidence_models[fold]], cells, evidence_map.probability)
         results[name] = evidence_map, None if hottest is None else sentence(hottest)

@@ -50,7 +50,7 @@ class StudyExplanation:
     notes : tuple of str
         Which models predicted it, and what else a reader must know.
     evidence_map : EvidenceMap or None
-        None where the classifier does without.
+        None where the classifier does not use it.
     hottest : Reason or None
         The sentence on the hottest cell of the map.
     """
@@ -86,14 +86,14 @@ def explain(path: Path, trained: TrainedRun) -> StudyExplanation:
         trained.boosters, table, pd.Series([fold], table.index, dtype="Int64")
     )
     # A file may bear the name of an image of the run and be another.
-    same = fold is not None and _same(table, trained.features.subset([study.id]))
+    is_same_image = fold is not None and _same(table, trained.features.subset([study.id]))
     notes = [_which_models(trained, fold)]
-    if fold is not None and not same:
+    if fold is not None and not is_same_image:
         notes.append(
             "Its measures are not those of the run's image of this name, so it may be another "
             "image; rename the file to have it predicted as a new one."
         )
-    mask = trained.dataset["mask"].get(study.id) if same else None
+    mask = trained.dataset["mask"].get(study.id) if is_same_image else None
     evidence = (None, None) if cells is None else _evidence(trained, fold, table, cells)
     return StudyExplanation(
         study,
@@ -145,8 +145,10 @@ def _case(
     trained: TrainedRun, fold: int | None, table: FeatureTable, raw: attributions.Explanation
 ) -> Case:
     """The numbers behind the sentences, in calibrated log-odds."""
-    scale = trained.calibrations[fold]
-    calibrated = attributions.calibrated(raw, np.array([scale.slope]), np.array([scale.intercept]))
+    calibration = trained.calibrations[fold]
+    calibrated = attributions.calibrated(
+        raw, np.array([calibration.slope]), np.array([calibration.intercept])
+    )
     names = list(trained.names)
     row = table.for_model(table.index, fold)[names]
     training = trained.features.for_model(trained.training_ids(fold), fold)[names]

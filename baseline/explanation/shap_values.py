@@ -51,7 +51,7 @@ def main(settings: Settings) -> None:
     start = pd.DataFrame({"id": explanation.ids, "base": explanation.base})
     places = attributions.by_place(explanation, trained.right).reset_index(drop=True)
     values = pd.DataFrame(explanation.values, columns=list(explanation.names))
-    run.shap.path.unlink(missing_ok=True)  # the mark that both are there
+    run.shap.path.unlink(missing_ok=True)  # written last: the mark that both are there
     run.shap_by_place.write(pd.concat((start, places), axis=1))
     run.shap.write(pd.concat((start, values), axis=1))
     print(f"SHAP values of {len(start)} images and {values.shape[1]} features: {run.shap.path}")

@@ -1,8 +1,8 @@
-"""A trained run as whatever explains it reads it: predictions, models, features and SHAP values.
+"""A trained run, read to be explained: predictions, models, features and SHAP values.
 
 Predictions are read as `baseline.classifier.train` wrote them, SHAP values as
 `baseline.explanation.shap_values` did, and each is compared with what it was made from, so that no
-score of another model is ever explained. Parts are read when they are first asked for.
+score of another model is ever explained. Parts are read when they are first used.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ class TrainedRun:
 
     @cached_property
     def held_out(self) -> pd.DataFrame:
-        """Features of the predicted images, each as the models see it that predict it."""
+        """Features of the predicted images, each as the models that predict it see them."""
         return self.features.held_out(self.fold)
 
     @cached_property
@@ -122,7 +122,7 @@ class TrainedRun:
 
     @cached_property
     def evidence_models(self) -> list[EvidenceModel]:
-        """Models of the evidence map, one a fold; none where the classifier does without."""
+        """Models of the evidence map, one a fold; none where the classifier does not use it."""
         folds = range(len(self.boosters)) if self.uses_evidence else ()
         return [models.load(self.run, fold) for fold in folds]
 
@@ -140,7 +140,7 @@ class TrainedRun:
 
     @cached_property
     def by_place(self) -> pd.DataFrame:
-        """The same summed up by place in the lungs, (n, places), indexed by image id."""
+        """SHAP values summed up by place in the lungs, (n, places), indexed by image id."""
         return self._read(self.run.shap_by_place).drop(columns="base")
 
     def _read(self, table: Table) -> pd.DataFrame:
@@ -171,7 +171,7 @@ class TrainedRun:
     def seen_by(self, ids: pd.Series, fold: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Features of images of one fold, and of the training images they are compared with.
 
-        Both as the models see them that predict this fold, in the order of `names`.
+        Both as the models that predict this fold see them, in the order of `names`.
         """
         names, training = list(self.names), self.training_ids(fold)
         table = self.features
@@ -244,8 +244,8 @@ def _check_scores(run: RunFolder, classifier: ClassifierMetrics, oof: pd.DataFra
     """Refuse scores of other predictions."""
     known = oof[oof["label"].notna()]
     auc = scores.auc(known["label"].to_numpy(), known["probability"].to_numpy())
-    noted = classifier.out_of_fold
-    if noted.images != len(known) or not abs(noted.auc.value - auc) <= TOLERANCE:
+    out_of_fold = classifier.out_of_fold
+    if out_of_fold.images != len(known) or not abs(out_of_fold.auc.value - auc) <= TOLERANCE:
         raise UserError(
             f"{run.classifier_metrics}: its scores are not those of oof.csv; run "
             "`make classifier` again."

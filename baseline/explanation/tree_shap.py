@@ -1,10 +1,11 @@
 """Exact SHAP values of LightGBM's trees, faster than the general algorithm on shallow trees.
 
-What a tree says about an image hangs on the outcomes of its splits alone, and a tree of 8 leaves
-has 7 of them: 128 answers at most. Each is computed once, when it first occurs, and looked up for
-all other images, as Fast TreeSHAP v2 does (Yang 2021). The values are those of TreeSHAP, "tree path
-dependent" (Lundberg et al. 2020): a leaf shares out its value among the features on its path, by
-Owen's integral for Shapley values, whose integrand is a polynomial here.
+A tree's SHAP values for an image depend only on the outcomes of its splits, and a tree of 8 leaves
+has 7 splits, so at most 128 sets of outcomes. The values of each set are computed once, when it
+first occurs, and looked up for all other images, as Fast TreeSHAP v2 does (Yang 2021). The values
+are those of TreeSHAP, "tree path dependent" (Lundberg et al. 2020): a leaf shares out its value
+among the features on its path, by Owen's integral for Shapley values, whose integrand is a
+polynomial here.
 
 References
 ----------
@@ -29,7 +30,7 @@ MOST_LEAVES = 12
 FEWEST_IMAGES = 100
 # Gauss and Legendre's nodes and weights on [0, 1], padded; row n - 1 has n of them, and integrates
 # polynomials of degree 2n - 1 exactly. A leaf's has as many factors as its path has features, less
-# the one that is asked about.
+# the one whose value is computed.
 RULES = [np.polynomial.legendre.leggauss(n) for n in range(1, MOST_LEAVES // 2 + 1)]
 NODES, WEIGHTS = (
     np.array([np.pad(half, (0, MOST_LEAVES // 2 - len(half))) for half in halves])
@@ -58,7 +59,7 @@ def shap_values(booster: lgb.Booster, rows: NDArray[np.floating]) -> tuple[float
     if model is None or model.leaves.max() > MOST_LEAVES:
         contributions = np.asarray(booster.predict(rows, pred_contrib=True), float)
         return float(contributions[0, -1]), contributions[:, :-1]
-    # By feature, since a split asks all images for one.
+    # Feature by feature, since a split compares the same feature of all images.
     columns = np.ascontiguousarray(rows.T)
     values = np.zeros(columns.shape)
     base = _add_trees(
@@ -102,7 +103,7 @@ def _add_trees(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _answers(outcomes, leaf_value, paths, nodes, weights):  # type: ignore[no-untyped-def]
-    """Look up what a tree says to the outcomes of its splits.
+    """A tree's SHAP values for each set of outcomes of its splits that occurs.
 
     Parameters
     ----------
@@ -116,20 +117,20 @@ def _answers(outcomes, leaf_value, paths, nodes, weights):  # type: ignore[no-un
     Returns
     -------
     (2 ** (l - 1), l - 1) array
-        SHAP values by outcomes and by split, each at one that asks its feature. Outcomes that do
-        not occur are left at 0.
+        SHAP values by outcomes and by split; a feature's value is at one of the splits that use
+        it. Outcomes that do not occur are left at 0.
     """
     on_way, left, size, owner, splits, chance = paths
     number = len(leaf_value)
     shares = np.zeros((1 << (number - 1), number - 1))
     occurring = np.flatnonzero(np.bincount(outcomes, minlength=len(shares)))
-    # Many outcomes leave a leaf's path at the same splits; the leaf then answers alike.
+    # Many outcomes leave a leaf's path at the same splits; the leaf's values are then the same.
     known = np.empty(len(shares), np.bool_)
     answers = np.empty(shares.shape)
     for leaf in range(number):
         known[:] = False
         features = size[leaf]
-        # As many nodes as the polynomial's degree, features - 1, asks for.
+        # As many nodes as the polynomial's degree, features - 1, needs.
         n = (features + 1) // 2
         for outcome in occurring:
             astray = (outcome ^ left[leaf]) & on_way[leaf]
@@ -154,11 +155,11 @@ def _paths(feature, children, split_count, leaf_count):  # type: ignore[no-untyp
     on_way, left : (l,) arrays of int
         The splits on the way, a bit each, and those of them at which it goes left.
     size : (l,) array of int
-        Number of distinct features that they ask.
+        Number of distinct features that they use.
     owner : (l, s) array of int
-        One of the splits that ask each distinct feature.
+        One of the splits that use each distinct feature.
     splits : (l, s) array of int
-        All splits on the way that ask it, a bit each.
+        All splits on the way that use it, a bit each.
     chance : (l, s) array of float
         Share of the training images that it lets through to the leaf.
     """

@@ -25,8 +25,8 @@ from baseline.gate.rules import (
 
 # How many cutoffs are tried, spread over the quantiles of the scores.
 CUTOFFS = 24
-# Penalty on the weights of standardised signals, many of which say the same; on siim-mini, 1 to 100
-# are no different within the intervals.
+# Penalty on the weights of standardised signals, many of which are correlated; on siim-mini,
+# penalties from 1 to 100 give the same scores within the intervals.
 PENALTY = 3.0
 # Means that differ by less are the same, summed in another order.
 TIE = 1e-12
@@ -100,7 +100,7 @@ def _dice_weights(inputs: GateInputs, level: int) -> tuple[float, ...]:
 
 
 def _standardised(inputs: GateInputs) -> tuple[Floats, Floats, Floats]:
-    """Signals of mean 0 and deviation 1, and what makes them so; a constant one is left at 0."""
+    """Signals of mean 0 and deviation 1, their mean and deviation; a constant signal is 0."""
     values = signals(inputs)
     centre, spread = values.mean(axis=0), values.std(axis=0)
     spread = np.where(spread > TIE, spread, np.inf)
@@ -116,7 +116,7 @@ def _weights(intercept: float, slopes: Floats, centre: Floats, spread: Floats) -
 def nested(policy: str, inputs: GateInputs, folds: NDArray[np.integer]) -> Floats:
     """Dice of each image under the rule chosen on the other folds, shape (n,).
 
-    The rule never saw the image it is scored on, so the mean is not the optimum of itself.
+    The rule never saw the image it is scored on, so the mean is not raised by the choice.
     """
     result = np.empty(len(folds))
     for fold in np.unique(folds):

@@ -180,7 +180,7 @@ def score(rule: Rule, inputs: GateInputs) -> Floats:
     if rule.policy != "expected":
         return fused
     dice = _weighed(rule.dice_weights, values)
-    # p > 1 / (1 + d) says the same as log-odds(p) + log(d) > 0.
+    # p > 1 / (1 + d) is the same as log-odds(p) + log(d) > 0.
     return fused + np.log(np.clip(dice, LEAST_DICE, 1))
 
 

@@ -1,7 +1,7 @@
-"""Calibration: log-odds of the model to honest probabilities (Platt 1999), fitted out of fold.
+"""Calibration: turns the model's log-odds into probabilities (Platt 1999), fitted out of fold.
 
-And how honest they are: the slope and intercept that they would still need, and how far they lie
-from the observed shares.
+It also measures how well probabilities are calibrated: the slope and intercept that they would
+still need, and how far they lie from the observed shares.
 """
 
 from dataclasses import dataclass
@@ -141,17 +141,18 @@ def _if_finite(estimate: Estimate) -> Estimate | None:
 def calibration_error(
     labels: Floats, probabilities: Floats, patients: NDArray[np.object_]
 ) -> Estimate:
-    """Expected calibration error in the L2 norm: root of the mean squared gap, freed of its bias.
+    """Expected calibration error in the L2 norm: root of the mean squared gap, less its bias.
 
-    The gap is that between mean probability and observed share in bins of equal counts. Observed
-    shares of a few images differ by chance, so the norm of the gaps is above 0 for a perfectly
-    calibrated model too (Kumar et al., "Verified uncertainty calibration", NeurIPS 2019). How large
-    that chance is, a bootstrap over patients shows: how far the gaps of resamples lie from the
-    sample's. Its mean square is taken off. The norm of resamples themselves has that chance twice,
-    and an interval of its percentiles may miss its own estimate. So the interval is the norm of the
-    sample's gaps, plus and minus the distance that 95% of the resamples keep. By the triangle
-    inequality it holds the true norm at least as often, and always the estimate. Gaps within a bin
-    that cancel out are not seen.
+    A gap is the difference between mean probability and observed share in one of several bins of
+    equal counts. Observed shares of a few images differ by chance, so the norm of the gaps is above
+    0 for a perfectly calibrated model too (Kumar et al., "Verified uncertainty calibration",
+    NeurIPS 2019). A bootstrap over patients shows how large this chance part is: it is the distance
+    of a resample's gaps from the sample's, and its mean square is subtracted.
+
+    The interval is the norm of the sample's gaps, plus and minus the distance that 95% of the
+    resamples do not exceed. By the triangle inequality it holds the true norm at least as often,
+    and always the estimate. (Percentiles of the resamples' own norms would count the chance part
+    twice, and might miss the estimate.) Gaps within a bin that cancel out are not seen.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def triage(raw: Floats, known_labels: Floats, known_raw: Floats, alpha: float = 
     """
     positive = np.sort(known_raw[known_labels > 0.5])
     negative = np.sort(known_raw[known_labels <= 0.5])
-    # Share of the class that lies at least as far from its middle as this image, itself counted.
+    # p-values: the share of a class, this image counted, that looks at least as unlike the class.
     as_positive = (np.searchsorted(positive, raw, "right") + 1) / (len(positive) + 1)
     above = len(negative) - np.searchsorted(negative, raw, "left")
     as_negative = (above + 1) / (len(negative) + 1)

@@ -1,7 +1,7 @@
 """The classifier: LightGBM on named features, behind scikit-learn's estimator contract.
 
 Labels may be soft (probabilities from another classifier), so the loss is the cross-entropy of a
-probability. Every tree sees a small random part of the features, since so many say nearly the same.
+probability. Every tree sees a small random part of the features, since many are nearly redundant.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ INNER_FOLDS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What decides how a classifier is trained; the defaults were searched once, see the README."""
+    """What decides how a classifier is trained; `make tune` searches for better ones."""
 
     rounds: int = 1500
     """Number of boosted trees; with early stopping, the most."""
@@ -128,8 +128,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _parameters(self, X: pd.DataFrame) -> dict[str, object]:
-        """The same by LightGBM's names."""
-        # Of a few features a small share would be a single one, and no tree could join two.
+        """The parameters under LightGBM's names."""
+        # If there are few features, a small share would be one feature, and no tree could use two.
         least = min(1.0, self.leaves / max(X.shape[1], 1))
         return {
             "objective": "cross_entropy",
@@ -208,10 +208,11 @@ def load(path: Path) -> lgb.Booster:
         If the file is missing or is no LightGBM model.
     """
     if not path.exists():
-        raise UserError(f"{path}: no such model; run make again.")
+        raise UserError(f"{path}: no such model; run `make evidence classifier` again.")
     try:
         return lgb.Booster(model_file=str(path))
     except lgb.basic.LightGBMError as error:
         raise UserError(
-            f"{path}: not a LightGBM model ({error}); delete it and run make again."
+            f"{path}: not a LightGBM model ({error}); delete it and run `make evidence classifier` "
+            "again."
         ) from None

@@ -1,12 +1,12 @@
 """The features of a run's images as each model sees them.
 
-What was measured is the same for every model. The evidence map is not: each model has its own, of
-maps that saw neither the image nor the fold that the model is scored on (see
+Measured features are the same for every model, but the evidence by zone is not: each model gets it
+from evidence models that saw neither the image nor the fold that the model is scored on (see
 `baseline.evidence_map.train`). So every model, whether it is trained, predicts or is explained,
 gets its features from a `FeatureTable`.
 
-The evidence map belongs to the folds of the dataset. Whoever splits the images otherwise, as
-`baseline.classifier.ablation` does, must do without.
+The evidence map belongs to the folds of the dataset. Code that splits the images in another way, as
+`baseline.classifier.ablation` does, cannot use it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class FeatureTable:
         Indexed by image id.
     evidence : tuple of (n, k) DataFrames of float32
         One a fold, for the model that has not seen the fold; of the same images in the same order.
-        Empty where the models do without.
+        Empty where the models do not use it.
     """
 
     measured: pd.DataFrame
@@ -72,12 +72,12 @@ class FeatureTable:
         if not self.evidence:
             return rows
         tables = self.evidence if fold is None else (self.evidence[fold],)
-        views = [table.loc[images].to_numpy() for table in tables]
-        mean = np.mean(views, axis=0, dtype=np.float32)
+        tables_of_images = [table.loc[images].to_numpy() for table in tables]
+        mean = np.mean(tables_of_images, axis=0, dtype=np.float32)
         return pd.concat((rows, pd.DataFrame(mean, rows.index, tables[0].columns)), axis=1)
 
     def held_out(self, fold: pd.Series) -> pd.DataFrame:
-        """Each image as the model sees it that predicts it.
+        """Features of each image as the model that predicts it sees them.
 
         Parameters
         ----------
@@ -120,12 +120,12 @@ def one_row(image_id: str, values: Mapping[str, float], columns: Sequence[str]) 
 
 
 def _check(table: pd.DataFrame, run: RunFolder) -> None:
-    again = "; delete the file and run `make measure` again."
-    twice = table.index[table.index.duplicated()]
-    if len(twice):
+    repair = "; delete the file and run `make measure` again."
+    repeated = table.index[table.index.duplicated()]
+    if len(repeated):
         raise UserError(
-            f"{run.features.path}: {twice[0]} is there twice ({len(twice)} such rows); an image "
-            f"has one row{again}"
+            f"{run.features.path}: {repeated[0]} is there twice ({len(repeated)} such rows); an "
+            f"image has one row{repair}"
         )
     values = table.to_numpy()
     bad = ~np.isfinite(values)
@@ -133,7 +133,7 @@ def _check(table: pd.DataFrame, run: RunFolder) -> None:
         row, column = np.argwhere(bad)[0]
         raise UserError(
             f"{run.features.path}: {table.columns[column]} of {table.index[row]} is "
-            f"{values[row, column]}; every feature must be a finite number{again}"
+            f"{values[row, column]}; every feature must be a finite number{repair}"
         )
 
 

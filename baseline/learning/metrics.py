@@ -26,7 +26,7 @@ class ClassifierScores:
     calibration_error, calibration_slope, calibration_intercept : Estimate or None
         See `calibrate.quality`; None where it cannot be estimated.
     left_out : int
-        Images that are not scored since the models learned from their patients.
+        Images that are not scored, because the models learned from their patients.
     """
 
     images: int
@@ -90,7 +90,7 @@ def score(
     probabilities : (n,) array in [0, 1]
     patients : (n,) array of str
     left_out : int
-        Images that are not among these since the models learned from their patients.
+        Images that are not among these, because the models learned from their patients.
     """
 
     def estimate(measure: Callable[[Floats, Floats], float]) -> Estimate:

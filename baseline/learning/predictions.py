@@ -9,7 +9,7 @@ def unseen_patients(rows: pd.DataFrame, training_patients: pd.Series) -> NDArray
     """Which images are of patients from whom no model that predicts them has learned.
 
     Deployed images are predicted by all models, and two thirds of Kaggle's test images are of
-    patients who have training images too: to score those would flatter.
+    patients who have training images too: scores on those would be too high.
 
     Parameters
     ----------

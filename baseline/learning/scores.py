@@ -73,7 +73,7 @@ def average_precision(labels: Floats, scores: Floats) -> float:
 def resamples(
     patients: NDArray[np.object_], replicates: int = REPLICATES, seed: int = 0
 ) -> Iterator[NDArray[np.intp]]:
-    """Images of patients drawn with replacement, as many patients as there are, again and again."""
+    """Yield the images of each bootstrap sample of patients, drawn with replacement."""
     codes = np.unique(patients.astype(str), return_inverse=True)[1]
     groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     rng = np.random.default_rng(seed)
@@ -138,8 +138,8 @@ def wilson(share: Floats | float, count: Floats | int) -> tuple[Floats, Floats]:
 def share(correct: Floats, patients: NDArray[np.object_]) -> Estimate:
     """Share of ones among 0 and 1, with its interval over patients.
 
-    Where all images agree, so do all resamples, which would feign certainty: there the interval is
-    Wilson's, with one draw a patient.
+    Where all images have the same value, so have all resamples, and the interval would have no
+    width: there it is Wilson's, with one draw a patient.
 
     Parameters
     ----------

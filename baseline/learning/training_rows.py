@@ -11,7 +11,7 @@ from baseline.learning.feature_table import FeatureTable
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
-# So many constant features are named; the others are counted.
+# Most constant features that are named in the message; the others are counted.
 NAMED = 3
 
 
@@ -75,18 +75,18 @@ def read_checked(run: RunFolder, evidence: bool = False) -> tuple[pd.DataFrame, 
 
 
 def check_dataset(dataset: pd.DataFrame, run: RunFolder) -> None:
-    """Refuse labels and folds that nothing can be learned from.
+    """Refuse labels and folds from which no model can learn.
 
     Raises
     ------
     UserError
     """
-    path, again = run.dataset.path, "; make the dataset again."
-    twice = dataset["id"][dataset["id"].duplicated()]
-    if len(twice):
+    path, repair = run.dataset.path, "; run `make dataset` again."
+    repeated = dataset["id"][dataset["id"].duplicated()]
+    if len(repeated):
         raise UserError(
-            f"{path}: {twice.iloc[0]} is there twice ({len(twice)} such rows); an image has one "
-            f"row{again}"
+            f"{path}: {repeated.iloc[0]} is there twice ({len(repeated)} such rows); an image has "
+            f"one row{repair}"
         )
     rows = training_rows(dataset)
     wrong = ~rows["label"].isin((0, 1)) & rows["label"].notna()
@@ -94,7 +94,7 @@ def check_dataset(dataset: pd.DataFrame, run: RunFolder) -> None:
     if wrong.any():
         raise UserError(
             f"{path}: {rows['id'][wrong].iloc[0]} has the label {rows['target'][wrong].iloc[0]}; "
-            f"an image of a fold needs a true label, 0 or 1, or a weak one from 0 to 1{again}"
+            f"an image of a fold needs a true label, 0 or 1, or a weak one from 0 to 1{repair}"
         )
     folds, patients = rows["fold"].max() + 1, rows["patient"].nunique()
     if patients < folds or folds < 2:
@@ -102,18 +102,18 @@ def check_dataset(dataset: pd.DataFrame, run: RunFolder) -> None:
             f"{path}: {folds} folds of {patients} patients; there must be at least 2 folds, and as "
             "many patients; use other FOLDS, or more patients (see patients.csv)."
         )
-    torn = rows.groupby("patient")["fold"].nunique()
-    if (torn > 1).any():
+    folds_of_patient = rows.groupby("patient")["fold"].nunique()
+    if (folds_of_patient > 1).any():
         raise UserError(
-            f"{path}: patient {torn.idxmax()} is in {torn.max()} folds; all images of a patient "
-            f"must be in one{again}"
+            f"{path}: patient {folds_of_patient.idxmax()} is in {folds_of_patient.max()} folds; "
+            f"all images of a patient must be in one{repair}"
         )
     for fold in range(folds):
         _check_without(fold, rows, run)
 
 
 def _check_without(fold: int, rows: pd.DataFrame, run: RunFolder) -> None:
-    """Refuse a fold without which nothing can be learned."""
+    """Refuse an empty fold, and one without which the other images are of one class."""
     outside = rows["fold"] != fold
     targets = rows["target"][outside] > 0.5
     if len(targets) == len(rows):

@@ -1,7 +1,7 @@
 """One case of the report: its X-ray with coloured zones and outlined masks, waterfalls, sentences.
 
-A case is drawn from plain numbers by a function of its own, so that several processes can draw
-cases. The result, a `ShownCase`, is all that the macros in templates/case.html need.
+`draw` makes a `DrawnCase` from plain numbers, so that several processes can draw cases. A
+`ShownCase` adds prediction and truth; it is all that the macros in templates/case.html need.
 """
 
 import hashlib
@@ -106,7 +106,7 @@ class DrawnCase:
 
 @dataclass(frozen=True)
 class PredictedMask:
-    """A predicted mask, and what the report says of it.
+    """A predicted mask, and what the report shows with it.
 
     Parameters
     ----------

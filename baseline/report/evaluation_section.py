@@ -1,6 +1,6 @@
 """What the report shows of the evaluation: shortcut checks, subgroups, triage, faithfulness.
 
-`baseline.evaluation` leaves the records; a run without them has no such parts.
+`baseline.evaluation` writes the records; the report of a run without them has no such parts.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Whisker:
 
 @dataclass(frozen=True)
 class MainMeasure:
-    """A measure in words, its zone in words, and what its high values say: see `direction`."""
+    """A measure in words, its zone in words, and what its high values mean: see `direction`."""
 
     what: str
     where: str

@@ -23,7 +23,7 @@ WITHOUT_CLASSIFIER = ("empty", "unet")
 
 
 def read_predicted_masks(trained: TrainedRun) -> tuple[dict[str, PredictedMask], str]:
-    """The predicted masks that cnn.gate.evaluate left for the report, by image id.
+    """The predicted masks that cnn.gate.evaluate wrote for the report, by image id.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def read_predicted_masks(trained: TrainedRun) -> tuple[dict[str, PredictedMask],
     policy = results.read_gate(trained.run).default
     table = trained.run.outlines.read()
     now = table["id"].map(trained.predicted.set_index("id")["probability"])
-    # An image that is no longer predicted has no probability now, and is near to none.
+    # NaN for an image that is no longer predicted: the comparison is then false.
     fresh = bool(((now - table["probability"]).abs() <= attributions.TOLERANCE).all())
     rule = "the gate"
     if policy in WITHOUT_CLASSIFIER:

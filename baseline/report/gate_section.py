@@ -1,7 +1,7 @@
 """What the report shows of the gate: curves, what stricter settings delete, disagreements.
 
-`cnn.gate.evaluate` leaves the numbers in RUN/cnn/gate_figures.json; a run without them has no such
-section.
+`cnn.gate.evaluate` writes the numbers to RUN/cnn/gate_figures.json; the report of a run without
+them has no such section.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class DisagreementTable:
 
 
 def read(trained: TrainedRun) -> tuple[GateFigures | None, str]:
-    """Read the gate's figures as cnn.gate.evaluate left them.
+    """Read the gate's figures as cnn.gate.evaluate wrote them.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def _titles(figures: GateFigures) -> tuple[str, str]:
 
 
 def area_tables(figures: GateFigures) -> list[DeletionTable]:
-    """What each smallest area deletes: of the masks alone and, if any, under the rule."""
+    """What each smallest area deletes: of all masks, and of those that the rule keeps, if any."""
     parts = [part for part in (figures.by_mask, figures.by_rule) if part is not None]
     tables = []
     for title, part in zip(_titles(figures), parts, strict=False):
@@ -108,7 +108,7 @@ def area_tables(figures: GateFigures) -> list[DeletionTable]:
 
 
 def level_tables(figures: GateFigures) -> list[DeletionTable]:
-    """What cutting the map at each level deletes, likewise."""
+    """What cutting the map at each level deletes, in the same two tables."""
     parts = [part for part in (figures.by_mask, figures.by_rule) if part is not None]
     return [
         DeletionTable(
@@ -133,14 +133,16 @@ def disagreement(counts: Disagreement, gallery: dict[str, tuple[int, str]]) -> D
 def notes(figures: GateFigures) -> dict[str, str]:
     """What stands above the tables of deletions."""
     source, level = SOURCES[figures.source], f"{figures.mask_probability:.2f}"
-    top = ""
+    top_level_note = ""
     if figures.by_rule is not None and figures.top_probability != figures.mask_probability:
-        top = f" The rule counts only the area above its top level, {figures.top_probability:.2f}."
+        top_level_note = (
+            f" The rule counts only the area above its top level, {figures.top_probability:.2f}."
+        )
     brackets = "In brackets: the Dice that the lost masks had earned. A removed false mask earns 1."
     return {
         "area_note": f"Masks cut from {source} at {level}. Each row empties the masks that are "
         "smaller than a share of the image; 0.2% are 2,097 pixels of 1024 × 1024."
-        f"{top} {brackets}",
+        f"{top_level_note} {brackets}",
         "level_note": f"Masks cut from {source}. Each row empties those masks of the lowest "
         f"level that are empty at its own, higher level. {brackets} Dice on lesions: mean over all "
         "images with pneumothorax, every mask kept.",

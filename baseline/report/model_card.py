@@ -1,4 +1,4 @@
-"""The model card: what a run says of its data, its model and their limits.
+"""The model card: facts of a run about its data and its model, and their limits.
 
 References
 ----------
@@ -29,7 +29,7 @@ SPLITS = {"train": "training images", "test": "test images"}
 
 @dataclass(frozen=True)
 class Facts:
-    """What the run says of its data and its model, by the names used in checklists.toml.
+    """Facts of the run about its data and its model, by the names used in checklists.toml.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""How images are put into batches, and in which order a fold's network meets them.
+"""How images are put into batches, and in which order a fold's network learns from them.
 
 The order of an epoch depends on seed, fold and epoch alone. So a run that was interrupted and goes
-on meets the images in the same order as one that was not.
+on has the same order as one that was not.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ Number = TypeVar("Number", bound=np.number)
 
 
 class EpochPlan(NamedTuple):
-    """How many images an epoch meets, and of which kinds."""
+    """How many images an epoch has, and of which kinds."""
 
     steps: int
     """Number of batches."""
@@ -38,8 +38,8 @@ def training_order(
 ) -> NDArray[np.int32]:
     """Draw an epoch's batches from the images outside some folds.
 
-    Each kind of images comes in permutations of all of them, one after the other, so that none is
-    met twice before the others once; then all are shuffled together.
+    Each kind of images comes in permutations of all of them, one after the other, so that none
+    comes twice before the others came once; then all are shuffled together.
 
     Parameters
     ----------

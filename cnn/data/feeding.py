@@ -1,4 +1,4 @@
-"""How a training's batches reach the devices, either way without a device waiting for the host.
+"""How a training's batches reach the devices, in one of two ways; no device waits for the host.
 
 Where all images fit beside the network in each device's memory, they are put there once, and a
 compiled gather takes each batch from them. Otherwise, and on processors (their memory is the

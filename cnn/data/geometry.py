@@ -115,7 +115,7 @@ def read_pair(
         raise UserError(
             f"{path}: has {pixels.shape[0]}x{pixels.shape[1]} pixels, but had {shape[0]}x{shape[1]}"
             " when the dataset was read, so its mask no longer fits; put the former file back, or "
-            "make the dataset again."
+            "run `make dataset` again."
         )
     mask = rle.decode(code, shape)
     return _to_bytes(to_square(pixels, size)), _to_bytes(to_square(mask.astype(np.float32), size))

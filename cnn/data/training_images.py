@@ -1,7 +1,7 @@
 """The X-rays that a network learns from, with their masks or weak labels.
 
 Of some images the mask is known, of others only the probability of a pneumothorax, as another model
-gave it (a weak label). Where that is above one half, the evidence map stands in for a mask.
+gave it (a weak label). Where that is above one half, the evidence map is used instead of a mask.
 """
 
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) 
         Whether the network sees the evidence map too. The map then counts as a part of the data;
         its planes are made later, for each fold.
     weak : bool
-        Whether weakly labelled images belong to it too; they need the evidence.
+        Whether to load weakly labelled images too; they need the evidence map.
 
     Raises
     ------

@@ -69,7 +69,7 @@ def is_first_process() -> bool:
 
 
 def first_process_first(work: Callable[[], Result]) -> Result:
-    """Do what leaves files behind: the first process before all others, who then find them.
+    """Do work that writes files: the first process before the others, which then find the files.
 
     Returns
     -------
@@ -78,13 +78,13 @@ def first_process_first(work: Callable[[], Result]) -> Result:
     Raises
     ------
     UserError
-        If another process failed at it; the one that did raises what `work` raised.
+        If another process failed; the process that failed raises what `work` raised.
     """
     results: list[Result] = []
-    for firsts_turn in (True, False):
+    for is_first_turn in (True, False):
         fault = None
         try:
-            if is_first_process() == firsts_turn:
+            if is_first_process() == is_first_turn:
                 results.append(work())
         except Exception as error:  # whatever it is, the others must not wait
             fault = error

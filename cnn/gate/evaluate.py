@@ -1,8 +1,8 @@
 """Choose the gate's rule and score every policy: ``python -m cnn.gate.evaluate --run RUN``.
 
 Each labelled image is scored on maps and log-odds of models that saw neither it nor its patient,
-under a rule chosen on the other folds. Beside every policy stands the all-empty submission, which
-any gate must beat. gate.json is written last and says that all is there.
+under a rule chosen on the other folds. One of the policies is the all-empty submission, which any
+gate must beat. gate.json is written last and marks that all files are there.
 """
 
 from dataclasses import dataclass
@@ -84,19 +84,19 @@ def default_policy(
         The same where the policy too is chosen on other folds.
     patients : (n,) array of str
     """
-    losses = {}
+    gaps = {}
     for simple in ("empty", "unet"):
         gap = scores.mean(earned[simple] - chosen_inside, patients)
         if gap.low > 0:
-            losses[simple] = gap
-    if not losses:
+            gaps[simple] = gap
+    if not gaps:
         return max(POLICIES, key=lambda policy: earned[policy].mean())
-    better = max(losses, key=lambda policy: earned[policy].mean())
+    fallback = max(gaps, key=lambda policy: earned[policy].mean())
     print(
-        f"Choosing a policy earns {losses[better]} of Dice less than {better}: falling back on "
-        "that."
+        f"Choosing a policy earns {gaps[fallback]} of Dice less than {fallback}: falling "
+        "back on that."
     )
-    return better
+    return fallback
 
 
 def score_test_set(maps: SourceMaps, chosen: dict[str, Rule]) -> Scoreboard | None:

@@ -60,7 +60,7 @@ def measure(
         Of one image.
     """
     counts = np.bincount(grey.ravel(), minlength=256)
-    # Counting grey levels once gives every cut at once.
+    # One count of the grey levels gives the areas at all mask levels.
     above = _from_above(counts)
     ranks = [np.flatnonzero(above >= rank * grey.size)[-1] for rank in RANKS]
     dice = np.full(len(MASK_LEVELS), np.nan)

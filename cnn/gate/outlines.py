@@ -1,7 +1,7 @@
-"""What the report shows of the masks: each one drawn, where the truth is known, kept or not.
+"""The masks that the report shows: of each image whose truth is known, kept or not.
 
-The report lies upstream and knows no network, so the masks wait for it in a table (`run.outlines`),
-one row an image:
+The report (`baseline.report`) may not import the network, so it reads the masks from a table
+(`RunFolder.outlines`), one row an image:
 
 id
     The image.

@@ -1,8 +1,8 @@
 """What the gate earns and what it costs, for the report: see `baseline.gate.figures.GateFigures`.
 
-The report lies upstream and knows no network, so what it shows of the gate waits for it in a file.
+The report (`baseline.report`) may not import the network, so it reads what it shows from a file.
 Curves and deletions are measured on the images that the rules were chosen on; only the nested
-scores beside them are not.
+scores are measured on other images.
 """
 
 from dataclasses import replace
@@ -107,7 +107,7 @@ def deleted(
 
 
 def deletions(rule: Rule, inputs: GateInputs) -> Deletions:
-    """What each smallest area deletes of the masks without one, and each level of the lowest's.
+    """What each smallest area and each mask level deletes of the masks that the least one keeps.
 
     Parameters
     ----------
@@ -129,9 +129,9 @@ def deletions(rule: Rule, inputs: GateInputs) -> Deletions:
 
 
 def opponent(default: str, means: dict[str, float]) -> str:
-    """The policy that is compared with the ungated U-Net: the default, if it asks the classifier.
+    """The policy that is compared with the ungated U-Net: the default, if it uses the classifier.
 
-    Else the best of those that ask it by nested score, the first among equals.
+    Else the one with the best nested score of those that use it, the first among equals.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ def opponent(default: str, means: dict[str, float]) -> str:
     """
     if default not in ("empty", "unet"):
         return default
-    asking = [policy for policy in POLICIES if policy not in ("empty", "unet")]
-    return max(asking, key=lambda policy: means[policy])
+    with_classifier = [policy for policy in POLICIES if policy not in ("empty", "unet")]
+    return max(with_classifier, key=lambda policy: means[policy])
 
 
 def disagreements(

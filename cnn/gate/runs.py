@@ -33,8 +33,8 @@ def together(run: RunFolder, also: Sequence[Path | str] = ()) -> tuple[RunFolder
     Raises
     ------
     UserError
-        If a run is named twice, or an image is in another fold of one, or was when its map was
-        drawn: the mean would then come from networks that learned from the image they predict.
+        If a run is named twice, or an image is in different folds of two runs, or has changed its
+        fold since its map was drawn: a network would then predict images that it learned from.
     """
     others = tuple(RunFolder(Path(path).resolve()) for path in also)
     for place, other in enumerate(others):
@@ -52,7 +52,7 @@ def together(run: RunFolder, also: Sequence[Path | str] = ()) -> tuple[RunFolder
 def _check_folds(run: RunFolder, other: RunFolder) -> None:
     """Refuse a run whose networks learned from other images than the same folds' of `run`."""
     here, there = _folds(run), _folds(other)
-    # A test image that only the other run has is none that it learned from.
+    # A test image that only the other run has does not matter: no network learned from it.
     further = [name for name, fold in there.items() if fold is not None and name not in here]
     odd = [
         name
@@ -69,7 +69,7 @@ def _check_folds(run: RunFolder, other: RunFolder) -> None:
 
 
 def _check_maps(run: RunFolder) -> None:
-    """Refuse maps that were drawn when the folds were others."""
+    """Refuse maps that were drawn before the folds changed."""
     then = store.folds_of_maps(run)
     now = _folds(run) if then else {}
     odd = [name for name, fold in then.items() if name in now and now[name] != fold]

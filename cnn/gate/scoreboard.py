@@ -66,8 +66,8 @@ def mask_scores(
 ) -> MaskScores:
     """The masks without any gate: Dice over the positives at one level, and AUC of the top score.
 
-    The level that is best for these images flatters them a little. The nested Dice takes for each
-    image the level that is best for the other folds.
+    The Dice at the level that is best for these very images is a little too high. For the nested
+    Dice, each image has the level that is best for the other folds.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def at_others_level(dice: Floats, folds: NDArray[np.integer]) -> Floats:
     result = np.empty(len(dice))
     for fold in np.unique(folds):
         held_out = folds == fold
-        # Where all positives are in one fold there is none to choose by but themselves.
+        # Where all positives are in one fold, the level is chosen on themselves.
         others = dice[~held_out] if (~held_out).any() else dice
         result[held_out] = dice[held_out, int(others.mean(axis=0).argmax())]
     return result

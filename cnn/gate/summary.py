@@ -76,7 +76,9 @@ def _show_board(board: Scoreboard, images: str, default: str) -> None:
     for policy, scored in board.policies.items():
         table.add_row(f"{policy} (default)" if policy == default else policy, *_cells(scored))
     if board.chosen_inside is not None:
-        table.caption = f"The default's policy chosen inside as well: {board.chosen_inside.dice}"
+        table.caption = (
+            f"With the policy itself chosen on the other folds: {board.chosen_inside.dice}"
+        )
     # A fixed width keeps the table whole in a log as on a terminal.
     Console(width=100).print(table)
 

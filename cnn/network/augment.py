@@ -101,7 +101,7 @@ def resample(
     """Look up `image` bilinearly at matrix @ (row, column) + offset for each target pixel."""
     h, w, c = image.shape
     grid = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij"))  # (2, h, w)
-    # Accelerators would round places to half precision unless told not to.
+    # By default, accelerators would round these places to half precision.
     turned = jnp.einsum("ij,jhw->ihw", matrix, grid.astype(image.dtype), precision="highest")
     source = turned + offset[:, None, None]
     # One frame of zeros around the image stands for everything outside it.

@@ -32,8 +32,8 @@ class TrainConfig:
     first_rate: float = 2e-3
     """Peak of the learning rate in the first training."""
     weak_share: float = 0.0
-    """Share of weakly labelled images in the first training. An image whose weak label says
-    pneumothorax has no mask; there the network learns to draw the evidence map."""
+    """Share of weakly labelled images in the first training. A weakly positive image has no mask;
+    from it the network learns to draw the evidence map."""
     pretrained: bool = False
     """Whether to begin from the network that ships with the program (`cnn.weights.pretrained`)."""
     learning_rate: float = 3e-4

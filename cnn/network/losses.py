@@ -26,7 +26,7 @@ class LossConfig:
     focusing: float = 2.0
     """Exponent of the focal loss; 0 makes it the cross-entropy."""
     smooth: float = 1.0
-    """Pixels added above and below in the Dice quotient, so that tiny lesions stay moderate."""
+    """Pixels added above and below in the Dice quotient, so that tiny lesions weigh moderately."""
 
 
 def cross_entropy(

@@ -5,7 +5,7 @@ The image enters through a space-to-depth stem (each 4x4 block of pixels becomes
 full resolution, but every pixel gets its own logit. Beside the raw intensities the stem sees them
 normalised by their neighbourhood, since the disease shows in faint texture, and the handcrafted
 evidence map in log-odds. The network adds its logits to that map, and these are zero before
-training: so it learns what the handcrafted measures cannot tell. Between stem and head is the usual
+training: so it learns what the handcrafted measures do not show. Between stem and head is the usual
 U (Ronneberger et al., MICCAI 2015) of pre-activation residual blocks (He et al., ECCV
 2016), normalised by groups of channels (Wu and He, ECCV 2018), so that the outcome for an image
 never depends on its batch.
@@ -106,7 +106,7 @@ def local_contrast(x: Float[Array, "n h w c"], window: int) -> Float[Array, "n h
         place, half = np.arange(side), window // 2
         return (np.minimum(place + half, side - 1) - np.maximum(place - half, 0) + 1) / window
 
-    # Known beforehand: XLA takes seconds to fold such a constant from a pooling of ones.
+    # Computed by NumPy, since XLA takes seconds to pool a constant array of ones.
     share = np.outer(inside(x.shape[1]), inside(x.shape[2])).astype(np.float32)[..., None]
 
     def around(values: Float[Array, "n h w 1"]) -> Float[Array, "n h w 1"]:

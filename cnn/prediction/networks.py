@@ -22,7 +22,7 @@ from features.reading.folds import by_fold
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
-# Images that a network reads at once.
+# Images that a network predicts at once; more, where the devices cannot share them evenly.
 BATCH = 8
 
 
@@ -66,7 +66,7 @@ def load_networks(run: RunFolder, table: pd.DataFrame, flip: bool | None = None)
     """
     repair = f"delete {run.unet} and train again"
     fingerprint = hashlib.sha256()
-    params, first = [], None
+    params, first_config = [], None
     folds = table["fold"].dropna()
     for fold in range(int(folds.max()) + 1 if len(folds) else 0):
         path = run.unet_fold(fold).weights
@@ -74,8 +74,8 @@ def load_networks(run: RunFolder, table: pd.DataFrame, flip: bool | None = None)
             raise UserError(f"{path}: no such file; run `make cnn` first.")
         arrays, info = tensors.load(path)
         unet, mirrored = identity.network_of(info, path, repair)
-        first = first or info["config"]
-        if info["config"] != first:
+        first_config = first_config or info["config"]
+        if info["config"] != first_config:
             raise UserError(f"{path}: trained with other settings than fold 0; {repair}.")
         predicted = table["id"][is_predicted_by(fold, table["fold"])]
         if known := provenance.known_images(list(predicted), info):
@@ -86,7 +86,7 @@ def load_networks(run: RunFolder, table: pd.DataFrame, flip: bool | None = None)
             )
         params.append(tensors.restore(outline(unet), arrays, path))
         fingerprint.update(path.read_bytes())
-    if first is None:
+    if first_config is None:
         raise UserError(
             f"{run.dataset.path}: no image belongs to a fold; add annotated images to it."
         )

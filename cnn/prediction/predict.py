@@ -1,9 +1,9 @@
 """Probability maps of every X-ray that is scored: ``python -m cnn.prediction.predict --run RUN``.
 
-An image that belongs to a fold is read by that fold's network alone, which has seen neither it nor
-its patient; a test image outside the folds gets the mean of all networks. Images stream through in
-parts of a fixed length; each finished part is a file, so memory stays flat and a run that was
-killed goes on with the part it was at. The index is written last and says that all maps are there.
+An image that belongs to a fold is predicted by that fold's network alone, which has seen neither it
+nor its patient; a test image outside the folds gets the mean of all networks. Images stream through
+in parts of a fixed length; each finished part is a file, so memory stays flat and a run that was
+killed goes on with the part it was at. The index is written last and marks that all maps are there.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ PART = 128
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the stage."""
+    """Draw the probability map of every scored X-ray of RUN, into RUN/cnn/maps/."""
 
     run: Path
     """Run folder; dataset.parquet and the weights in cnn/ are read, cnn/maps/ is written."""
@@ -58,7 +58,7 @@ def _digest(networks: Networks, rows: pd.DataFrame) -> str:
 def _planes(
     maps: dict[str, EvidenceMap], network: int, rows: pd.DataFrame, size: int
 ) -> NDArray[np.uint8]:
-    """Evidence maps of the images that a network predicts; of the others nothing."""
+    """Evidence maps of the images that a network predicts; 0 for all others."""
     levels = np.zeros((len(rows), size, size), np.uint8)
     places = np.flatnonzero(is_predicted_by(network, rows["fold"]))
     for place, plane in zip(places, planes.draw(maps, rows.iloc[places], size), strict=True):

@@ -1,6 +1,6 @@
 """Probability maps as `cnn.prediction.predict` writes them, read back part by part.
 
-This module knows no network, so that whoever only reads maps need not wait for JAX.
+This module imports no network, so that a stage that only reads maps need not wait for JAX.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,7 @@
 """Check a submission file: ``python -m cnn.submission.check FILE --sample SAMPLE``.
 
-It names what is wrong with the file, image by image, and scores it if the truth is known. Ends with
-status 0 if nothing is wrong, else with 2.
+It prints what is wrong with the file, image by image, and scores it if the truth is known. It ends
+with status 0 if nothing is wrong, else with 2.
 """
 
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ class Settings:
     train: Path | None = None
     """Annotations of the training images, to compare the share of empty masks with."""
     run: Path | None = None
-    """Run folder whose dataset.parquet tells rows and columns of its images."""
+    """Run folder whose dataset.parquet has rows and columns of its images."""
     side: int = 1024
-    """Rows and columns of the images that no run tells of."""
+    """Rows and columns of all other images."""
 
 
 def main(settings: Settings) -> None:
@@ -111,7 +111,7 @@ def dice_by_image(table: pd.DataFrame, path: Path, sizes: Sizes) -> NDArray[np.f
     Raises
     ------
     UserError
-        If no image's does.
+        If the csv has none of these images.
     """
     truth = layouts.read_annotations(path, {name: sizes[name] for name in table[ID]})
     values = [

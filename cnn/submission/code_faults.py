@@ -1,8 +1,8 @@
-"""What is wrong with a run-length code, as its numbers show.
+"""Finds out from the numbers of a run-length code what is wrong with it.
 
-The challenge's code is relative, so many a mistake still reads as a code, of another mask. Absolute
-starts in the place of gaps show by this: read as gaps they end beyond the image, and read as
-starts they run in order inside it.
+The challenge's code is relative: many wrong codes can still be decoded, to another mask. Absolute
+starts instead of gaps are recognised like this: read as gaps they end beyond the image, but read as
+starts their runs are in order and inside it.
 """
 
 from features.reading import rle

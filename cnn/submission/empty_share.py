@@ -3,15 +3,16 @@
 import numpy as np
 from scipy.special import betaln, gammaln
 
-# A share of masks outside this share of all sets like the training set is worth a warning.
+# Probability of the interval of expected numbers of masks, outside which a warning is printed.
 SURE = 0.999
 
 
 def shares(masks: int, images: int, positives: int, labelled: int) -> str:
     """The share of empty masks beside the training set's, and a warning where they are far apart.
 
-    Far is what 999 of 1,000 sets of that size would not be, were they drawn like the training set,
-    whose own share is uncertain too (beta-binomial, Jeffreys' prior).
+    They are far apart if the number of masks lies outside the interval that holds 999 of 1,000 sets
+    of this size, drawn like the training set. That set's own share is uncertain too, which the
+    interval allows for (beta-binomial, Jeffreys' prior).
 
     Parameters
     ----------

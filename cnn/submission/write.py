@@ -51,7 +51,7 @@ def codes(run: RunFolder, policy: str | None) -> Iterator[tuple[str, str]]:
     rule, source = gate.rules[policy], rules.source(policy)
     maps = SourceMaps(together(run, gate.also))
     rows = scored_images.sized(run, run.test)
-    rows["mask"] = pd.NA  # the rule must not know a truth
+    rows["mask"] = pd.NA  # the rule must not use the truth
     images = zip(rows["id"].tolist(), maps.measure(rows, (source,)), strict=True)
     for name, (grey, inputs) in command.progress(images, "drawing masks", len(rows)):
         kept = rules.keeps(rule, inputs[source])[0]

@@ -50,7 +50,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is noted of an epoch.
+    """Loss and scores of an epoch.
 
     Parameters
     ----------
@@ -71,11 +71,11 @@ class Epoch:
 
 
 def as_table(history: Sequence[Epoch]) -> pd.DataFrame:
-    """One row an epoch, as `RunFolder` describes it."""
+    """One row an epoch, as `NetworkFolder.history` has it."""
     rows = []
-    for noted in history:
-        row = {"epoch": noted.epoch, "loss": noted.loss}
-        for name, scores in (("val", noted.val), ("stop", noted.stop)):
+    for epoch in history:
+        row = {"epoch": epoch.epoch, "loss": epoch.loss}
+        for name, scores in (("val", epoch.val), ("stop", epoch.stop)):
             if scores is not None:
                 row |= {f"{name}_{what}": value for what, value in asdict(scores).items()}
         rows.append(row)
@@ -117,7 +117,7 @@ def check_epoch(
     history : sequence of Epoch
         The epochs before it.
     what : str
-        The training, for the sentence.
+        Name of the training, for the error.
     saved : int
         Epoch of the last checkpoint; 0 without any.
     config : TrainConfig

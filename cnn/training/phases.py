@@ -45,7 +45,7 @@ def left_out(fold: int, images: TrainingImages, config: TrainConfig) -> tuple[in
     Raises
     ------
     UserError
-        If there are too few folds for both, or the other has no lesion to look at.
+        If there are too few folds for both, or the second has no image with a known lesion.
     """
     if not config.patience:
         return (fold,)

@@ -17,7 +17,7 @@ LEAST = {"epochs": 1, "steps": 1, "batch": 1, "accumulate": 1, "patience": 0, "f
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the stage."""
+    """Train one U-Net a fold on the images of RUN, into RUN/cnn/."""
 
     run: Path
     """Run folder; dataset.parquet in it is read, cnn/ written."""
@@ -101,8 +101,8 @@ def _check_numbers(settings: Settings) -> None:
 def _in_bfloat16(settings: Settings) -> bool:
     """Whether to compute in bfloat16.
 
-    If the user does not say: as this run has so far, or else on an accelerator. So a run that is
-    moved to another device goes on there instead of being refused.
+    If the user does not choose: as this run has so far, or else on an accelerator only. So a run
+    that is moved to another device goes on there instead of being refused.
     """
     if settings.precision != "auto":
         return settings.precision == "bfloat16"

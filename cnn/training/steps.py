@@ -106,7 +106,7 @@ def train_step(
     loss, gradient = gradients(state.params, x, y, config, devices)
     update, optimiser = make_optimiser(config).update(gradient, state.optimiser, state.params)
     params = optax.apply_updates(state.params, update)
-    # The average is short at first, so that the initial weights soon leave it.
+    # The decay is small at first, so that the initial weights soon have no part in the average.
     decay = jnp.minimum(config.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
     return TrainState(params, ema, optimiser, state.step + 1), loss

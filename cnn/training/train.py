@@ -59,7 +59,7 @@ def main(settings: Settings) -> None:
         lambda: training_images.read(run, config.unet.size, settings.evidence, weak)
     )
     keep_compiled(run.unet)
-    all_devices(config.batch, config.accumulate)  # complaints come before any training
+    all_devices(config.batch, config.accumulate)  # errors come before any training
     folds = chosen_folds(settings.only, images.fold_count)
     unfinished = _unfinished(run, folds, images, config, settings)
     if settings.only is not None and unfinished and is_first_process():
@@ -109,7 +109,7 @@ def _unfinished(
         pretrained = pretrained_for(settings.init, fold, config)
         identity = identify(config, settings.seed, fold, images, pretrained)
         if not first_process_first(partial(is_finished, folder, identity, settings.overwrite)):
-            # What these two refuse is said before any training.
+            # Called for their errors alone, so that these come before any training.
             without = left_out(fold, images, config)
             training_order(images, without, EpochPlan(1, 1, 1.0), (settings.seed,))
             first = phases(config)[0].config

@@ -61,7 +61,7 @@ def train_fold(
     images : TrainingImages
         All images to learn from.
     identity : Identity
-        The settings of the whole, the seed, and the fold not to learn from.
+        The settings of all phases, the seed, and the fold not to learn from.
     pretrained : Path, optional
         Weights of another training to begin with.
 
@@ -72,13 +72,13 @@ def train_fold(
     """
     fold, begin_from = identity.fold, pretrained
     for phase in phases(identity.config):
-        own_folder = folder.first if phase.is_first else folder
-        own_identity = replace(identity, config=phase.config) if phase.is_first else identity
-        if not first_process_first(partial(is_finished, own_folder, own_identity, True)):
+        phase_folder = folder.first if phase.is_first else folder
+        phase_identity = replace(identity, config=phase.config) if phase.is_first else identity
+        if not first_process_first(partial(is_finished, phase_folder, phase_identity, True)):
             params = initial_weights(phase.config, identity.seed, fold, images, begin_from)
             learned = learned_from(images, fold, begin_from)
-            train_phase(own_folder, images, phase, own_identity, learned, params)
-        begin_from = own_folder.weights
+            train_phase(phase_folder, images, phase, phase_identity, learned, params)
+        begin_from = phase_folder.weights
 
 
 def train_phase(
@@ -101,7 +101,7 @@ def train_phase(
     identity : Identity
         What the weights belong to.
     learned : sequence of str
-        Marks of what they have learned from.
+        Marks of the images that they have learned from, see `cnn.weights.provenance`.
     params : pytree
         The weights to begin with.
 
@@ -128,15 +128,15 @@ def train_phase(
         state, loss = train_epoch(
             state, images, without, epoch - 1, config, identity.seed, source, ticks
         )
-        now, ema = jax.device_get((state.params, state.ema))
-        check_epoch(loss, (now, ema), history, what, saved, config)
+        weights, ema = jax.device_get((state.params, state.ema))
+        check_epoch(loss, (weights, ema), history, what, saved, config)
         history.append(scored(epoch, loss, ema, images, without, config))
         best = ema if kept_epoch(as_table(history), config) == epoch else best
         if is_first_process():
             folder.history.write(as_table(history))
             panel.write(folder.panel, ema, images, fold, config.unet)
         if is_due(epoch, config):
-            epochs = [asdict(noted) for noted in history]
+            epochs = [asdict(record) for record in history]
             checkpoint.save(folder.checkpoint, epoch, (state, best), info | {"history": epochs})
             saved = epoch
     for _ in ticks:  # lets the bar come to its end
@@ -199,7 +199,7 @@ def scored(
     without: tuple[int, ...],
     config: TrainConfig,
 ) -> Epoch:
-    """What is noted of an epoch, with scores of its weights on the folds left out."""
+    """The record of an epoch, with scores of its weights on the folds left out."""
     val, *stop = (validate(params, images, fold, config) for fold in without)
     return Epoch(epoch, loss, val, stop[0] if stop else None)
 

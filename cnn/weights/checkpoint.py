@@ -67,9 +67,11 @@ def read_info(folder: Path) -> dict[str, Any] | None:
     if not folder.exists():
         return None
     here = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(primary_host=here, active_processes={here})
+    this_process_alone = ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}
+    )
     options = ocp.CheckpointManagerOptions(
-        create=False, enable_async_checkpointing=False, multiprocessing_options=alone
+        create=False, enable_async_checkpointing=False, multiprocessing_options=this_process_alone
     )
     with _read(folder, options) as (manager, epoch):
         if epoch is None:

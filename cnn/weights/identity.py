@@ -77,7 +77,7 @@ def is_finished(folder: NetworkFolder, identity: Identity, overwrite: bool = Fal
     identity : Identity
         What they must belong to.
     overwrite : bool
-        Whether to delete weights and checkpoints of anything else, instead of complaining.
+        Whether to delete weights and checkpoints of another identity, instead of refusing them.
 
     Raises
     ------

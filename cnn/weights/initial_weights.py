@@ -28,9 +28,9 @@ def initial_weights(
 ) -> PyTree:
     """Weights before the first step: drawn at random, or of a network trained on other data.
 
-    All layers between stem and head are taken over. A stem that never saw evidence begins by
-    ignoring it. If only one of both networks sees evidence, the head is the new network's own,
-    which with evidence repeats the evidence map.
+    All layers between stem and head are those of the pretrained network. If only one of the two
+    networks sees the evidence map, the stem's weights for the map are left out or 0, and the head
+    is the new network's own, which repeats the map if there is one.
 
     Parameters
     ----------
@@ -57,7 +57,11 @@ def initial_weights(
     arrays, info = tensors.load(pretrained, repair)
     unet, _ = network_of(info, pretrained, repair)
     _check_layers(unet, config.unet, pretrained)
-    scored = [name for name, of in zip(images.ids, images.folds, strict=True) if of == fold]
+    scored = [
+        name
+        for name, fold_of_image in zip(images.ids, images.folds, strict=True)
+        if fold_of_image == fold
+    ]
     for ids, what in ((scored, f"fold {fold} is scored on"), (test_ids, "are tested")):
         if known := known_images(ids, info):
             raise UserError(

@@ -18,7 +18,7 @@ from features.run.files import UserError
 from features.run.folder import RunFolder
 
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
-# What a user gives to --init who wants random weights.
+# The value of --init for random weights.
 NONE = "none"
 ANOTHER_FILE = (
     "give the weights.safetensors of another run to --init, with {fold} in place of the fold's "

@@ -32,6 +32,10 @@ def learned_from(images: TrainingImages, fold: int, pretrained: Path | None) -> 
     pretrained : Path, optional
         The weights that its training begins from; what they have learned from counts too.
     """
-    outside = marks(name for name, of in zip(images.ids, images.folds, strict=True) if of != fold)
+    outside = marks(
+        name
+        for name, fold_of_image in zip(images.ids, images.folds, strict=True)
+        if fold_of_image != fold
+    )
     info = {} if pretrained is None else tensors.load(pretrained, repair_of(pretrained))[1]
     return list(dict.fromkeys([*outside, *info.get("learned_from", ())]))

@@ -2,7 +2,7 @@
 
 Vessels and ribs make edges; free air has none. Edges along the chest wall hint at a pleural line,
 edges across it at ribs and vessels. Band energies (differences of Gaussians, Burt and Adelson 1983)
-tell fine structure from coarse.
+separate fine structure from coarse.
 """
 
 from itertools import pairwise

@@ -139,7 +139,7 @@ def measure(image: Prepared, study: Study, names: tuple[str, ...] = FAMILIES) ->
 
 
 def zone_in_words(zone: str) -> str:
-    """A zone as a reader says it: "upper zone of the left lung", "right and left apex compared"."""
+    """A zone in words: "upper zone of the left lung", "right and left apex compared"."""
     side, _, part = zone.partition("_")
     if side not in SIDES:
         part = zone

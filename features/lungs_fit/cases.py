@@ -64,7 +64,7 @@ def phantom_cases(count: int) -> list[Case]:
 
 
 def _by_label(labels: NDArray[np.uint8]) -> tuple[Mask, Mask]:
-    """Right and left lung of labels that tell them apart."""
+    """Right and left lung, from labels that differ between them."""
     return labels == 2, labels == 1
 
 

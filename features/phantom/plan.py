@@ -40,8 +40,8 @@ def planned_images(train: int, test: int, positives: float, seed: int) -> list[P
         ill = labels.permutation(count) < round(positives * count)
         while len(images) < end:
             patient += 1
-            wanted = int(rng.choice([1, 2, 3], p=[0.8, 0.14, 0.06]))
-            for _ in range(min(wanted, end - len(images))):
+            images_of_patient = int(rng.choice([1, 2, 3], p=[0.8, 0.14, 0.06]))
+            for _ in range(min(images_of_patient, end - len(images))):
                 index = len(images)
                 label = bool(ill[index - begin])
                 images.append(PlannedImage(index, patient, names[index], split, label))

@@ -1,7 +1,7 @@
 """Independent streams of random numbers, and how difficult phantoms are.
 
 Every part of a phantom (anatomy, exposure, other findings, pneumothorax, noise) has a random stream
-of its own. So a pneumothorax says nothing about age, noise, markers or tubes, and the same seed
+of its own. So a pneumothorax is independent of age, noise, markers and tubes, and the same seed
 drawn with and without a pneumothorax differs in the pneumothorax alone. Only the place of the air
 depends on the pose: it rises to the apex in a patient who stands, to the front in one who lies.
 """

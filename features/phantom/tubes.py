@@ -1,6 +1,6 @@
 """Wires on the patient's skin, tubes and drains in the patient.
 
-They depend on the exposure alone and never on the disease, so a tube says nothing about a
+They depend on the exposure alone and never on the disease, so a tube is no sign of a
 pneumothorax. Only with the option `drained` of a dataset do drains go with pneumothoraces.
 """
 

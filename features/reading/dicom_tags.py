@@ -17,7 +17,7 @@ OLDEST = 122.0
 
 
 def study_of(dataset: FileDataset, path: Path, image_id: str) -> Study:
-    """What the tags of a file say."""
+    """The values of a file's tags."""
     return Study(
         id=image_id,
         path=path,

@@ -1,4 +1,4 @@
-"""The folder layouts of the SIIM-ACR challenge, told apart by the files they hold.
+"""The folder layouts of the SIIM-ACR challenge, recognised by the files they hold.
 
 Stage 1: ``dicom-images-train/<study>/<series>/<id>.dcm``, ``dicom-images-test/...`` and
 ``train-rle.csv``. Stage 2: one folder ``stage_2_images`` for train and test, ``stage_2_train.csv``
@@ -41,7 +41,7 @@ class Layout:
 
 
 def find(folder: Path) -> Layout:
-    """Tell which layout a folder has.
+    """Find which layout a folder has.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def read_csv(path: Path, *headers: tuple[str, str]) -> pd.DataFrame:
 
 
 def _read_texts(path: Path, rule: str) -> pd.DataFrame:
-    """Read all columns of a csv as text; `rule` says what its header must be."""
+    """Read all columns of a csv as text; `rule` describes the required header."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

@@ -2,7 +2,7 @@
 
 A table of a run is a `Table`, a path beside its `Schema`. What does not fit the schema when it is
 written is a fault of ours (ValueError); what does not fit when it is read was made by another
-version or is damaged, and is told in one sentence.
+version or is damaged, and raises a `UserError`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -16,7 +16,7 @@ FOLDS = 4
 
 
 def inputs_by_chance(positive: np.ndarray, log_odds: np.ndarray, seed: int) -> GateInputs:
-    """Maps that know a little: their areas shrink from level to level, some to nothing."""
+    """Maps a little better than chance: areas shrink from level to level, some to nothing."""
     rng = np.random.default_rng(seed)
     n = len(positive)
     brightness = rng.random(n) * np.where(positive == 1, 1.0, 0.7)

@@ -1,4 +1,4 @@
-"""What the tests ask of a page of the report."""
+"""Reads the tags and the text of a page of the report."""
 
 import re
 from html.parser import HTMLParser

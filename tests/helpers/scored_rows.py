@@ -6,7 +6,7 @@ from scipy.special import expit
 
 
 def scored_rows() -> pd.DataFrame:
-    """1,000 images of 500 patients; a true score, and an age that knows nothing."""
+    """1,000 images of 500 patients; a true score, and an age that is independent of it."""
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 1000).astype(float)
     patient = np.arange(1000) // 2
