@@ -85,6 +85,8 @@ stale = $(if $(strip $(filter-out $(wildcard $($(1).files:%=$(RUN)/%)),$($(1).fi
 remember = @printf '%s\n' $(foreach name,$($(1).uses),'$(1).$(name) := $(call setting,$(name))') >> $(RUN)/settings.mk
 code = $(foreach room,$(1),$(wildcard $(room) $(room)/*.py $(room)/*.npz $(room)/templates/*))
 PY := .venv/bin/python
+# The scores; not a plan of work, so make -n does without.
+SUMMARY = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,@$(PY) -m cnn.gate.summary --run $(RUN))
 ENV := .venv/.installed
 
 # --- the pipeline ----------------------------------------------------------------------------------------------
@@ -172,13 +174,13 @@ $(call made,maps): $(call made,dataset evidence training) $(call code,cnn/networ
 	$(PY) -m cnn.prediction.predict --run $(RUN)
 
 gate: $(call made,gate) ## choose the gate's rule out of fold and score every policy
-	@$(PY) -m cnn.gate.summary --run $(RUN)
+	$(SUMMARY)
 $(call made,gate): $(call made,shap maps) $(ALSO:%=%/cnn/maps/index.csv) $(call code,baseline/gate cnn/gate) $(call stale,gate) | $(ENV)
 	$(PY) -m cnn.gate.evaluate --run $(RUN)$(if $(ALSO), --also $(ALSO))
 	$(call remember,gate)
 
 submission: $(call made,submission report) ## all of it: submission.csv, checked, and the report
-	@$(PY) -m cnn.gate.summary --run $(RUN)
+	$(SUMMARY)
 $(call made,submission): $(call made,dataset gate) $(call code,cnn/submission) | $(ENV)
 	$(PY) -m cnn.submission.write --run $(RUN)
 

@@ -128,8 +128,10 @@ def touch(path: Path) -> None:
 def test_a_finished_run_has_nothing_to_do(tree):
     for target in ("dataset", "measure", "evidence", "classifier", "shap", "report", "cnn"):
         assert planned(tree, target) == []
-    assert planned(tree, "submission") == []
-    assert stages(make(tree, "submission", RUN)) == []
+    plan = make(tree, "-n", "submission", RUN)
+    assert plan.returncode == 0 and "-m " not in plan.stdout
+    done = make(tree, "submission", RUN)
+    assert stages(done) == []
 
 
 @pytest.mark.parametrize(
