@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from baseline.evaluation import shortcuts
 from baseline.evidence_map.maps import EvidenceMap
 from baseline.explanation import attributions, hottest_cell
 from baseline.explanation.case import make_cases
@@ -62,13 +63,9 @@ def read_predicted_masks(trained: TrainedRun) -> tuple[dict[str, PredictedMask],
 
 
 def areas(dataset: pd.DataFrame) -> dict[str, float]:
-    """Share of each image in its true mask, where that is known."""
+    """Share of each image in its true mask, by id, where that is known."""
     known = dataset[dataset["mask"].notna()]
-    size = known["rows"] * known["columns"]
-    return {
-        str(name): rle.area(code) / pixels
-        for (name, code), pixels in zip(known["mask"].items(), size, strict=True)
-    }
+    return dict(zip(known.index.astype(str), shortcuts.areas(known), strict=True))
 
 
 def read_maps(

@@ -13,14 +13,13 @@ from typing import Any
 import pandas as pd
 
 from baseline.classifier.settings import UsedSettings, read_used
-from baseline.evidence_map.results import EvidenceSettings
+from baseline.evidence_map.results import read_settings
 from baseline.explanation.trained_run import TrainedRun
 from baseline.learning.scores import Estimate
 from baseline.report import result_tables
 from baseline.report.result_tables import counted
 from features.phantom.dicom import is_phantom
 from features.reading import rle
-from features.run import files
 from features.run.version import VERSION
 
 SOFTWARE = ("lightgbm", "shap", "scikit-learn", "numpy", "scikit-image", "pydicom")
@@ -143,7 +142,7 @@ def auxiliary_phantoms(trained: TrainedRun) -> int:
     """Number of phantoms that the evidence map learned from beside the run's own images."""
     if not trained.uses_evidence:
         return 0
-    return files.read_record(trained.run.evidence_settings, EvidenceSettings).auxiliary
+    return read_settings(trained.run).auxiliary
 
 
 def settings_in_words(settings: UsedSettings) -> str:

@@ -40,7 +40,7 @@ from cnn.weights.identity import Identity, is_finished
 from cnn.weights.initial_weights import initial_weights
 from cnn.weights.provenance import learned_from
 from features.run import command
-from features.run.folder import NetworkFolder
+from features.run.network_folder import NetworkFolder
 
 # Fewest steps between two checkpoints: writing one takes as long as five steps of `lite`.
 SPACING = 200

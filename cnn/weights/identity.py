@@ -14,7 +14,7 @@ from cnn.network.unet import UNetConfig
 from cnn.weights import checkpoint, tensors
 from cnn.weights.pretrained import repair_of
 from features.run.files import UserError
-from features.run.folder import NetworkFolder
+from features.run.network_folder import NetworkFolder
 
 
 @dataclass(frozen=True)

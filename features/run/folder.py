@@ -11,6 +11,7 @@ import pandas as pd
 
 from features.run import files
 from features.run.files import UserError
+from features.run.network_folder import NetworkFolder
 from features.run.schemas import (
     ABLATION,
     CELLS,
@@ -18,7 +19,6 @@ from features.run.schemas import (
     EVIDENCE_BY_ZONE,
     EVIDENCE_MAP,
     FEATURES,
-    HISTORY,
     MAPS,
     MASKS,
     OUTLINES,
@@ -33,54 +33,6 @@ from features.run.version import VERSION
 
 # Raised whenever a file of a run changes its place or its content's form.
 FORMAT = 2
-
-
-@dataclass(frozen=True)
-class NetworkFolder:
-    """Paths of one network's training.
-
-    Parameters
-    ----------
-    root : Path
-        The folder.
-    """
-
-    root: Path
-
-    @property
-    def weights(self) -> Path:
-        """Final weights, with what they belong to; written last."""
-        return self.root / "weights.safetensors"
-
-    @property
-    def checkpoint(self) -> Path:
-        """Folder of the state between two epochs."""
-        return self.root / "checkpoint"
-
-    @property
-    def history(self) -> Table:
-        """Losses and scores by epoch."""
-        return Table(self.root / "curves.csv", HISTORY, "cnn")
-
-    @property
-    def curves(self) -> Path:
-        """The same as a picture."""
-        return self.root / "curves.png"
-
-    @property
-    def panel(self) -> Path:
-        """Picture of some X-rays with true and predicted outlines."""
-        return self.root / "panel.png"
-
-    @property
-    def planes(self) -> Path:
-        """The evidence maps that the network sees; kept while it is trained."""
-        return self.root / "evidence.npy"
-
-    @property
-    def first(self) -> "NetworkFolder":
-        """The first training of the same network, on the X-ray alone."""
-        return NetworkFolder(self.root / "first")
 
 
 @dataclass(frozen=True)
