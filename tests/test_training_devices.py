@@ -59,7 +59,7 @@ def test_images_held_on_the_devices_lead_to_the_same_weights_as_streamed_ones(
     # As much as the images with evidence and masks take, and their share of the memory.
     memory = 11 * 32 * 32 * 3 / feeding.SHARE
     monkeypatch.setattr(feeding, "device_memory", lambda mesh: memory)
-    monkeypatch.setattr(feeding, "_streamed", lambda *rest: pytest.fail("streamed"))
+    monkeypatch.setattr(feeding, "streamed", lambda *rest: pytest.fail("streamed"))
     train.main(train.Settings(other.root, "demo"))
     for fold in range(3):
         streamed, held = run.unet_fold(fold), other.unet_fold(fold)

@@ -62,30 +62,34 @@ def feed(data: TrainingImages, evidence: bool, mesh: Mesh) -> Feed:
     """
     planes = 1 + (evidence and data.evidence is not None)
     size = data.images.size * planes + data.masks.size
-    if not all(from_each_process(size <= SHARE * device_memory(mesh))):
-        return Feed(mesh, partial(_streamed, data, evidence, mesh))
+    fits = all(from_each_process(size <= SHARE * device_memory(mesh)))
+    return (on_devices if fits else streamed)(data, evidence, mesh)
+
+
+def on_devices(data: TrainingImages, evidence: bool, mesh: Mesh) -> Feed:
+    """Put all images on the devices; see `feed`."""
     rows = np.arange(len(data.ids))
     whole = replicated((data.inputs(rows, evidence), data.targets(rows)), mesh)
-    return Feed(mesh, partial(_gathered, whole, mesh))
-
-
-def _gathered(whole: Batch, mesh: Mesh, order: NDArray[np.int32]) -> Iterator[Batch]:
     gather = jax.jit(_take, out_shardings=batch_sharding(mesh))
-    for rows in order:
-        yield gather(whole, replicated(rows, mesh))
+
+    def batches(order: NDArray[np.int32]) -> Iterator[Batch]:
+        for batch in order:
+            yield gather(whole, replicated(batch, mesh))
+
+    return Feed(mesh, batches)
+
+
+def streamed(data: TrainingImages, evidence: bool, mesh: Mesh) -> Feed:
+    """Prepare to send each batch to the devices while they work on the one before; see `feed`."""
+
+    def make(rows: NDArray[np.int32]) -> Batch:
+        return sharded((data.inputs(rows, evidence), data.targets(rows)), mesh)
+
+    return Feed(mesh, partial(ahead, make))
 
 
 def _take(whole: Batch, rows: Int[Array, " n"]) -> Batch:
     return jax.tree.map(lambda array: jnp.take(array, rows, axis=0, mode="clip"), whole)
-
-
-def _streamed(
-    data: TrainingImages, evidence: bool, mesh: Mesh, order: NDArray[np.int32]
-) -> Iterator[Batch]:
-    def make(rows: NDArray[np.int32]) -> Batch:
-        return sharded((data.inputs(rows, evidence), data.targets(rows)), mesh)
-
-    return ahead(make, order)
 
 
 def ahead(

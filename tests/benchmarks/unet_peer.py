@@ -17,7 +17,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from numpy.typing import NDArray
-from unet_speed import TorchUNet, torch, torch_loss
+from torch_unet import TorchUNet, torch, torch_loss
 
 from baseline.learning import scores
 from cnn.data import planes, training_images

@@ -3,9 +3,12 @@
 ``python tests/benchmarks/unet_speed.py [--profile demo|lite|full] [--batch N]``. PyTorch is no
 dependency of the project: install it beside it for this. The two take turns, so that whatever else
 the machine does weighs on both; times are medians. PyTorch runs with channels_last, its fastest
-layout on a processor; on a GPU both compute in bfloat16 and PyTorch under `torch.compile`. Both
-update weights and optimiser in place, as in a training. The peak is what a product of large
-matrices reaches on the same devices in the same run.
+layout on a processor. On a GPU both compute in bfloat16 and call after call without a look at the
+clock; PyTorch runs under `torch.compile`, network and loss as one graph, once as it is and once
+replayed from CUDA graphs (`reduce-overhead`), and cuDNN chooses its algorithms by measuring them.
+Both update weights and optimiser in place, as in a training. The peak is what a product of large
+matrices reaches on the same devices in the same run. --trace records some calls of each, kernel by
+kernel, for Perfetto.
 """
 
 import argparse
@@ -14,22 +17,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from itertools import pairwise
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-
-try:
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
-except ImportError:
-    sys.exit(
-        "PyTorch is missing here; put it beside JAX with `uv pip install --python .venv torch` or "
-        "`.venv/bin/python -m pip install torch`, whichever made .venv."
-    )
+from torch_unet import TorchUNet, torch, torch_loss
 
 from cnn.devices import mesh as devices
 from cnn.network import config as profiles
@@ -37,87 +31,18 @@ from cnn.network import unet
 from cnn.network.losses import mean_shares, segmentation_loss
 
 ROUNDS = 15
+# Calls between two looks at the clock: an accelerator is kept busy, as in a training.
+IN_A_ROW = 10
 # Steps in one compiled call, to see what a loop over single ones costs.
 SCANNED, IN_SCAN = 4, "steps inside lax.scan"
 
-
-class Block(nn.Module):
-    def __init__(self, width: int, groups: int) -> None:
-        super().__init__()
-        self.norms = nn.ModuleList(nn.GroupNorm(groups, width, 1e-6) for _ in range(2))
-        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, 1, 1, bias=False) for _ in range(2))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = x
-        for norm, conv in zip(self.norms, self.convs, strict=True):
-            y = conv(F.relu(norm(y)))
-        return x + y
-
-
-class TorchUNet(nn.Module):
-    """`cnn.network.unet.UNet` layer by layer."""
-
-    def __init__(self, config: unet.UNetConfig) -> None:
-        super().__init__()
-        self.config = config
-        widths, pairs = config.widths, list(pairwise(config.widths))
-
-        def blocks(width: int) -> nn.Sequential:
-            return nn.Sequential(*(Block(width, config.groups) for _ in range(config.blocks)))
-
-        self.stem = nn.Conv2d(2 * config.stem**2 + config.evidence, widths[0], 3, 1, 1)
-        self.down = nn.ModuleList(blocks(width) for width in widths)
-        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, 2) for fine, coarse in pairs)
-        self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairs)
-        self.merge = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in pairs)
-        self.up = nn.ModuleList(blocks(width) for width in widths[:-1])
-        self.norm = nn.GroupNorm(config.groups, widths[0], 1e-6)
-        self.head = nn.Conv2d(widths[0], config.stem**2, 1)
-        if config.evidence:
-            self.trust = nn.Parameter(torch.ones(()))
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:  # (n, planes, h, w)
-        stem, window = self.config.stem, self.config.window
-        grey = F.pixel_unshuffle(images[:, :1], stem)
-
-        def around(values: torch.Tensor) -> torch.Tensor:
-            return F.avg_pool2d(values, window, 1, window // 2, count_include_pad=False)
-
-        mean = around(grey.mean(1, keepdim=True))
-        variance = around(grey.square().mean(1, keepdim=True)) - mean.square()
-        contrast = (grey - mean) / ((variance.clamp(min=0) + 1e-4).sqrt() + 0.01)
-        inputs = [(grey - 0.5) / 0.25, contrast]
-        if self.config.evidence:
-            levels = 255 * images[:, 1:]
-            evidence = torch.log(levels + 0.5) - torch.log(255.5 - levels)
-            inputs.append(F.avg_pool2d(evidence, stem) / 2 + 1)
-        x = torch.cat(inputs, dim=1)
-        x = self.stem(x.contiguous(memory_format=torch.channels_last))
-        skips = []
-        for level, level_blocks in enumerate(self.down):
-            x = level_blocks(self.shrink[level - 1](x) if level else x)
-            skips.append(x)
-        for level in reversed(range(len(self.up))):
-            x = F.pixel_shuffle(self.grow[level](x), 2)
-            x = self.up[level](self.merge[level](torch.cat([skips[level], x], dim=1)))
-        logits = F.pixel_shuffle(self.head(F.relu(self.norm(x))), stem).float()
-        if self.config.evidence:
-            logits = logits + self.trust * evidence
-        return logits[:, 0]
-
-
-def torch_loss(logits: torch.Tensor, masks: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-    """`cnn.network.losses.segmentation_loss` with its default weights."""
-    p = torch.sigmoid(logits)
-    common, total = (p * masks).sum((1, 2)), p.sum((1, 2)) + masks.sum((1, 2))
-    dice = (2 * common + 1) / (total + 1)
-    overlap = ((1 - dice) * positive).sum() / positive.sum().clamp(min=1)
-    return F.binary_cross_entropy_with_logits(logits, masks) + overlap
+# Does a piece of work so many times, then waits until all is done.
+Work = Callable[[int], None]
 
 
 def ours(
     config: profiles.TrainConfig, images: np.ndarray, masks: np.ndarray
-) -> tuple[dict[str, Callable], dict[str, float]]:
+) -> tuple[dict[str, Work], dict[str, float]]:
     """Both tasks, and how many GFLOP each takes."""
     params = unet.initial_params(config.unet, np.random.default_rng(0))
     optimiser = optax.adamw(1e-3)
@@ -142,7 +67,9 @@ def ours(
         "training step": jax.jit(step, donate_argnums=(0, 1)).lower(params, state, x, y),
         "inference": jax.jit(infer).lower(params, x),
     }
+    began = time.perf_counter()
     train, predict = (program.compile() for program in lowered.values())
+    print(f"JAX: compiled in {time.perf_counter() - began:.0f} s")
     work = {}
     for (name, program), compiled in zip(lowered.items(), (train, predict), strict=True):
         # Counted before compiling: what a GPU's libraries do inside is hidden afterwards.
@@ -162,21 +89,30 @@ def ours(
     held = [(params, state)]
     frozen = devices.replicated(unet.initial_params(config.unet, np.random.default_rng(0)), mesh)
 
-    def learn() -> None:
-        held[0] = train(*held[0], x, y)  # the old ones' memory is given away
+    def learn(times: int) -> None:
+        for _ in range(times):
+            held[0] = train(*held[0], x, y)  # the old ones' memory is given away
         jax.block_until_ready(held[0])
 
-    return {
-        "training step": learn,
-        "inference": lambda: jax.block_until_ready(predict(frozen, x)),
-        IN_SCAN: lambda: jax.block_until_ready(scanned(start, x, y)),
-    }, work
+    def draw(times: int) -> None:
+        for _ in range(times):
+            drawn = predict(frozen, x)
+        jax.block_until_ready(drawn)
+
+    def loop(times: int) -> None:
+        for _ in range(times):
+            held_inside = scanned(start, x, y)
+        jax.block_until_ready(held_inside)
+
+    return {"training step": learn, "inference": draw, IN_SCAN: loop}, work
 
 
-def peers(
-    config: profiles.TrainConfig, images: np.ndarray, masks: np.ndarray
-) -> dict[str, Callable]:
-    device = "cuda" if devices.accelerated() else "cpu"
+def peer(
+    config: profiles.TrainConfig, images: np.ndarray, masks: np.ndarray, mode: str | None
+) -> dict[str, Work]:
+    """Both tasks by PyTorch; on a GPU compiled in a mode of `torch.compile`."""
+    on_gpu = devices.accelerated()
+    device = "cuda" if on_gpu else "cpu"
     network = TorchUNet(config.unet).to(device=device, memory_format=torch.channels_last)
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count == unet.parameter_count(config.unet)
@@ -184,37 +120,56 @@ def peers(
     x = torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
     y = torch.from_numpy(masks).to(device)
     every = torch.ones(len(y), dtype=torch.bool, device=device)
-    run = torch.compile(network) if device == "cuda" else network
+
+    def loss() -> torch.Tensor:
+        with narrow():
+            logits = network(x)
+        return torch_loss(logits, y, every)
 
     def narrow():
-        return torch.autocast("cuda", torch.bfloat16) if device == "cuda" else nullcontext()
+        return torch.autocast("cuda", torch.bfloat16) if on_gpu else nullcontext()
 
-    def done() -> None:
-        if device == "cuda":
+    def wait() -> None:
+        if on_gpu:
             torch.cuda.synchronize()
 
-    def step() -> None:
-        optimiser.zero_grad()
-        with narrow():
-            logits = run(x)
-        torch_loss(logits, y, every).backward()
-        optimiser.step()
-        done()
+    # No more than one graph of CUDA is recorded for each of the two.
+    run = torch.compile(network, mode=mode) if on_gpu else network
+    losses = torch.compile(loss, mode=mode) if on_gpu else loss
+
+    def learn(times: int) -> None:
+        for _ in range(times):
+            optimiser.zero_grad()
+            losses().backward()
+            optimiser.step()
+        wait()
 
     @torch.no_grad()
-    def infer() -> None:
-        with narrow():
-            run(x)
-        done()
+    def infer(times: int) -> None:
+        for _ in range(times):
+            with narrow():
+                run(x)
+        wait()
 
-    return {"training step": step, "inference": infer}
+    return {"training step": learn, "inference": infer}
 
 
-def measure(work: Callable[[], object]) -> tuple[float, float]:
-    """Wall and processor time of a call, in milliseconds."""
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return 1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - processor)
+def peers(
+    config: profiles.TrainConfig, images: np.ndarray, masks: np.ndarray
+) -> dict[str, dict[str, Work]]:
+    """PyTorch in each way of running it, by name."""
+    if not devices.accelerated():
+        return {"PyTorch": peer(config, images, masks, None)}
+    torch.backends.cudnn.benchmark = True
+    modes = {"PyTorch": "default", "PyTorch, CUDA graphs": "reduce-overhead"}
+    return {name: peer(config, images, masks, mode) for name, mode in modes.items()}
+
+
+def measure(work: Work, times: int) -> float:
+    """Milliseconds of a call by the clock, `times` in a row."""
+    start = time.perf_counter()
+    work(times)
+    return 1e3 * (time.perf_counter() - start) / times
 
 
 def peak() -> float:
@@ -222,17 +177,58 @@ def peak() -> float:
     accelerated = devices.accelerated()
     side, dtype = (8192, jnp.bfloat16) if accelerated else (2048, jnp.float32)
     mesh = devices.all_devices(side)
-    left = devices.sharded(np.ones((side, side), dtype), mesh)
-    right = devices.replicated(np.ones((side, side), dtype), mesh)
+    generator = np.random.default_rng(0)  # zeros would be multiplied faster
+    matrices = (jnp.asarray(generator.standard_normal((side, side)), dtype) for _ in range(2))
+    left, right = next(matrices), next(matrices)
+    left, right = devices.sharded(left, mesh), devices.replicated(right, mesh)
     product = jax.jit(jnp.matmul)
-    work = [measure(lambda: jax.block_until_ready(product(left, right)))[0] for _ in range(ROUNDS)]
-    return 2 * side**3 / 1e6 / min(work)
+
+    def multiply(times: int) -> None:
+        for _ in range(times):
+            result = product(left, right)
+        jax.block_until_ready(result)
+
+    times = IN_A_ROW if accelerated else 1
+    return 2 * side**3 / 1e6 / min(measure(multiply, times) for _ in range(ROUNDS))
+
+
+def compare(name: str, work: dict[str, Work], gigaflop: float, top: float) -> None:
+    """Time a task by all, in turns, and print their medians and ratios."""
+    times = IN_A_ROW if devices.accelerated() else 1
+    for run in work.values():
+        run(3)  # compiles, measures algorithms, records graphs
+    rounds = [[measure(run, times) for run in work.values()] for _ in range(ROUNDS)]
+    medians = np.median(rounds, axis=0)
+    share = gigaflop / (1e-3 * medians[0]) / top
+    print(f"{name}: JAX {medians[0]:.3g} ms, {share:.0%} of the peak")
+    for place, peer_name in list(enumerate(work))[1:]:
+        ratios = [of_round[0] / of_round[place] for of_round in rounds]
+        low, high = np.quantile(ratios, (0.1, 0.9))
+        print(
+            f"{name}: {peer_name} {medians[place]:.3g} ms, JAX takes "
+            f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f}) times as long"
+        )
+
+
+def record(folder: Path, first: dict[str, Work], others: dict[str, dict[str, Work]]) -> None:
+    """Write traces of three calls of each task by each."""
+    with jax.profiler.trace(str(folder / "jax"), create_perfetto_trace=True):
+        for work in first.values():
+            work(3)
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    for name, tasks in others.items():
+        with torch.profiler.profile(activities=activities) as profile:
+            for work in tasks.values():
+                work(3)
+        file = name.replace(", ", "-").replace(" ", "-") + ".json.gz"
+        profile.export_chrome_trace(str(folder / file))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--profile", default="lite", choices=sorted(profiles.PROFILES))
     parser.add_argument("--batch", type=int, default=8, help="images a batch")
+    parser.add_argument("--trace", type=Path, help="folder for traces")
     options = parser.parse_args()
     devices.split_processor()
     config = profiles.PROFILES[options.profile]
@@ -244,28 +240,24 @@ def main() -> None:
     print(
         f"{unet.parameter_count(config.unet):,} parameters, {options.batch} images of {side}x{side}"
     )
-    on = f"{jax.device_count()} devices ({jax.default_backend()})"
+    on = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     print(f"JAX {jax.__version__} on {on}, PyTorch {torch.__version__}")
-    (first, work), second = ours(config, images, masks), peers(config, images, masks)
+    (first, work), others = ours(config, images, masks), peers(config, images, masks)
     top = peak()
     print(f"{top / 1e3:.2f} TFLOP/s in a product of large matrices")
-    whole = first.pop(IN_SCAN)
-    for name in first:
-        times = [[measure(side_[name]) for side_ in (first, second)] for _ in range(ROUNDS + 2)][2:]
-        wall, processor = np.median(np.array(times), axis=0).T
-        ratios = [a[0] / b[0] for a, b in times]
-        low, high = np.quantile(ratios, (0.1, 0.9))
-        print(
-            f"{name}: JAX {wall[0]:.3g} ms, PyTorch {wall[1]:.3g} ms, ratio "
-            f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f}; processor "
-            f"{processor[0]:.3g} and {processor[1]:.3g} ms); JAX at "
-            f"{work[name] / (1e-3 * wall[0]) / top:.0%} of the peak"
-        )
+    for name in work:
+        tasks = {"JAX": first[name]} | {peer: tasks[name] for peer, tasks in others.items()}
+        compare(name, tasks, work[name], top)
+    if devices.accelerated():
+        mebibytes = torch.cuda.max_memory_allocated() / 2**20
+        print(f"PyTorch held {mebibytes:.0f} MiB at most, all its ways together")
     loop, inside = (
-        statistics.median(measure(work)[0] for _ in range(ROUNDS))
-        for work in (first["training step"], whole)
+        statistics.median(measure(first[name], 1) for _ in range(ROUNDS))
+        for name in ("training step", IN_SCAN)
     )
     print(f"{IN_SCAN}: {inside / SCANNED:.3g} ms a step, by a loop {loop:.3g} ms")
+    if options.trace:
+        record(options.trace, first, others)
 
 
 if __name__ == "__main__":
