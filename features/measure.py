@@ -30,6 +30,7 @@ from features.run.tables import Table
 
 PART_ROWS = 64
 PARTS_A_GROUP = 16
+MASKS, SHARES = ("mask", "weak_mask"), ("shares", "weak_shares")
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,15 @@ class Item:
     Parameters
     ----------
     path : str
-    mask : str, optional
-        Run-length code of its pneumothorax, if it is known.
+    mask, weak_mask : str, optional
+        Run-length codes of its pneumothorax, if it is known, and as another model drew it.
     size : (int, int)
         Rows and columns.
     """
 
     path: str
     mask: str | None
+    weak_mask: str | None
     size: tuple[int, int]
 
 
@@ -76,13 +78,14 @@ class Measured:
     features : dict
         By name.
     cells : Cells
-    shares : (n,) array of float32
-        Share of each cell that is pneumothorax; NaN where no mask is known.
+    shares, weak_shares : (n,) arrays of float32
+        Share of each cell that is pneumothorax by the mask, and by the weak mask; NaN without one.
     """
 
     features: dict[str, float]
     cells: cell_measures.Cells
     shares: NDArray[np.float32]
+    weak_shares: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -126,16 +129,23 @@ def measure_image(item: Item, families: tuple[str, ...] = registry.DEFAULT) -> M
         name = list(features)[finite.argmin()]
         raise ArithmeticError(f"{item.path}: feature {name} is not finite")
     cells = cell_measures.measure(image)
-    mask = None if item.mask is None else rle.decode(item.mask, item.size)
-    return Measured(features, cells, cell_measures.shares_of(cells, mask))
+    shares, weak_shares = (
+        cell_measures.shares_of(cells, None if code is None else rle.decode(code, item.size))
+        for code in (item.mask, item.weak_mask)
+    )
+    return Measured(features, cells, shares, weak_shares)
 
 
 def items_of(rows: pd.DataFrame) -> list[Item]:
     """The images of some rows of the dataset."""
     return [
-        Item(str(path), None if pd.isna(mask) else str(mask), (int(height), int(width)))
-        for path, mask, height, width in zip(
-            rows["path"], rows["mask"], rows["rows"], rows["columns"], strict=True
+        Item(str(path), mask, weak_mask, (int(height), int(width)))
+        for path, mask, weak_mask, height, width in zip(
+            rows["path"],
+            *(rows[name].astype(object).where(rows[name].notna(), None) for name in MASKS),
+            rows["rows"],
+            rows["columns"],
+            strict=True,
         )
     ]
 
@@ -205,7 +215,8 @@ def _write(part: Part, results: list[Measured]) -> None:
     ids = part.rows["id"].tolist()
     cells = [result.cells for result in results]
     cell_table.write_values(part.cell_values, cells)
-    part.cells.write(cell_table.index_of(ids, cells, [result.shares for result in results]))
+    shares, weak_shares = ([getattr(result, name) for result in results] for name in SHARES)
+    part.cells.write(cell_table.index_of(ids, cells, shares, weak_shares))
     if part.features:
         part.features.write(feature_table.rows_of(ids, [result.features for result in results]))
 

@@ -19,7 +19,9 @@ from features.run.folder import RunFolder
 def test_measures_of_another_version_are_refused(tmp_path, names, size, reason):
     run = RunFolder(tmp_path)
     places = {name: [1, 2] for name in ("row", "column", "side", "zone")}
-    index = pd.DataFrame({**places, "share": np.nan, "id": pd.Categorical(["a", "b"])})
+    index = pd.DataFrame(
+        {**places, "share": np.nan, "weak_share": np.nan, "id": pd.Categorical(["a", "b"])}
+    )
     index.attrs["measures"] = names
     run.cells.write(index)
     run.cell_values.write_bytes(b"\0" * size)

@@ -27,16 +27,15 @@ def test_an_epoch_leaves_its_fold_out_and_evens_the_classes(run):
     assert set(data.folds[two_left_out].ravel()) == {0}
 
 
-def test_weakly_labelled_images_come_in_their_share_and_outside_their_fold(run):
-    data = training_images.read(run, 32, evidence=True, weak=True)
+def test_images_with_a_weak_mask_come_in_their_share_and_outside_their_fold(run):
+    data = training_images.read(run, 32, weak=True)
     assert data.ids == tuple(f"i{n}" for n in range(11))
     assert_array_equal(data.known, np.arange(11) < 9)
     assert_array_equal(data.positive, [True, False, False] * 3 + [True, False])
-    assert not data.masks[9:].any()
     order = batches.training_order(data, (0,), batches.EpochPlan(5, 4, 0.5, 0.4), (0,))
     assert_array_equal(np.bincount(order.ravel(), minlength=11)[:3], 0)
     assert (order > 8).sum() == 8 and (order == 9).sum() == 4
-    # Fold 1, to which all weakly labelled images belong, has none.
+    # Outside fold 1, to which both of them belong, there is none.
     assert (batches.training_order(data, (1,), batches.EpochPlan(5, 4, 0.5, 0.4), (0,)) < 9).all()
 
 

@@ -23,7 +23,7 @@ def test_both_feeds_give_each_row_of_the_order_to_the_devices(run, monkeypatch):
             fed = list(feeding.feed(data, evidence, mesh).batches(order))
             for rows, (inputs, targets) in zip(order, fed, strict=True):
                 assert_array_equal(inputs, data.inputs(rows, evidence))
-                assert_array_equal(targets, data.targets(rows))
+                assert_array_equal(targets, data.masks[rows])
                 assert inputs.sharding.is_equivalent_to(batch_sharding(mesh), 4)
 
 

@@ -57,24 +57,28 @@ def test_decoded_images_of_other_annotations_are_not_used(run):
     assert before.digest != after.digest
 
 
-def test_the_evidence_stands_in_for_the_mask_of_a_weak_positive(run):
-    data = training_images.read(run, 32, evidence=True, weak=True)
-    evidence = planes.write(run.root / "seen.npy", run, 0, data.table, 32)
-    data = replace(data, evidence=evidence)
-    targets = data.targets(np.array([0, 10, 9]))
-    assert_array_equal(targets[0], data.masks[0])
-    assert not targets[1].any()
-    value = planes.to_bytes(np.array(evidence_value(9, 0), np.float32))
-    assert_array_equal(np.unique(targets[2]), [0, value])
-    assert data.inputs(np.array([0, 9])).shape == (2, 32, 32, 2)
-    assert data.inputs(np.array([0, 9]), evidence=False).shape == (2, 32, 32, 1)
+def test_weak_masks_are_learned_from_unless_the_weak_label_contradicts_them(run):
+    data = training_images.read(run, 32, weak=True)
+    assert_array_equal(data.masks[9] > 0, np.tile(np.arange(32) < 8, (32, 1)))
+    assert not data.masks[10].any()
+    assert_array_equal(data.known, np.arange(11) < 9)
+    assert_array_equal(data.positive[9:], [True, False])
+    change(run, weak=[*[np.nan] * 9, 0.4, 0.6, *[np.nan] * 3])
+    assert training_images.read(run, 32, weak=True).ids == tuple(f"i{n}" for n in range(9))
+
+
+def test_the_evidence_is_a_plane_that_may_be_left_out(run):
+    data = training_images.read(run, 32, evidence=True)
+    data = replace(data, evidence=planes.write(run.root / "seen.npy", run, 0, data.table, 32))
+    assert data.inputs(np.array([0, 8])).shape == (2, 32, 32, 2)
+    assert data.inputs(np.array([0, 8]), evidence=False).shape == (2, 32, 32, 1)
 
 
 def test_the_truth_of_a_test_image_is_not_learned_from(run):
-    change(run, mask=[rle.EMPTY] * 8 + ["0 64"] * 6)
-    data = training_images.read(run, 32, evidence=True, weak=True)
+    change(run, mask=[rle.EMPTY] * 8 + ["64 64"] * 6)
+    data = training_images.read(run, 32, weak=True)
     assert_array_equal(np.flatnonzero(data.known & data.positive), [8])
-    assert not data.masks[9:].any()
+    assert_array_equal(data.masks[9] > 0, np.tile(np.arange(32) < 8, (32, 1)))
 
 
 def test_an_image_of_another_size_than_its_mask_is_refused(run):

@@ -10,8 +10,10 @@ from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.training_data import (
     LabelledCells,
     by_lung,
+    labelled_cells,
     read_auxiliary,
     read_training_data,
+    weakly_collapsed,
 )
 from features.run.files import UserError
 from tests.helpers.evidence_run import PAIR, make_run
@@ -50,7 +52,7 @@ def test_cells_are_predicted_as_lightgbm_would(known):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(900, 5)).astype(np.float16).astype(np.float32)
     shares = np.full(900, known) if known is not None else rng.random(900).round()
-    booster = fit.fit_cells(LabelledCells(values, shares, 9), None, 0)
+    booster = fit.fit_cells([(LabelledCells(values, shares, 9), 1.0)], 0)
     predicted = EvidenceModel(booster, booster).predict_cells(values[:70])
     np.testing.assert_array_equal(predicted, expit(booster.predict(values[:70], raw_score=True)))
 
@@ -63,8 +65,9 @@ def test_auxiliary_phantoms_help_where_masks_are_few(tmp_path):
     assert (few.images, auxiliary.images) == (3, 45)
     rule = few.values[:, 0] > 0.5
     apart = []
-    for further in (None, auxiliary):
-        raw = fit.fit_cells(few, further, 0).predict(few.values, raw_score=True)
+    for further in ([], [(auxiliary, fit.AUXILIARY_WEIGHT)]):
+        booster = fit.fit_cells([(few, 1.0), *further], 0)
+        raw = booster.predict(few.values, raw_score=True)
         apart.append(raw[rule].mean() - raw[~rule].mean())
     assert apart[1] > 2 * apart[0] and apart[1] > 2
 
@@ -75,6 +78,48 @@ def test_auxiliary_phantoms_without_pneumothorax_are_refused(tmp_path):
     run.cells.write(cells.assign(share=np.float32(0)))
     with pytest.raises(UserError, match="no lung has collapsed by a known mask"):
         read_auxiliary(run, ())
+
+
+def test_cells_of_a_weak_mask_are_learned_from_unless_the_weak_label_contradicts_it(tmp_path):
+    run = make_run(tmp_path)
+    dataset, cells = run.dataset.read(), run.cells.read()
+    image = cells["id"].cat.codes.to_numpy()
+    for certain, expected in ((0.9, 39 * 80), (0.1, 0)):
+        # Of all images but the first twelve another model drew the mask that is known here.
+        weak = np.arange(90) >= 12
+        run.dataset.write(
+            dataset.assign(
+                label=dataset["label"].mask(weak),
+                weak=np.where(weak, np.where(dataset["label"] == 1, certain, 0.1), np.nan),
+            )
+        )
+        run.cells.write(
+            cells.assign(
+                share=cells["share"].mask(weak[image]),
+                weak_share=cells["share"].where(weak[image]),
+            )
+        )
+        data = read_training_data(run)
+        lungs = weakly_collapsed(data)
+        assert not lungs[:12].any() and not lungs[:, 1].any()
+        sample = labelled_cells(data.cells, data.values, lungs, "weak_share")
+        assert len(sample.shares) == expected
+
+
+def test_a_collapsed_lung_by_a_weak_mask_is_as_likely_as_the_weak_label_says(tmp_path, monkeypatch):
+    run, targets = make_run(tmp_path), []
+    dataset, cells = run.dataset.read(), run.cells.read()
+    ill = np.flatnonzero(dataset["label"] == 1)[[3, 4]]
+    share = cells["share"].mask(np.isin(cells["id"].cat.codes, ill))
+    run.cells.write(cells.assign(share=share, weak_share=cells["share"].where(share.isna())))
+    weak = np.full(90, np.nan)
+    weak[ill] = 0.7
+    run.dataset.write(dataset.assign(label=dataset["label"].mask(~np.isnan(weak)), weak=weak))
+    monkeypatch.setattr(fit, "fit_lungs", lambda features, truth, *rest: targets.append(truth))
+    monkeypatch.setattr(fit, "fit_cells", lambda weighted, seed: None)
+    fit.fit_model(read_training_data(run), (9,), 0.5, 0)
+    np.testing.assert_allclose(targets[0][ill], [[0.7, 0], [0.7, 0]])
+    assert set(np.delete(targets[0], ill, axis=0).ravel()) == {0, 1}
 
 
 def test_cells_of_other_images_are_refused(tmp_path):

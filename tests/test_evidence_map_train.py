@@ -34,14 +34,14 @@ def test_the_map_is_learned_from_auxiliary_phantoms_too(tmp_path, monkeypatch):
     auxiliary = make_run(tmp_path / "auxiliary", images=30, name="p")
     original, sizes = fit.fit_cells, []
 
-    def watched(cells, further, seed):
-        sizes.append((len(cells.shares), len(further.shares)))
-        return original(cells, further, seed)
+    def watched(weighted, seed):
+        sizes.append([len(cells.shares) for cells, _ in weighted])
+        return original(weighted, seed)
 
     monkeypatch.setattr(fit, "fit_cells", watched)
     train.fit_and_predict((0,), train.Settings(run.root, auxiliary=auxiliary.root, jobs=1))
     # One lung of 80 cells in every other image: of 60 outside fold 0, and of 30 phantoms.
-    assert sizes == [(30 * 80, 15 * 80)]
+    assert sizes == [[30 * 80, 0, 15 * 80]]
 
 
 def test_auxiliary_phantoms_that_are_the_runs_own_images_are_refused(tmp_path):

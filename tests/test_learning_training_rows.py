@@ -46,6 +46,16 @@ def test_rows_of_a_fold_have_a_target_and_a_number(run):
     assert rows["target"][~true].equals(rows["weak"][~true])
 
 
+def test_the_target_is_between_weak_label_and_weak_mask_that_contradict_each_other(run):
+    change(run.dataset, put("weak_mask", 95, "-1"))
+    change(run.dataset, put("weak_mask", 96, "0 5"))
+    change(run.dataset, put("weak_mask", 97, "0 5"))
+    for row, weak in ((95, 0.9), (96, 0.2), (97, 0.9)):
+        change(run.dataset, put("weak", row, weak))
+    target = training_rows(run.dataset.read()).loc[[95, 96, 97], "target"]
+    np.testing.assert_allclose(target, [0.45, 0.6, 0.9])
+
+
 @pytest.mark.parametrize("message", BAD_DATASETS)
 def test_a_bad_dataset_is_refused_before_training(run, message):
     change(run.dataset, BAD_DATASETS[message])

@@ -68,6 +68,18 @@ def test_patients_and_weak_labels(png_dataset, tmp_path):
     assert rows.loc["i6", "fold"] == rows.loc["i0", "fold"] == rows.loc["i1", "fold"]
 
 
+def test_weak_masks_are_weak_labels_too_and_the_truth_wins(png_dataset, tmp_path):
+    _append(png_dataset, "weak_masks.csv", "ImageId,EncodedPixels\ni0,-1\ni6,0 3\ni6,2 4\ni7,-1")
+    rows = build(png_dataset, tmp_path)[0].set_index("id")
+    assert rows.loc["i6", "weak_mask"] == "0 6" and rows.loc["i6", "weak"] == 1
+    assert rows.loc["i7", "weak_mask"] == "-1" and rows.loc["i7", "weak"] == 0
+    assert rows.loc[["i0", "i1"], "weak_mask"].isna().all()
+    assert rows.loc[["i0", "i1"], "weak"].isna().all()
+    _append(png_dataset, "weak_labels.csv", "ImageId,probability\ni6,0.3")
+    rows = build(png_dataset, tmp_path)[0].set_index("id")
+    assert rows.loc["i6", "weak"] == 0.3 and rows.loc["i6", "weak_mask"] == "0 6"
+
+
 def test_images_that_share_a_patient_in_any_list_are_one_group(png_dataset, tmp_path):
     # Sex and age part i0 from i3, which are of the same patient; i5 is in the second list alone.
     groups = {"i0": "M60", "i1": "M60", "i2": "F30", "i3": "M61", "i4": "F31"}
@@ -215,6 +227,11 @@ def _append(folder, name, line):
         (lambda f: write_png(f / "stage_2_images" / "more" / "i1.png"), "id 'i1' is also"),
         (lambda f: _append(f, "weak_labels.csv", "ImageId,probability\ni6,1.5"), "from 0 to 1"),
         (lambda f: _append(f, "weak_labels.csv", "ImageId,probability\ni6,high"), "from 0 to 1"),
+        (lambda f: _append(f, "weak_masks.csv", "ImageId,EncodedPixels\nx,-1"), "x has no image"),
+        (
+            lambda f: _append(f, "weak_masks.csv", "ImageId,EncodedPixels\ni6,1"),
+            r"masks\.csv: .*i6",
+        ),
         (lambda f: _append(f, "patients.csv", "ImageId,patient\nnobody,p"), "nobody has no image"),
     ],
 )

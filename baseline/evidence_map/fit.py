@@ -1,13 +1,16 @@
 """Fits an evidence model to the images of some folds.
 
-The cells' booster learns from the lungs with a mask alone. Masks are few, so auxiliary phantoms may
-be added: their cells count less, since they are not quite like those of patients.
+The cells' booster learns from the lungs with a mask. Masks are few, so two other kinds of cells may
+be added that count less: those of auxiliary phantoms, which are not quite like those of patients,
+and those of lungs with a weak mask, which another model drew.
 
 A weak label belongs to an image, not to one of its lungs. So the lungs' booster is fitted in
 several turns: in each, the weak label is divided between both lungs in proportion to the odds that
 the booster of the turn before gives them (expectation and maximisation; multiple-instance learning,
 Dietterich et al., Artificial Intelligence 89, 1997).
 """
+
+from collections.abc import Sequence
 
 import lightgbm as lgb
 import numpy as np
@@ -21,6 +24,7 @@ from baseline.evidence_map.training_data import (
     TrainingData,
     collapsed,
     labelled_cells,
+    weakly_collapsed,
 )
 from features.run.files import UserError
 
@@ -47,6 +51,9 @@ CELL_PARAMETERS = {
 }
 # Weight of an auxiliary phantom's cell; a patient's has 1.
 AUXILIARY_WEIGHT = 0.1
+# The same of a cell with a weak mask; of so many of these cells one takes part.
+WEAK_WEIGHT = 0.5
+WEAK_STEP = 3
 
 
 def fit_model(
@@ -75,8 +82,11 @@ def fit_model(
     """
     rows = data.rows
     training = (rows["fold"].notna() & ~rows["fold"].isin(without)).to_numpy(bool)
-    truth = collapsed(data)
+    truth, weak = collapsed(data), weakly_collapsed(data)
     cells = labelled_cells(data.cells, data.values, (truth == 1) & training[:, None])
+    weak_cells = labelled_cells(
+        data.cells, data.values, weak & training[:, None], "weak_share", WEAK_STEP
+    )
     if not len(cells.shares):
         raise UserError(
             f"evidence: outside folds {' and '.join(map(str, without))} no image has a mask to "
@@ -84,14 +94,16 @@ def fit_model(
         )
     images = np.flatnonzero(training)
     weights = np.where(rows["label"].notna(), 1.0, weak_weight)
+    target = rows["target"].to_numpy(float)
+    # A weak mask says which lung, the weak label how likely.
+    lung_targets = np.where(weak.any(axis=1)[:, None], weak * target[:, None], truth)
     lungs = fit_lungs(
-        data.lungs_of(images),
-        truth[images],
-        rows["target"].to_numpy(float)[images],
-        weights[images],
-        seed,
+        data.lungs_of(images), lung_targets[images], target[images], weights[images], seed
     )
-    return EvidenceModel(lungs, fit_cells(cells, auxiliary, seed))
+    weighted = [(cells, 1.0), (weak_cells, WEAK_WEIGHT)]
+    if auxiliary is not None:
+        weighted.append((auxiliary, AUXILIARY_WEIGHT))
+    return EvidenceModel(lungs, fit_cells(weighted, seed))
 
 
 def fit_lungs(
@@ -104,7 +116,8 @@ def fit_lungs(
     features : (2 n, k) DataFrame
         Of `by_lung`.
     truth : (n, 2) array
-        1 for a collapsed right and left lung, 0 for a whole one, NaN where the side is unknown.
+        1 for a collapsed right and left lung, 0 for a whole one, between them where a weak mask
+        says which; NaN where the side is unknown.
     labels : (n,) array in [0, 1]
         Label of the image, hard or soft.
     weights : (n,) array
@@ -122,18 +135,20 @@ def fit_lungs(
     return booster
 
 
-def fit_cells(cells: LabelledCells, auxiliary: LabelledCells | None, seed: int) -> lgb.Booster:
-    """Fit the booster that predicts where in a collapsed lung the air lies."""
-    parts = [cells] if auxiliary is None else [cells, auxiliary]
-    weights = [
-        np.full(len(part.shares), weight)
-        for part, weight in zip(parts, (1.0, AUXILIARY_WEIGHT), strict=False)
-    ]
+def fit_cells(weighted: Sequence[tuple[LabelledCells, float]], seed: int) -> lgb.Booster:
+    """Fit the booster that predicts where in a collapsed lung the air lies.
+
+    Parameters
+    ----------
+    weighted : sequence of (LabelledCells, float)
+        Cells of each kind, and the weight of one of them.
+    seed : int
+    """
     return _fit(
         CELL_PARAMETERS,
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.shares for part in parts]),
-        np.concatenate(weights),
+        np.concatenate([cells.values for cells, _ in weighted]),
+        np.concatenate([cells.shares for cells, _ in weighted]),
+        np.concatenate([np.full(len(cells.shares), weight) for cells, weight in weighted]),
         seed,
     )
 

@@ -73,6 +73,8 @@ class TrainingData:
         Where each image's cells begin.
     mask_areas : (n, 2) array
         Area of the mask in each lung in cells; NaN where no mask is known.
+    weak_areas : (n, 2) array
+        The same by weak masks that the weak label agrees with.
     """
 
     rows: pd.DataFrame
@@ -81,6 +83,7 @@ class TrainingData:
     values: NDArray[np.float16]
     starts: NDArray[np.intp]
     mask_areas: Floats
+    weak_areas: Floats
 
     def cells_of(self, image: int | np.integer) -> slice:
         """Where the cells of an image lie in `cells` and `values`."""
@@ -113,9 +116,13 @@ def read_training_data(run: RunFolder) -> TrainingData:
     image = cells["id"].cat.codes.to_numpy()
     starts = np.searchsorted(image, np.arange(len(ids) + 1))
     cells = cells.assign(image=image)
-    areas = _mask_areas(cells, len(ids))
+    areas, weak_areas = (_mask_areas(cells, len(ids), name) for name in ("share", "weak_share"))
+    agree = (rows["weak"] > 0.5).to_numpy() == (weak_areas.sum(axis=1) > 0)
+    weak_areas[~agree] = np.nan
     features = by_lung(table.loc[ids])
-    return TrainingData(rows.reset_index(names="id"), features, cells, values, starts, areas)
+    return TrainingData(
+        rows.reset_index(names="id"), features, cells, values, starts, areas, weak_areas
+    )
 
 
 def collapsed(data: TrainingData) -> Floats:
@@ -126,6 +133,11 @@ def collapsed(data: TrainingData) -> Floats:
     negative = (data.rows["label"] == 0).to_numpy()
     known = negative | (data.mask_areas.sum(axis=1) > 0)
     return np.where(known[:, None], _hold_enough(data.mask_areas), np.nan)
+
+
+def weakly_collapsed(data: TrainingData) -> NDArray[np.bool_]:
+    """Which lungs have collapsed by a weak mask, (n, 2)."""
+    return _hold_enough(np.nan_to_num(data.weak_areas))
 
 
 def _hold_enough(areas: Floats) -> NDArray[np.bool_]:
@@ -152,7 +164,11 @@ class LabelledCells:
 
 
 def labelled_cells(
-    cells: pd.DataFrame, values: NDArray[np.float16], lungs: NDArray[np.bool_]
+    cells: pd.DataFrame,
+    values: NDArray[np.float16],
+    lungs: NDArray[np.bool_],
+    share: str = "share",
+    step: int = 1,
 ) -> LabelledCells:
     """The cells of the collapsed lungs.
 
@@ -163,10 +179,14 @@ def labelled_cells(
     values : (cells, m) array of float16
     lungs : (n, 2) array of bool
         Which lungs have collapsed, by number of the image.
+    share : str
+        Column of the share that is pneumothorax.
+    step : int
+        Of so many cells one is taken: neighbours are much alike.
     """
     image = cells["image"].to_numpy()
-    rows = np.flatnonzero(lungs[image, cells["side"].to_numpy()])
-    shares = cells["share"].to_numpy(float)[rows]
+    rows = np.flatnonzero(lungs[image, cells["side"].to_numpy()])[::step]
+    shares = cells[share].to_numpy(float)[rows]
     return LabelledCells(values[rows].astype(np.float32), shares, len(np.unique(image[rows])))
 
 
@@ -193,7 +213,7 @@ def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
             f"{shared[0]}; give a run on other phantoms, or leave --auxiliary out."
         )
     cells = cells.assign(image=cells["id"].cat.codes.to_numpy())
-    areas = _mask_areas(cells, len(cells["id"].cat.categories))
+    areas = _mask_areas(cells, len(cells["id"].cat.categories), "share")
     sample = labelled_cells(cells, values, _hold_enough(areas))
     if not len(sample.shares):
         raise UserError(
@@ -203,9 +223,9 @@ def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
     return sample
 
 
-def _mask_areas(cells: pd.DataFrame, images: int) -> Floats:
+def _mask_areas(cells: pd.DataFrame, images: int, share: str) -> Floats:
     """Area of the mask in each lung in cells, (images, 2); NaN where no mask is known."""
     areas = np.zeros((images, 2))
     places = cells["image"].to_numpy(), cells["side"].to_numpy()
-    np.add.at(areas, places, cells["share"].to_numpy(float))
+    np.add.at(areas, places, cells[share].to_numpy(float))
     return areas

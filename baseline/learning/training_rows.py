@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from baseline.learning import feature_table
 from baseline.learning.feature_table import FeatureTable
+from features.reading import rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
@@ -17,6 +18,9 @@ NAMED = 3
 
 def training_rows(dataset: pd.DataFrame) -> pd.DataFrame:
     """Rows that belong to a fold, with their `target`: the true label, or else the weak one.
+
+    Where weak label and weak mask contradict each other, neither is to be believed much, so the
+    target is their mean.
 
     Returns
     -------
@@ -29,7 +33,10 @@ def training_rows(dataset: pd.DataFrame) -> pd.DataFrame:
         If the truly labelled images are of one class only.
     """
     rows = dataset[dataset["fold"].notna()].astype({"fold": np.int64})
-    rows["target"] = rows["label"].fillna(rows["weak"])
+    by_mask = (rows["weak_mask"] != rle.EMPTY).astype("Float64").to_numpy(float, na_value=np.nan)
+    contradicts = (rows["weak"] > 0.5) != (by_mask == 1)
+    weak = rows["weak"].where(np.isnan(by_mask) | ~contradicts, (rows["weak"] + by_mask) / 2)
+    rows["target"] = rows["label"].fillna(weak)
     if rows["label"].nunique() < 2:
         raise UserError(
             "dataset.parquet: the labelled images are all of one class; training and scoring need "

@@ -69,7 +69,7 @@ def feed(data: TrainingImages, evidence: bool, mesh: Mesh) -> Feed:
 def on_devices(data: TrainingImages, evidence: bool, mesh: Mesh) -> Feed:
     """Put all images on the devices; see `feed`."""
     rows = np.arange(len(data.ids))
-    whole = replicated((data.inputs(rows, evidence), data.targets(rows)), mesh)
+    whole = replicated((data.inputs(rows, evidence), data.masks[rows]), mesh)
     gather = jax.jit(_take, out_shardings=batch_sharding(mesh))
 
     def batches(order: NDArray[np.int32]) -> Iterator[Batch]:
@@ -83,7 +83,7 @@ def streamed(data: TrainingImages, evidence: bool, mesh: Mesh) -> Feed:
     """Prepare to send each batch to the devices while they work on the one before; see `feed`."""
 
     def make(rows: NDArray[np.int32]) -> Batch:
-        return sharded((data.inputs(rows, evidence), data.targets(rows)), mesh)
+        return sharded((data.inputs(rows, evidence), data.masks[rows]), mesh)
 
     return Feed(mesh, partial(ahead, make))
 

@@ -1,7 +1,7 @@
-"""The X-rays that a network learns from, with their masks or weak labels.
+"""The X-rays that a network learns from, with their masks.
 
-Of some images the mask is known, of others only the probability of a pneumothorax, as another model
-gave it (a weak label). Where that is above one half, the evidence map is used instead of a mask.
+Of some images the mask is known, of others only a weak mask, as another model drew it. The network
+learns from both, but it is scored on known masks alone.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class TrainingImages:
     folds : (n,) array of int
         The fold each image belongs to.
     known : (n,) array of bool
-        Whether the image's mask is known.
+        Whether the image's mask is known, and not weak.
     positive : (n,) array of bool
-        Whether the mask is not empty; where it is not known, whether the weak label says so.
+        Whether the mask is not empty.
     images, masks : (n, size, size) arrays of uint8
-        X-rays, air dark; masks as share of the pixel covered, 255 for all of it, 0 if not known.
+        X-rays, air dark; masks as share of the pixel covered, 255 for all of it.
     digest : str
-        Fingerprint of ids, folds, masks, pixels, weak labels and evidence: two equal ones mean the
-        same training set.
+        Fingerprint of ids, folds, masks, pixels and evidence: two equal ones mean the same training
+        set.
     table : DataFrame
         The images' rows of the dataset.
     fold_count : int
@@ -58,15 +58,6 @@ class TrainingImages:
         evidence_planes = [] if self.evidence is None or not evidence else [self.evidence[rows]]
         return np.stack([self.images[rows], *evidence_planes], axis=-1)
 
-    def targets(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """What a network should draw: the mask, or the evidence map of a weakly positive image."""
-        masks = self.masks[rows]
-        weak = np.flatnonzero(self.positive[rows] & ~self.known[rows])
-        if weak.size:
-            assert self.evidence is not None
-            masks[weak] = self.evidence[rows[weak]]
-        return masks
-
 
 def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) -> TrainingImages:
     """Load every image to learn from, decoding it unless a former run has.
@@ -81,7 +72,8 @@ def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) 
         Whether the network sees the evidence map too. The map then counts as a part of the data;
         its planes are made later, for each fold.
     weak : bool
-        Whether to load weakly labelled images too; they need the evidence map.
+        Whether to load images with a weak mask too; those whose weak label contradicts it are left
+        out.
 
     Raises
     ------
@@ -98,13 +90,14 @@ def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) 
         )
     fold_count = int(table["fold"].max()) + 1
     kinds = [table[has_mask]]
-    if weak and evidence:
-        kinds.append(table[~has_mask & table["weak"].notna()])
+    if weak:
+        agrees = (table["weak_mask"] != rle.EMPTY) == (table["weak"] > 0.5)
+        kinds.append(table[~has_mask & table["weak_mask"].notna() & agrees.fillna(False)])
     table = pd.concat(kinds)
     known = np.arange(len(table)) < len(kinds[0])
     # A mask that is not to be learned from, such as a test image's, must not get in by chance.
-    codes = table["mask"].where(known, rle.EMPTY)
-    positive = np.where(known, (codes != rle.EMPTY).to_numpy(bool), table["weak"] > 0.5)
+    codes = table["mask"].where(known, table["weak_mask"])
+    positive = (codes != rle.EMPTY).to_numpy(bool)
     images, masks, pixels = decoded.load(run, table.assign(mask=codes), size)
     examples = decoded.fingerprint(table["id"], codes, table["fold"], pd.Series(positive))
     return TrainingImages(

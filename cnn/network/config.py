@@ -32,8 +32,7 @@ class TrainConfig:
     first_rate: float = 2e-3
     """Peak of the learning rate in the first training."""
     weak_share: float = 0.0
-    """Share of weakly labelled images in the first training. A weakly positive image has no mask;
-    from it the network learns to draw the evidence map."""
+    """Share of images with a weak mask in each batch, on average, where there are any."""
     pretrained: bool = False
     """Whether to begin from the network that ships with the program (`cnn.weights.pretrained`)."""
     learning_rate: float = 3e-4

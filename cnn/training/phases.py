@@ -25,7 +25,7 @@ def phases(config: TrainConfig) -> list[Phase]:
     config : TrainConfig
         The settings of the whole.
     """
-    final = Phase(replace(config, weak_share=0.0), is_first=False)
+    final = Phase(config, is_first=False)
     if not config.first_epochs:
         return [final]
     first = replace(

@@ -43,7 +43,7 @@ class Settings:
     """Epochs of the first training, in which the network sees the X-ray alone, instead of the
     profile's."""
     weak_share: float | None = None
-    """Share of weakly labelled images in the first training, where there are any; 0: none."""
+    """Share of images with a weak mask, where there are any; 0: none."""
     patience: int | None = None
     """Stop a fold after so many epochs without gain on one more fold left out; 0: never."""
     evidence: bool = True

@@ -54,7 +54,7 @@ def main(settings: Settings) -> None:
     settings.cluster.join()
     require_device(settings.accelerator)
     config = configured(settings)
-    weak = bool(config.first_epochs and config.weak_share)
+    weak = config.weak_share > 0
     images = first_process_first(
         lambda: training_images.read(run, config.unet.size, settings.evidence, weak)
     )

@@ -21,7 +21,10 @@ NAMES = [measure.name for measure in MEASURES]
 
 
 def index_of(
-    ids: Sequence[str], cells: Sequence[Cells], shares: Sequence[NDArray[np.float32]]
+    ids: Sequence[str],
+    cells: Sequence[Cells],
+    shares: Sequence[NDArray[np.float32]],
+    weak_shares: Sequence[NDArray[np.float32]],
 ) -> pd.DataFrame:
     """Rows of the index for the cells of some images, in their order.
 
@@ -33,6 +36,8 @@ def index_of(
         Those of each image.
     shares : sequence of (n,) arrays of float32
         Share of each cell that is pneumothorax; NaN where no mask is known.
+    weak_shares : sequence of (n,) arrays of float32
+        The same by the weak masks.
     """
     counts = [len(of_image.rows) for of_image in cells]
     return pd.DataFrame(
@@ -42,6 +47,7 @@ def index_of(
             "side": np.concatenate([of_image.sides for of_image in cells]),
             "zone": np.concatenate([of_image.zones for of_image in cells]),
             "share": np.concatenate(shares),
+            "weak_share": np.concatenate(weak_shares),
             "id": pd.Categorical.from_codes(
                 np.repeat(np.arange(len(ids)), counts), pd.Index(list(ids))
             ),

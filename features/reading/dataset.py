@@ -5,8 +5,9 @@ unless one and the same reason strikes many of them (see `features.reading.quara
 Training images without any annotation are kept apart as "unlabelled" and never counted as positive
 (SIIM-ACR has 37 of them). Optional files beside the annotations: ``patients.csv``
 (``ImageId,patient``, see `features.reading.patients`), ``weak_labels.csv``
-(``ImageId,probability``, soft image-level labels) and ``stage_2_test_truth.csv`` (annotations of
-the test set, read for scoring alone).
+(``ImageId,probability``, soft image-level labels), ``weak_masks.csv`` (``ImageId,EncodedPixels``,
+masks that another model drew, or a reader whom one trusts less: they teach and never score) and
+``stage_2_test_truth.csv`` (annotations of the test set, read for scoring alone).
 """
 
 from dataclasses import dataclass
@@ -81,6 +82,27 @@ def _weak_labels(path: Path, paths: dict[str, Path]) -> dict[str, float]:
     return labels
 
 
+def _weak_masks(
+    path: Path, paths: dict[str, Path], sizes: dict[str, tuple[int, int]]
+) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    image_list.require_images(layouts.read_csv(path, (ID, MASK))[ID], paths, path)
+    return layouts.read_annotations(path, sizes)
+
+
+def _with_weak(table: pd.DataFrame, weak: dict[str, float], masks: dict[str, str]) -> pd.DataFrame:
+    """The table with weak labels and weak masks; the truth wins over both.
+
+    A weak mask is a weak label, too: of 0 or 1 where the image has no other.
+    """
+    unknown = table["label"].isna()
+    weak_mask = table["id"].map(masks).astype("string").where(unknown)
+    from_mask = (weak_mask != rle.EMPTY).astype("Float64").to_numpy(float, na_value=np.nan)
+    weak_label = table["id"].map(weak).astype(float).where(unknown)
+    return table.assign(weak=weak_label.fillna(pd.Series(from_mask)), weak_mask=weak_mask)
+
+
 def _table(
     studies: list[Study], split: dict[str, str], masks: dict[str, str], groups: dict[str, str]
 ) -> pd.DataFrame:
@@ -91,6 +113,7 @@ def _table(
             "path": str(study.path.absolute()),  # a link's target may bear another name
             "split": split.get(study.id, "unlabelled"),
             "mask": masks.get(study.id),
+            "weak_mask": None,
             "patient": groups[study.id],
             "age": study.age,
             "sex": study.sex,
@@ -133,8 +156,8 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     groups = _patients(settings, studies, listed.paths)
     table = _table(studies, listed.split(), masks, groups)
     weak = _weak_labels(settings.data / "weak_labels.csv", listed.paths)
-    # The truth wins over a weak label of the same image.
-    table["weak"] = table["id"].map(weak).astype(float).where(table["label"].isna())
+    weak_masks = _weak_masks(settings.data / "weak_masks.csv", listed.paths, sizes)
+    table = _with_weak(table, weak, weak_masks)
     table["fold"] = _folds(table, settings)
     return _sorted(table.astype(DATASET.types(table.columns)), listed.test), quarantine, listed.test
 
@@ -202,7 +225,8 @@ def summary(table: pd.DataFrame, quarantine: pd.DataFrame) -> str:
     )
     return (
         f"{len(table)} images: {(label == 1).sum()} with and {(label == 0).sum()} without "
-        f"pneumothorax, {table['weak'].notna().sum()} weakly labelled, {(split == 'test').sum()} "
+        f"pneumothorax, {table['weak'].notna().sum()} weakly labelled "
+        f"({table['weak_mask'].notna().sum()} with a weak mask), {(split == 'test').sum()} "
         f"test, {(split == 'unlabelled').sum()} unlabelled and set aside; "
         f"{table['patient'].nunique()} patient groups in {fold.nunique()} folds; "
         f"{len(quarantine)} unreadable (quarantine.csv).{warning if shared else ''}"

@@ -8,14 +8,16 @@ be missing too.
 from features.run.tables import Schema
 
 # One row for each readable image. split is "train", "test" or "unlabelled"; label is 0 or 1, where
-# it is known; weak is the probability that another model gave; mask is a run-length code; age is in
-# years; rows and columns are the size in pixels; fold is missing where an image belongs to none.
+# it is known; weak is the probability that another model gave; mask is a run-length code, and
+# weak_mask one that another model drew, where no mask is known; age is in years; rows and columns
+# are the size in pixels; fold is missing where an image belongs to none.
 DATASET = Schema(
     {
         "id": "str",
         "path": "str",
         "split": "str",
         "mask": "string",
+        "weak_mask": "string",
         "patient": "string",
         "age": "float64",
         "sex": "string",
@@ -34,7 +36,8 @@ MASKS = Schema({"ImageId": "str", "EncodedPixels": "str"})
 TRUTH = Schema({"id": "str", "mask": "str"})
 FEATURES = Schema({"id": "str"}, further="float32")
 # One row for each cell: its place on the grid of cells, the side and the zone of the lung that it
-# lies in (numbers of `features.lungs.zones`), and the share of it that is pneumothorax, if known.
+# lies in (numbers of `features.lungs.zones`), and the share of it that is pneumothorax, if known;
+# weak_share is the same by the weak mask.
 CELLS = Schema(
     {
         "row": "int16",
@@ -42,6 +45,7 @@ CELLS = Schema(
         "side": "int8",
         "zone": "int8",
         "share": "float32",
+        "weak_share": "float32",
         "id": "category",
     }
 )

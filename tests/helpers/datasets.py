@@ -12,6 +12,7 @@ DEFAULTS = {
     "path": "",
     "split": "train",
     "mask": None,
+    "weak_mask": None,
     "patient": None,
     "age": np.nan,
     "sex": None,

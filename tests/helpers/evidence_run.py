@@ -49,6 +49,7 @@ def make_run(
             "side": np.tile(side, images),
             "zone": np.tile(zone, images),
             "share": (where * label[:, None]).ravel(),
+            "weak_share": np.float32(np.nan),
             "id": pd.Categorical.from_codes(np.repeat(np.arange(images), CELLS), ids),
         }
     )

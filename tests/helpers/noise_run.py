@@ -64,6 +64,7 @@ def _dataset(
             "path": [str(folder / f"{k}.png") for k in numbers],
             "split": np.where(is_test, "test", "train"),
             "mask": pd.array(np.where(is_test, None, masks), dtype="string"),
+            "weak_mask": pd.array([None] * len(ids), dtype="string"),
             "patient": [f"p{k // 2}" for k in numbers],
             "age": np.where(numbers % 3 == 0, np.nan, 40.0),
             "sex": pd.array([NASTY if k % 2 else None for k in numbers], dtype="string"),

@@ -33,8 +33,12 @@ TINY = TrainConfig(
 )
 
 
+# The first sixteen columns of an X-ray.
+WEAK_MASK = f"0 {16 * SIDE}"
+
+
 def make_run(folder: Path) -> RunFolder:
-    """A run folder: 9 labelled images in 3 folds, 2 weakly labelled in fold 1, 2 test, 1 neither.
+    """A run folder: 9 labelled images in 3 folds, 2 with weak masks in fold 1, 2 test, 1 neither.
 
     A third of the labelled ones has a bright square, which is the lesion. The images lie beside the
     run folder.
@@ -63,6 +67,7 @@ def make_run(folder: Path) -> RunFolder:
             rows=SIDE,
             columns=SIDE,
             weak=[*[np.nan] * 9, 0.9, 0.25, *[np.nan] * 3],
+            weak_mask=[*[None] * 9, WEAK_MASK, rle.EMPTY, *[None] * 3],
         )
     )
     write_evidence(run)
