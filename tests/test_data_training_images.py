@@ -10,7 +10,7 @@ from PIL import Image
 from cnn.data import decoded, planes, training_images
 from features.reading import rle
 from features.run.files import UserError
-from tests.helpers.tiny_run import SIDE, change, evidence_value
+from tests.helpers.tiny_run import SIDE, change
 
 
 def test_labelled_images_and_their_masks(run):

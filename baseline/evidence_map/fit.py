@@ -96,7 +96,8 @@ def fit_model(
     weights = np.where(rows["label"].notna(), 1.0, weak_weight)
     target = rows["target"].to_numpy(float)
     # A weak mask says which lung, the weak label how likely.
-    lung_targets = np.where(weak.any(axis=1)[:, None], weak * target[:, None], truth)
+    lung_targets = truth.copy()
+    lung_targets[weak.any(axis=1)] = (weak * target[:, None])[weak.any(axis=1)]
     lungs = fit_lungs(
         data.lungs_of(images), lung_targets[images], target[images], weights[images], seed
     )
