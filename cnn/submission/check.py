@@ -125,4 +125,4 @@ def dice_by_image(table: pd.DataFrame, path: Path, sizes: Sizes) -> NDArray[np.f
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, writes=False)

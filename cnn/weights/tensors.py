@@ -4,6 +4,7 @@ Nothing in such a file is code, unlike in a pickle, and any library reads it. It
 JSON, the configuration and the training set.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,9 @@ from features.run.files import UserError, atomic
 
 Tree = TypeVar("Tree")
 
+# The shipped network was written before weights had a digest in their file; this is its own.
+WITHOUT_DIGEST = frozenset({"77796f6c06e2f4570e02a6d7f3621892f8d8b1ad4fed1cb069e143b27bef80bc"})
+
 
 def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
     """Write the arrays of a tree with what they belong to, whole or not at all.
@@ -33,8 +37,20 @@ def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
         JSON content: configuration, training set.
     """
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named(tree)}
+    metadata = {"info": json.dumps(info, allow_nan=False)}
+    metadata["digest"] = _digest(arrays, metadata["info"])
     with atomic(path) as temporary:
-        save_file(arrays, temporary, {"info": json.dumps(info, allow_nan=False)})
+        save_file(arrays, temporary, metadata)
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]], info: str) -> str:
+    """SHA-256 of the weights with their names, shapes and types, and of what they belong to."""
+    digest = hashlib.sha256(info.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def load(
@@ -57,17 +73,31 @@ def load(
     Raises
     ------
     UserError
-        If the file is not whole or not of this format.
+        If the file is not whole, not of this format, or holds a weight that is no number.
     """
     try:
         with safe_open(path, "np") as file:
-            info = dict(json.loads(file.metadata()["info"]))
+            metadata = file.metadata()
+            info = dict(json.loads(metadata["info"]))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        _check(arrays, metadata)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not weights of this program ({type(error).__name__}); {repair}."
-        ) from error
+        reason = error if isinstance(error, _Damaged) else type(error).__name__
+        raise UserError(f"{path}: not weights of this program ({reason}); {repair}.") from error
     return arrays, info
+
+
+class _Damaged(ValueError):
+    """Weights that are not those that were written, and why."""
+
+
+def _check(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    digest = _digest(arrays, metadata["info"])
+    if metadata.get("digest", digest if digest in WITHOUT_DIGEST else None) != digest:
+        raise _Damaged("their digest is not the one that was written with them")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise _Damaged(f"a weight of {name} is no finite number")
 
 
 def restore(
