@@ -67,7 +67,7 @@ def load(run: RunFolder, fold: int) -> EvidenceModel:
     Raises
     ------
     UserError
-        If it is missing, is not the one that was written, or needs other measures than this version's.
+        If it is missing, is not the one that was written, or needs other measures.
     """
     paths = run.lung_model(fold), run.cell_model(fold)
     model = EvidenceModel(*(estimator.load(path, "evidence classifier") for path in paths))

@@ -58,7 +58,7 @@ def _array(path: Path, name: str) -> NDArray[Any]:
 
 
 def _read_part(run: RunFolder, part: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """Maps of a part, (n, size, size), 255 for a probability of one, and the ids of their images."""
+    """Maps of a part, (n, size, size), 255 for a probability of one, and their images' ids."""
     path, repair = run.map_part(part), f"delete {run.maps.path} and run `make cnn` again"
     try:
         maps, ids = (_array(path, name) for name in ("maps", "ids"))

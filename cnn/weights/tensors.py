@@ -20,8 +20,10 @@ from features.run.files import UserError, atomic
 
 Tree = TypeVar("Tree")
 
+# Under this name the digest stands beside what weights belong to.
+DIGEST = "digest"
 # The shipped network was written before weights had a digest in their file; this is its own.
-WITHOUT_DIGEST = frozenset({"77796f6c06e2f4570e02a6d7f3621892f8d8b1ad4fed1cb069e143b27bef80bc"})
+WITHOUT_DIGEST = frozenset({"e75080d84a2c185b8ffb7c37b6f710dad6cde9b44b6bd9df29203eebb72f1c33"})
 
 
 def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
@@ -37,15 +39,15 @@ def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
         JSON content: configuration, training set.
     """
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named(tree)}
-    metadata = {"info": json.dumps(info, allow_nan=False)}
-    metadata["digest"] = _digest(arrays, metadata["info"])
+    noted = dict(info) | {DIGEST: _digest(arrays, info)}
     with atomic(path) as temporary:
-        save_file(arrays, temporary, metadata)
+        # One entry alone: safetensors writes several in any order.
+        save_file(arrays, temporary, {"info": json.dumps(noted, allow_nan=False)})
 
 
-def _digest(arrays: Mapping[str, NDArray[Any]], info: str) -> str:
+def _digest(arrays: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> str:
     """SHA-256 of the weights with their names, shapes and types, and of what they belong to."""
-    digest = hashlib.sha256(info.encode())
+    digest = hashlib.sha256(json.dumps(info, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.shape} {array.dtype}".encode())
@@ -77,10 +79,9 @@ def load(
     """
     try:
         with safe_open(path, "np") as file:
-            metadata = file.metadata()
-            info = dict(json.loads(metadata["info"]))
+            info = dict(json.loads(file.metadata()["info"]))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        _check(arrays, metadata)
+        _check(arrays, info)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         reason = error if isinstance(error, _Damaged) else type(error).__name__
         raise UserError(f"{path}: not weights of this program ({reason}); {repair}.") from error
@@ -91,9 +92,11 @@ class _Damaged(ValueError):
     """Weights that are not those that were written, and why."""
 
 
-def _check(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    digest = _digest(arrays, metadata["info"])
-    if metadata.get("digest", digest if digest in WITHOUT_DIGEST else None) != digest:
+def _check(arrays: Mapping[str, NDArray[Any]], info: dict[str, Any]) -> None:
+    """Refuse weights that are not as they were written; the digest goes out of `info`."""
+    noted = info.pop(DIGEST, None)
+    digest = _digest(arrays, info)
+    if noted != digest and not (noted is None and digest in WITHOUT_DIGEST):
         raise _Damaged("their digest is not the one that was written with them")
     for name, array in arrays.items():
         if not np.isfinite(array).all():

@@ -26,7 +26,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from features.run import files, lock, manifest
+from features.run import lock, manifest
 from features.run.files import UserError, refusal, unusable, unwritable
 from features.run.version import VERSION
 

@@ -1,4 +1,4 @@
-"""What a run folder's files were when they were written, to tell a damaged file from a fault of ours.
+"""A run folder's files as they were written, to tell a damaged file from a fault of ours.
 
 A stage checks what it can of the files that it reads, but not each value against all others. If one
 fails, the digests in `RUN/.written.json` say whether a file is no longer the one that was written:

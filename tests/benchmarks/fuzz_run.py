@@ -6,8 +6,8 @@ Each file is cut short, emptied, has bytes changed, is written in another encodi
 its like; JSON gets values of wrong types, huge numbers, missing and unknown keys; tables get wrong
 columns, types, missing, infinite and huge numbers, rows twice, unknown ids. Then a stage that reads
 the file works on a copy of the run in a process of its own. It may succeed, or refuse in one
-sentence of at most 400 signs. A traceback, a death in native code and more than 20 seconds are
-faults. The same seed makes the same cases.
+sentence of at most 400 signs. A traceback, a death in native code and more than 20 seconds
+(or three times what the stage takes on the whole run) are faults. The same seed makes the same cases.
 """
 
 import importlib
@@ -24,7 +24,6 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,16 +50,29 @@ READERS: dict[str, tuple[list[str], str]] = {
         ["--cases", "2", "--jobs", "1"],
         r"format|dataset|truth|features\.|baseline/|evidence/|gate_figures|outlines",
     ),
-    "baseline.evaluation.shortcuts": ([], r"baseline/(oof|test|shap|metrics|fold)|dataset|features\."),
     "cnn.prediction.predict": ([], r"weights|evidence/(map|pairs)|dataset|maps/|format"),
     "cnn.gate.evaluate": (
         [],
         r"maps/|dataset|baseline/(oof|test|calib|metrics|shap)|evidence/map|truth|format",
     ),
-    "cnn.submission.write": ([], r"gate\.json|maps/|dataset|sample|quarantine|test\.csv|evidence/map|format"),
+    "cnn.submission.write": (
+        [],
+        r"gate\.json|maps/|dataset|sample|quarantine|test\.csv|evidence/map|format",
+    ),
     "cnn.gate.summary": ([], r"^metrics\.json|gate\.json|format"),
     "cnn.training.train": (
-        ["--profile", "demo", "--epochs", "1", "--steps", "1", "--first-epochs", "0", "--only", "0"],
+        [
+            "--profile",
+            "demo",
+            "--epochs",
+            "1",
+            "--steps",
+            "1",
+            "--first-epochs",
+            "0",
+            "--only",
+            "0",
+        ],
         r"cnn/images|cnn/masks|evidence/(map|pairs)|dataset|format|weights",
     ),
     "tests.benchmarks.fuzz_run:evidence": ([], r"cells/|features\.|evidence/|dataset"),
@@ -83,8 +95,6 @@ class Settings:
     """Seed of the damage."""
     only: str = ""
     """Only files whose name contains this."""
-    repair: bool = True
-    """Begin each case with a whole run."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +220,9 @@ def _table(path: Path, rng: np.random.Generator) -> str:
     rows = rng.integers(0, max(len(table), 1), max(1, len(table) // 10))
     if kind in ("missing", "infinite", "huge", "negative", "unknown", "zero"):
         numeric = is_csv or pd.api.types.is_numeric_dtype(table[name])
-        value = {"missing": None, "infinite": np.inf, "huge": 3e4, "negative": -7, "zero": 0}.get(kind)
+        value = {"missing": None, "infinite": np.inf, "huge": 3e4, "negative": -7, "zero": 0}.get(
+            kind
+        )
         if kind == "huge":
             value = float(rng.choice([3e4, 1e300, 2**62, 2**40]))
         if kind == "unknown":
@@ -224,9 +236,15 @@ def _table(path: Path, rng: np.random.Generator) -> str:
             column.iloc[rows] = ("" if value is None else str(value)) if is_csv else value
         try:
             with np.errstate(all="ignore"):
-                table[name] = column if is_csv else column.astype(before) if numeric else column.astype(
-                    str if kind == "unknown" else before
-                ).astype(before if not isinstance(before, pd.CategoricalDtype) else "category")
+                table[name] = (
+                    column
+                    if is_csv
+                    else column.astype(before)
+                    if numeric
+                    else column.astype(str if kind == "unknown" else before).astype(
+                        before if not isinstance(before, pd.CategoricalDtype) else "category"
+                    )
+                )
         except (ValueError, TypeError, OverflowError):
             table[name] = column
     elif kind == "drop":
@@ -275,14 +293,14 @@ def _not_a_number(path: Path, rng: np.random.Generator) -> str:
 
 
 # --- readers ----------------------------------------------------------------------------------------
-def call(reader: str, run: Path, options: list[str]) -> tuple[str, str]:
+def call(reader: str, run: Path, options: list[str], patience: float = PATIENCE) -> tuple[str, str]:
     """Call a reader in a process of its own: "accepted", "refused" or "fault", and the words."""
     with tempfile.TemporaryFile() as output:
         child = os.fork()
         if child == 0:
             _child(reader, run, options, output.fileno())
         status, begin = 0, time.monotonic()
-        while time.monotonic() - begin < PATIENCE:
+        while time.monotonic() - begin < patience:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 break
@@ -290,7 +308,7 @@ def call(reader: str, run: Path, options: list[str]) -> tuple[str, str]:
         else:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return "fault", f"more than {PATIENCE:.0f} s"
+            return "fault", f"more than {patience:.0f} s"
         output.seek(0)
         printed = output.read().decode("utf-8", "replace")
     if os.WIFSIGNALED(status):
@@ -327,7 +345,9 @@ def _child(reader: str, run: Path, options: list[str], output: int) -> None:
 
         module, _, name = reader.partition(":")
         sys.argv = [reader, "--run", str(run), *options]
-        sys.stdout, sys.stderr = (io.TextIOWrapper(open(n, "wb", 0), write_through=True) for n in (1, 2))
+        sys.stdout, sys.stderr = (
+            io.TextIOWrapper(open(n, "wb", 0), write_through=True) for n in (1, 2)
+        )
         os.chdir(run.parent)
         command.run(getattr(importlib.import_module(module), name or "main"))
         code = 0
@@ -337,6 +357,18 @@ def _child(reader: str, run: Path, options: list[str], output: int) -> None:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _patience(reader: str, run: Path, copy: Path) -> float:
+    """Seconds to wait for a reader: 20, or three times what it takes on the whole run."""
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(run, copy)
+    begin = time.monotonic()
+    outcome, words = call(reader, copy, READERS[reader][0], 600)
+    if outcome != "accepted":
+        raise SystemExit(f"{reader}: does not accept the whole run ({words})")
+    print(f"{reader}: {time.monotonic() - begin:.1f} s on the whole run", flush=True)
+    return max(PATIENCE, 3 * (time.monotonic() - begin))
 
 
 def files_of(run: Path) -> list[str]:
@@ -350,6 +382,7 @@ def fuzz(run: Path, folder: Path, settings: Settings) -> tuple[dict[str, Counter
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     faults: list[str] = []
     copy = folder / run.name
+    patience = {reader: _patience(reader, run, copy) for reader in READERS}
     for name in files_of(run):
         if settings.only not in name:
             continue
@@ -362,7 +395,7 @@ def fuzz(run: Path, folder: Path, settings: Settings) -> tuple[dict[str, Counter
                 shutil.rmtree(copy, ignore_errors=True)
                 shutil.copytree(run, copy)
                 how = damage(copy / name, like or [run / name], rng)
-                outcome, words = call(reader, copy, READERS[reader][0])
+                outcome, words = call(reader, copy, READERS[reader][0], patience[reader])
                 counts[name][outcome] += 1
                 if outcome == "fault":
                     faults.append(f"{name} [{how}] {reader}: {words}")

@@ -21,8 +21,13 @@ import tyro
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = re.compile(r"-m (\S+\.\S+)")
-# What may differ or be there: compiled programs, and the note of who holds the folder.
-IGNORED = {".lock", ".jax_cache"}
+ORDER = [
+    "features.reading.dataset", "features.measure", "baseline.evidence_map.train",
+    "baseline.classifier.train", "baseline.explanation.shap_values", "cnn.training.train",
+    "cnn.prediction.predict", "cnn.gate.evaluate", "cnn.submission.write", "baseline.report.write",
+]  # fmt: skip
+# What may differ or be there: compiled programs, who holds the folder, and when the files were noted.
+IGNORED = {".lock", ".jax_cache", ".written.json"}
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,8 @@ def main(settings: Settings) -> None:
         begins = _stages(_start(peace, folder / "data", settings.epochs))
         moments = _moments(begins, settings)
         for stage, delay in moments:
-            print(
-                f"killed {delay:5.1f} s into {stage}: {_kill(killed, folder, settings, stage, delay)}"
-            )
+            what = _kill(killed, folder, settings, stage, delay)
+            print(f"killed {delay:5.1f} s into {stage}: {what}", flush=True)
         _stages(_start(killed, folder / "data", settings.epochs))
         _compare(peace, killed)
 
@@ -71,7 +75,7 @@ def _stages(process: subprocess.Popen[str]) -> list[tuple[str, float]]:
     """Stages of a run that is left in peace, with the time at which each began, in seconds."""
     begins = []
     for line in process.stdout or ():
-        if found := STAGE.search(line):
+        if (found := STAGE.search(line)) and found[1] in ORDER:
             begins.append((found[1], time.monotonic()))
     if process.wait() != 0:
         raise SystemExit(f"make ended with {process.returncode}")
@@ -88,16 +92,22 @@ def _moments(begins: list[tuple[str, float]], settings: Settings) -> list[tuple[
 
 
 def _kill(run: Path, folder: Path, settings: Settings, stage: str, delay: float) -> str:
-    """Go on until `delay` seconds into a stage, then kill everything. Says what came of it."""
+    """Go on until `delay` seconds into a stage, or into a later one if it is done; then kill all.
+
+    Says which stage was at work.
+    """
     process = _start(run, folder / "data", settings.epochs)
+    reached = ""
     for line in process.stdout or ():
-        found = STAGE.search(line)
-        if found and found[1] == stage:
-            time.sleep(delay)
-            break
+        if (found := STAGE.search(line)) and found[1] in ORDER:
+            reached = found[1]
+            if ORDER.index(reached) >= ORDER.index(stage):
+                # Of a later stage nothing is known; its first seconds are as good as any.
+                time.sleep(delay if reached == stage else delay % 4)
+                break
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    return "it was done already" if process.returncode == 0 else "ok"
+    return f"{reached or 'nothing'} was at work"
 
 
 def _compare(peace: Path, killed: Path) -> None:
