@@ -61,9 +61,9 @@ dataset.files := dataset.parquet quarantine.csv sample.csv
 dataset.uses := DATA FOLDS SEED PATIENTS FILES
 measure.files := features.parquet cells/index.parquet cells/values.f16
 measure.uses := MEASURE_OPTIONS
-evidence.files := $(addprefix evidence/,zones.parquet map.parquet pairs.parquet metrics.json settings.json $(NUMBERS:%=lungs%.txt) $(NUMBERS:%=cells%.txt))
+evidence.files := $(addprefix evidence/,zones.parquet map.parquet pairs.parquet metrics.json settings.json digests.json $(NUMBERS:%=lungs%.txt) $(NUMBERS:%=cells%.txt))
 evidence.uses := SEED AUXILIARY
-classifier.files := $(addprefix baseline/,metrics.json oof.csv test.csv calibration.json settings.json $(NUMBERS:%=fold%.txt))
+classifier.files := $(addprefix baseline/,metrics.json oof.csv test.csv calibration.json settings.json digests.json $(NUMBERS:%=fold%.txt))
 classifier.uses := SEED CLASSIFIER_OPTIONS
 shap.files := baseline/shap.parquet baseline/shap_by_place.parquet
 report.files := report/index.html
@@ -85,6 +85,8 @@ stale = $(if $(strip $(filter-out $(wildcard $($(1).files:%=$(RUN)/%)),$($(1).fi
 remember = @printf '%s\n' $(foreach name,$($(1).uses),'$(1).$(name) := $(call setting,$(name))') >> $(RUN)/settings.mk
 code = $(foreach room,$(1),$(wildcard $(room) $(room)/*.py $(room)/*.npz $(room)/templates/*))
 PY := .venv/bin/python
+# The process that holds the run folder while its stages write, and the folder; see features/run/lock.py.
+export PNEUMOTHORAX_MAKE := $(shell echo $$PPID) $(abspath $(RUN))
 # The scores; not a plan of work, so make -n does without.
 SUMMARY = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,@$(PY) -m cnn.gate.summary --run $(RUN))
 ENV := .venv/.installed

@@ -1,1 +1,5 @@
 """From bytes to numbers: X-rays (or phantoms) in; lung fields, named features and cells out."""
+
+from features.run.interrupts import install_for_commands
+
+install_for_commands()

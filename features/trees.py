@@ -94,13 +94,16 @@ def parse(text: str) -> Trees:
         key, _, value = line.partition("=")
         if key in lines:
             lines[key].append(value)
-    columns: dict[str, NDArray] = {
-        key: np.array(" ".join(lines[key]).split(), kind) for key, kind in FIELDS.items()
-    }
+    try:
+        columns: dict[str, NDArray] = {
+            key: np.array(" ".join(lines[key]).split(), kind) for key, kind in FIELDS.items()
+        }
+    except (ValueError, OverflowError):
+        raise ValueError("trees: not the text of a LightGBM model, or damaged") from None
     leaves, kinds = columns["num_leaves"], columns["decision_type"]
     if (kinds & (CATEGORY | ZERO_MISSING)).any() or columns["is_linear"].any():
         raise ValueError("trees: only trees with numerical splits and constant leaves can be read")
-    if not len(leaves) or len(columns["leaf_value"]) != leaves.sum():
+    if not _whole(columns):
         raise ValueError("trees: not the text of a LightGBM model, or cut short")
     return Trees(
         text=text,
@@ -113,6 +116,23 @@ def parse(text: str) -> Trees:
         leaf_count=columns["leaf_count"],
         missing=bool((kinds & NAN_MISSING).any()),
     )
+
+
+def _whole(columns: dict[str, NDArray]) -> bool:
+    """Whether every tree has its splits and leaves, and every child is one of them."""
+    leaves = columns["num_leaves"]
+    if not len(leaves) or leaves.min() < 1 or len(columns["leaf_value"]) != leaves.sum():
+        return False
+    splits = leaves - 1
+    # A later split of the same tree, or one of its leaves: what `_predict` takes on trust.
+    number = np.arange(splits.sum()) - np.repeat(np.cumsum(splits) - splits, splits)
+    last = np.repeat(splits, splits)
+    per_split = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
+    if any(len(columns[name]) != len(number) for name in per_split):
+        return False
+    children = (columns[name].astype(np.int64) for name in ("left_child", "right_child"))
+    inside = [((c > number) & (c < last)) | ((c < 0) & (c >= -1 - last)) for c in children]
+    return bool(np.all(inside) and (columns["split_feature"] >= 0).all())
 
 
 def predict(trees: Trees, table: NDArray[np.float32]) -> Floats:
@@ -130,10 +150,12 @@ def predict(trees: Trees, table: NDArray[np.float32]) -> Floats:
     Raises
     ------
     ValueError
-        If the trees were learned from missing values.
+        If the trees were learned from missing values, or need more columns.
     """
     if trees.missing:
         raise ValueError("trees: only splits that know no missing values can be followed")
+    if trees.feature.max(initial=-1) >= table.shape[1]:
+        raise ValueError(f"trees: they need more than the table's {table.shape[1]} columns")
     columns = np.ascontiguousarray(table.T)
     return _predict(
         columns, trees.leaves, trees.feature, trees.single_threshold, trees.children,

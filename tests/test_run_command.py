@@ -44,13 +44,27 @@ def test_a_full_disk_ends_a_stage_with_a_sentence_whoever_wrote(
     assert printed.startswith(sentence) and printed.count("\n") == 1
 
 
-def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+@pytest.mark.parametrize("error", [OSError(errno.ENOTTY, "no file named"), KeyError("a bug")])
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch, error):
     def main(settings: Nothing) -> None:
-        raise OSError(errno.ENOENT, "No such file or directory", "x")
+        raise error
 
     monkeypatch.setattr(sys, "argv", ["stage"])
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(type(error), match=r"no file named|a bug"):
         command.run(main)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOENT, errno.EISDIR, errno.EIO])
+def test_a_file_that_the_system_withholds_is_one_sentence(monkeypatch, capsys, number):
+    def main(settings: Nothing) -> None:
+        raise OSError(number, os.strerror(number), "x/y.png")
+
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit, match="2"):
+        command.run(main)
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: x/y.png: cannot be used ({os.strerror(number)})")
+    assert printed.count("\n") == 1
 
 
 def test_a_mistake_of_the_user_is_one_sentence(monkeypatch, capsys):

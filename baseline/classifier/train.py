@@ -12,7 +12,7 @@ from baseline.classifier.settings import (
 )
 from baseline.learning.estimator import Classifier
 from baseline.learning.training_rows import read_checked, training_rows
-from features.run import command, files
+from features.run import command, digests, files
 from features.run.folder import RunFolder
 from features.run.version import VERSION
 
@@ -61,6 +61,7 @@ def _write_boosters(run: RunFolder, models: list[Classifier]) -> None:
         path.unlink()
     for fold, model in enumerate(models):
         files.write_text(run.classifier(fold), model.booster_.model_to_string())
+    digests.write([run.classifier(fold) for fold in range(len(models))])
 
 
 def _warn_of_constant_models(

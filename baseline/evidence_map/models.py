@@ -19,7 +19,7 @@ from baseline.evidence_map.training_data import Floats, TrainingData
 from baseline.learning import estimator
 from features import trees
 from features.cells.measure import MEASURES, Cells
-from features.run import files
+from features.run import digests, files
 from features.run.folder import RunFolder
 
 
@@ -50,9 +50,15 @@ def save(run: RunFolder, models: list[EvidenceModel]) -> None:
     for path in (run.lung_model, run.cell_model):
         for former in path(0).parent.glob(path(0).name.replace("0", "*")):
             former.unlink()
+    written = []
     for fold, model in enumerate(models):
-        files.write_text(run.lung_model(fold), model.lungs.model_to_string())
-        files.write_text(run.cell_model(fold), model.cells.model_to_string())
+        for path, booster in (
+            (run.lung_model(fold), model.lungs),
+            (run.cell_model(fold), model.cells),
+        ):
+            files.write_text(path, booster.model_to_string())
+            written.append(path)
+    digests.write(written)
 
 
 def load(run: RunFolder, fold: int) -> EvidenceModel:
@@ -61,10 +67,10 @@ def load(run: RunFolder, fold: int) -> EvidenceModel:
     Raises
     ------
     UserError
-        If it is missing, is no LightGBM model, or needs other measures than this version's.
+        If it is missing, is not the one that was written, or needs other measures.
     """
     paths = run.lung_model(fold), run.cell_model(fold)
-    model = EvidenceModel(*map(estimator.load, paths))
+    model = EvidenceModel(*(estimator.load(path, "evidence classifier") for path in paths))
     if model.cells.num_feature() != len(MEASURES):
         raise files.UserError(
             f"{run.cell_model(fold)}: it needs {model.cells.num_feature()} measures of a cell, and "

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from features.reading import folds
+from features.run import digests
 from features.run.files import UserError
 
 Floats = NDArray[np.float64]
@@ -199,20 +200,18 @@ def raw_scores(booster: lgb.Booster, table: pd.DataFrame) -> Floats:
     return np.asarray(booster.predict(table[names], raw_score=True), float)
 
 
-def load(path: Path) -> lgb.Booster:
-    """Read a booster from LightGBM's own text.
+def load(path: Path, maker: str = "classifier") -> lgb.Booster:
+    """Read a booster from LightGBM's own text, if it is whole.
+
+    Parameters
+    ----------
+    path : Path
+    maker : str
+        The make target that writes it.
 
     Raises
     ------
     UserError
-        If the file is missing or is no LightGBM model.
+        If the file is missing, or is not the one that was written: LightGBM would end the process.
     """
-    if not path.exists():
-        raise UserError(f"{path}: no such model; run `make evidence classifier` again.")
-    try:
-        return lgb.Booster(model_file=str(path))
-    except lgb.basic.LightGBMError as error:
-        raise UserError(
-            f"{path}: not a LightGBM model ({error}); delete it and run `make evidence classifier` "
-            "again."
-        ) from None
+    return lgb.Booster(model_str=digests.read_text(path, maker))

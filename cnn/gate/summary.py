@@ -89,4 +89,4 @@ def _cells(scored: PolicyScores) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, writes=False)

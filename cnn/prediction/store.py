@@ -57,11 +57,14 @@ def _array(path: Path, name: str) -> NDArray[Any]:
         return np.asarray(content[name])
 
 
-def _read_part(run: RunFolder, part: int) -> NDArray[np.uint8]:
-    """Maps of a part, (n, size, size), 255 for a probability of one."""
+def _read_part(run: RunFolder, part: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """Maps of a part, (n, size, size), 255 for a probability of one, and their images' ids."""
     path, repair = run.map_part(part), f"delete {run.maps.path} and run `make cnn` again"
     try:
-        return _array(path, "maps")
+        maps, ids = (_array(path, name) for name in ("maps", "ids"))
+        if maps.ndim != 3 or maps.dtype != np.uint8 or not 0 < maps.shape[1] == maps.shape[2]:
+            raise ValueError("no maps")
+        return maps, [str(name) for name in ids]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {repair}.") from None
     except DAMAGED as error:
@@ -91,7 +94,7 @@ def stream_maps(run: RunFolder, ids: Iterable[str]) -> Iterator[NDArray[np.float
     """
     index = run.maps.read()
     places = dict(zip(index["id"], zip(index["part"], index["row"], strict=True), strict=True))
-    current, maps = None, np.zeros((0, 0, 0), np.uint8)
+    current, maps, held = None, np.zeros((0, 0, 0), np.uint8), list[str]()
     for name in ids:
         if name not in places:
             raise UserError(
@@ -100,7 +103,12 @@ def stream_maps(run: RunFolder, ids: Iterable[str]) -> Iterator[NDArray[np.float
             )
         part, row = places[name]
         if part != current:
-            current, maps = part, _read_part(run, part)
+            current, (maps, held) = part, _read_part(run, part)
+        if not 0 <= row < min(len(maps), len(held)) or held[row] != name:
+            raise UserError(
+                f"{run.map_part(part)}: does not hold the map of {name}, as {run.maps.path} says; "
+                "delete both and run `make cnn` again."
+            )
         yield maps[row].astype(np.float32) / 255
 
 

@@ -1,7 +1,7 @@
 """Check a submission file: ``python -m cnn.submission.check FILE --sample SAMPLE``.
 
 It prints what is wrong with the file, image by image, and scores it if the truth is known. It ends
-with status 0 if nothing is wrong, else with 2.
+with status 0 if nothing is wrong for certain, else with 2.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from baseline.learning import scores
 from cnn.submission.code_faults import BLANKS
 from cnn.submission.empty_share import shares
 from cnn.submission.examine import Sizes, examine, read_sample, sizes_of
+from cnn.submission.suspicions import suspicions
 from features.reading import layouts, rle
 from features.reading.layouts import ID, MASK
 from features.run import command
@@ -50,7 +51,7 @@ def main(settings: Settings) -> None:
     Raises
     ------
     UserError
-        If anything is wrong.
+        If anything is wrong for certain.
     """
     file = settings.file
     table = layouts.read_csv(file, (ID, MASK))
@@ -68,7 +69,19 @@ def main(settings: Settings) -> None:
     if problems:
         raise UserError("\n       ".join(problems))
     empty = 1 - masks / len(table)
-    print(f"{file}: {len(table)} images, {empty:.1%} of them without a mask; nothing wrong")
+    truth = {} if settings.truth is None else _truth(table, settings.truth, sizes)
+    doubts = suspicions(
+        table[MASK].tolist(),
+        [truth.get(name) for name in table[ID]],
+        [sizes[name] for name in table[ID]],
+    )
+    found = f"{len(doubts)} things look wrong" if len(doubts) > 1 else "one thing looks wrong"
+    print(
+        f"{file}: {len(table)} images, {empty:.1%} of them without a mask; "
+        f"{found if doubts else 'nothing wrong'}"
+    )
+    for doubt in doubts:
+        print(f"warning: {doubt}")
     if settings.truth is not None:
         values = dice_by_image(table, settings.truth, sizes)
         # Without patients, each image counts as its own.
@@ -105,6 +118,21 @@ def _sizes(settings: Settings, ids: pd.Series) -> Sizes:
     return sizes if settings.run is None else sizes | sizes_of(RunFolder(settings.run).check())
 
 
+def _truth(table: pd.DataFrame, path: Path, sizes: Sizes) -> dict[str, str]:
+    """The true code of each image of a submission that an annotation csv has.
+
+    Raises
+    ------
+    UserError
+        If it has none of them.
+    """
+    truth = layouts.read_annotations(path, {name: sizes[name] for name in table[ID]})
+    found = {name: truth[name] for name in table[ID] if name in truth}
+    if not found:
+        raise UserError(f"{path}: none of the submission's images is in it; give the test set's.")
+    return found
+
+
 def dice_by_image(table: pd.DataFrame, path: Path, sizes: Sizes) -> NDArray[np.float64]:
     """Dice of the images of a submission whose truth stands in an annotation csv.
 
@@ -113,16 +141,14 @@ def dice_by_image(table: pd.DataFrame, path: Path, sizes: Sizes) -> NDArray[np.f
     UserError
         If the csv has none of these images.
     """
-    truth = layouts.read_annotations(path, {name: sizes[name] for name in table[ID]})
+    truth = _truth(table, path, sizes)
     values = [
         scores.dice(rle.decode(code, sizes[name]), rle.decode(truth[name], sizes[name]))
         for name, code in zip(table[ID], table[MASK], strict=True)
         if name in truth
     ]
-    if not values:
-        raise UserError(f"{path}: none of the submission's images is in it; give the test set's.")
     return np.array(values)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, writes=False)

@@ -8,7 +8,7 @@ import pandas as pd
 from cnn.submission.code_faults import fault
 from features.reading import layouts
 from features.reading.layouts import ID, MASK
-from features.run.files import UserError
+from features.run.files import UserError, in_short
 from features.run.folder import RunFolder
 
 # Problems of one kind that are printed one by one.
@@ -39,7 +39,7 @@ def examine(file: Path, sample: Path, sizes: Sizes) -> list[str]:
         problem = fault(code, sizes.get(name, USUAL))
         if problem is not None:
             kind, sentence = problem
-            by_kind.setdefault(kind, []).append(f"{file}: image {name}: {sentence}")
+            by_kind.setdefault(kind, []).append(f"{file}: image {in_short(name)}: {sentence}")
     for kind, sentences in by_kind.items():
         problems += sentences[:SHOWN]
         if len(sentences) > SHOWN:
@@ -59,8 +59,8 @@ def read_sample(path: Path) -> pd.Series:
     twice = wanted[wanted.duplicated()]
     if len(twice):
         raise UserError(
-            f"{path}: {twice.iloc[0]} is there twice ({len(twice)} such rows); a sample submission "
-            "has one row an image, so remove the others."
+            f"{path}: {in_short(twice.iloc[0])} is there twice ({len(twice)} such rows); a sample "
+            "submission has one row an image, so remove the others."
         )
     return wanted
 
@@ -78,7 +78,8 @@ def _wrong_ids(ids: pd.Series, wanted: pd.Series) -> Iterator[str]:
             complete = False
             rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             verb = "is" if len(names) == 1 else "are"
-            yield f"{', '.join(names[:SHOWN])}{rest} {verb} {text}."
+            shown = in_short(", ".join(names[:SHOWN]))
+            yield f"{shown}{rest} {verb} {text}."
     if complete and list(ids) != list(wanted):
         yield "the ids are not in the sample's order; sort the rows by it."
 

@@ -4,6 +4,7 @@ Nothing in such a file is code, unlike in a pickle, and any library reads it. It
 JSON, the configuration and the training set.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,11 @@ from features.run.files import UserError, atomic
 
 Tree = TypeVar("Tree")
 
+# Under this name the digest stands beside what weights belong to.
+DIGEST = "digest"
+# The shipped network was written before weights had a digest in their file; this is its own.
+WITHOUT_DIGEST = frozenset({"e75080d84a2c185b8ffb7c37b6f710dad6cde9b44b6bd9df29203eebb72f1c33"})
+
 
 def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
     """Write the arrays of a tree with what they belong to, whole or not at all.
@@ -33,8 +39,20 @@ def save(path: Path, tree: Any, info: Mapping[str, Any]) -> None:
         JSON content: configuration, training set.
     """
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named(tree)}
+    noted = dict(info) | {DIGEST: _digest(arrays, info)}
     with atomic(path) as temporary:
-        save_file(arrays, temporary, {"info": json.dumps(info, allow_nan=False)})
+        # One entry alone: safetensors writes several in any order.
+        save_file(arrays, temporary, {"info": json.dumps(noted, allow_nan=False)})
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> str:
+    """SHA-256 of the weights with their names, shapes and types, and of what they belong to."""
+    digest = hashlib.sha256(json.dumps(info, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def load(
@@ -57,17 +75,32 @@ def load(
     Raises
     ------
     UserError
-        If the file is not whole or not of this format.
+        If the file is not whole, not of this format, or holds a weight that is no number.
     """
     try:
         with safe_open(path, "np") as file:
             info = dict(json.loads(file.metadata()["info"]))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        _check(arrays, info)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not weights of this program ({type(error).__name__}); {repair}."
-        ) from error
+        reason = error if isinstance(error, _Damaged) else type(error).__name__
+        raise UserError(f"{path}: not weights of this program ({reason}); {repair}.") from error
     return arrays, info
+
+
+class _Damaged(ValueError):
+    """Weights that are not those that were written, and why."""
+
+
+def _check(arrays: Mapping[str, NDArray[Any]], info: dict[str, Any]) -> None:
+    """Refuse weights that are not as they were written; the digest goes out of `info`."""
+    noted = info.pop(DIGEST, None)
+    digest = _digest(arrays, info)
+    if noted != digest and not (noted is None and digest in WITHOUT_DIGEST):
+        raise _Damaged("their digest is not the one that was written with them")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise _Damaged(f"a weight of {name} is no finite number")
 
 
 def restore(

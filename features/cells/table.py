@@ -18,6 +18,8 @@ from features.run.folder import RunFolder
 from features.run.tables import Table
 
 NAMES = [measure.name for measure in MEASURES]
+# Rows of the values that are looked through at once.
+ROWS = 2**16
 
 
 def index_of(
@@ -106,4 +108,8 @@ def read(run: RunFolder) -> tuple[pd.DataFrame, NDArray[np.float16]]:
     path, shape = run.cell_values, (len(index), len(NAMES))
     if not path.exists() or path.stat().st_size != 2 * shape[0] * shape[1]:
         raise run.cells.refused(f"{path.name} beside it does not hold its measures")
-    return index, np.memmap(path, np.float16, "r", shape=shape)
+    values = np.memmap(path, np.float16, "r", shape=shape)
+    for start in range(0, len(values), ROWS):
+        if not np.isfinite(values[start : start + ROWS]).all():
+            raise run.cells.refused(f"{path.name} beside it holds a value that is no number")
+    return index, values

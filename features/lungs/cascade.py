@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +35,7 @@ from features.lungs.frames import (
     ranks_in,
 )
 from features.pixels.sampling import precise_gaussian, walk
-from features.run.files import atomic
+from features.run.files import UserError, atomic
 
 POSE_GRID = (24, 24)  # what the pose is read from
 PAIR_GRID = (32, 32)  # the frame around both lungs
@@ -80,9 +82,24 @@ class LungModel:
 
 @lru_cache(maxsize=2)
 def load(path: Path = MODEL) -> LungModel:
-    """Read a fitted model: numbers and LightGBM's own text, no pickle."""
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {k: stored[k] for k in stored.files}
+    """Read a fitted model: numbers and LightGBM's own text, no pickle.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged; it ships with the program.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return _from_arrays({k: stored[k] for k in stored.files})
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, ZlibError) as error:
+        raise UserError(
+            f"{path}: not the lung model of this version ({type(error).__name__}); restore the "
+            "file, which ships with the program."
+        ) from error
+
+
+def _from_arrays(arrays: dict[str, NDArray[np.generic]]) -> LungModel:
     text = arrays.pop("edge").tobytes().decode("ascii")
     scales = {k.removesuffix("_scale"): arrays.pop(k) for k in list(arrays) if k.endswith("_scale")}
     start = arrays.pop("start").astype(np.float64)

@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -30,7 +29,7 @@ from features.phantom.plan import PlannedImage, planned_images
 from features.phantom.radiograph import Phantom, phantom
 from features.phantom.streams import DIFFICULTY, child
 from features.reading import rle
-from features.run import command, parallel
+from features.run import command, interrupts, parallel, processes
 from features.run.files import ABANDONED, UserError, atomic, read_json, write_csv, write_json
 
 # Raised whenever a seed draws another image than before, so that older folders are not reused.
@@ -129,7 +128,8 @@ def _temporary_folder(settings: Settings) -> Iterator[Path]:
     Its name is unique, so that two runs that write the same dataset do not disturb each other.
     """
     out = settings.out.absolute()
-    folder = out.with_name(f".{out.name}-{uuid4().hex}{UNFINISHED}")
+    folder = out.with_name(f".{out.name}-{processes.mark()}{UNFINISHED}")
+    interrupts.temporaries.add(folder)
     try:
         try:
             (folder / "stage_2_images").mkdir(parents=True)
@@ -144,15 +144,16 @@ def _temporary_folder(settings: Settings) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        interrupts.temporaries.discard(folder)
 
 
 def _remove_abandoned(out: Path) -> None:
-    """Remove temporary folders of killed runs, in which nothing was written for a long time."""
+    """Remove temporary folders of killed runs; where the process is unknown, after a long time."""
     for folder in out.parent.glob(f".*{UNFINISHED}"):
         if folder.name.startswith(f".{out.name}-"):
             with suppress(OSError):  # the run ends just now, and its folder is gone
                 changed = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-                if time.time() - changed > ABANDONED:
+                if processes.is_of_the_dead(folder.name) or time.time() - changed > ABANDONED:
                     shutil.rmtree(folder, ignore_errors=True)
 
 

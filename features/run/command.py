@@ -3,8 +3,12 @@
 `python -m <module> --help` is made by tyro from the dataclass that the module's `main` takes.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager, nullcontext
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import tyro
@@ -22,21 +26,35 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from features.run.files import UserError, refusal, unwritable
+from features.run import lock, manifest
+from features.run.files import UserError, refusal, unusable, unwritable
 from features.run.version import VERSION
 
 Item = TypeVar("Item")
 
+# Most signs of a line of an error.
+LONGEST = 390
 
-def run(main: Callable[[Any], None]) -> None:
+
+def run(main: Callable[[Any], None], writes: bool = True) -> None:
     """Parse the command line into the settings that `main` takes, and call it.
 
     `--version` prints the toolkit's version instead.
 
-    A `UserError` is printed as its one sentence and ends the process with status 2, as does a disk
-    that takes no more, whoever was writing; an interrupt (Ctrl-C) ends it with 130. Any other
-    exception is a fault of ours and keeps its traceback.
+    A `UserError` is printed as its one sentence and ends the process with status 2, as does a file
+    that the system does not let us use, and a disk that takes no more, whoever was writing. An
+    interrupt (Ctrl-C) ends it with 130. Any other exception is a fault of ours and keeps its
+    traceback.
+
+    Parameters
+    ----------
+    main : callable
+        It takes a frozen dataclass of settings. If that has a `run`, the folder is held while
+        `main` works, see `features.run.lock`.
+    writes : bool
+        Whether it writes into the run folder.
     """
+    _print_any_sign()
     hints = [kind for name, kind in get_type_hints(main).items() if name != "return"]
     if "--version" in sys.argv[1:]:
         print(f"pneumothorax-reasons {VERSION}")
@@ -45,17 +63,58 @@ def run(main: Callable[[Any], None]) -> None:
     settings = tyro.cli(hints[0], description=f"{description}\n--version prints the version.")
     try:
         _check(settings)
-        main(settings)
+        with _run_folder(settings) if writes else nullcontext():
+            main(settings)
+        sys.stdout.flush()
     except UserError as error:
         _fail(error)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on.", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # of `| head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except MemoryError:
+        _fail(UserError("out of memory: give fewer --jobs, or more memory."))
     except Exception as error:
         words = refusal(error)
-        if words is None:
-            raise
-        _fail(unwritable(getattr(error, "filename", None) or "a file", words))
+        if words is not None:
+            _fail(unwritable(getattr(error, "filename", None) or "a file", words))
+        if isinstance(error, OSError) and (error.filename or error.filename2):
+            _fail(unusable(error))
+        for root in _run_folders(settings):
+            if damaged := manifest.changed(root):
+                _fail(damaged)
+        raise
+
+
+@contextmanager
+def _run_folder(settings: Any) -> Iterator[None]:
+    """Hold the run folder that a stage writes into, and note what it has written there."""
+    root = getattr(settings, "run", None)
+    if not isinstance(root, Path):
+        yield
+        return
+    with lock.held(root):
+        try:
+            yield
+        finally:
+            if root.is_dir():
+                manifest.update(root)
+
+
+def _run_folders(settings: Any) -> list[Path]:
+    """The run folders that a stage was given."""
+    given = [getattr(settings, name, None) for name in ("run", "auxiliary")]
+    given += getattr(settings, "also", None) or ()
+    return [root for root in given if isinstance(root, Path) and root.is_dir()]
+
+
+def _print_any_sign() -> None:
+    """Let a terminal or file that knows few signs (ASCII, Latin-1) show the others as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _check(settings: Any) -> None:
@@ -68,8 +127,15 @@ def _check(settings: Any) -> None:
 
 
 def _fail(error: UserError) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
+    for number, line in enumerate(str(error).split("\n")):
+        print(f"{'' if number else 'error: '}{_printable(line)}", file=sys.stderr)
     sys.exit(2)
+
+
+def _printable(line: str) -> str:
+    """A line for the terminal: without signs that steer it, and not longer than one can read."""
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 103]}...{plain[-100:]}"
 
 
 class _Rate(ProgressColumn):

@@ -7,7 +7,6 @@ so that a killed run leaves no half file for `make` to trust.
 import errno
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,12 +20,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import DTypeLike
 
+from features.run import interrupts, processes
+
 # What the system says where a disk takes no more: full, over a quota or a limit, read-only.
 REFUSALS = tuple(
     os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 )
 # Seconds after which a temporary file that nobody has touched is a killed writer's.
 ABANDONED = 24 * 3600
+
+# Files that this process has written, see `features.run.manifest`.
+written: set[Path] = set()
 
 Record = TypeVar("Record")
 
@@ -61,11 +65,27 @@ def unwritable(path: Path | str, words: str) -> UserError:
     )
 
 
+def unusable(error: OSError) -> UserError:
+    """The sentence for a file that the system does not let us use, with its words why."""
+    path = error.filename or error.filename2
+    return UserError(
+        f"{os.fsdecode(path)}: cannot be used ({error.strerror or error}); look at its place and "
+        "its permissions, then run the same command again."
+    )
+
+
+def in_short(error: object) -> str:
+    """What an error says, in one line of at most 150 signs."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
+    return words if len(words) <= 150 else f"{words[:147]}..."
+
+
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path` that becomes `path` on success and vanishes otherwise.
 
-    The temporary name keeps the suffix of `path`, because some writers choose the format by it.
+    The temporary name keeps the suffix of `path`, because some writers choose the format by it, and
+    names the process, so that what a killed one left behind is known at once.
 
     Raises
     ------
@@ -75,21 +95,17 @@ def atomic(path: Path | str) -> Iterator[Path]:
         What the body meets in other files.
     """
     path = Path(path)
-    temporary = None
+    temporary = path.with_name(f".{path.stem}-{processes.mark()}{path.suffix}")
+    interrupts.temporaries.add(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
-        handle, name = tempfile.mkstemp(f"{path.suffix}", f".{path.stem}-", path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary.touch(exist_ok=False)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        # mkstemp makes the file private to its owner; a result is as readable as any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+        written.add(path.absolute())
     except UserError:
         raise
     except Exception as error:
@@ -100,11 +116,12 @@ def atomic(path: Path | str) -> Iterator[Path]:
             raise
         raise unwritable(path, words) from error
     finally:
-        if temporary is not None:
+        with suppress(OSError):  # what the folder refused is not there
             temporary.unlink(missing_ok=True)
+        interrupts.temporaries.discard(temporary)
 
 
-def _is_about(error: OSError, path: Path, temporary: Path | None) -> bool:
+def _is_about(error: OSError, path: Path, temporary: Path) -> bool:
     """Whether an error is of writing `path`, and not of another file that was read meanwhile."""
     if error.filename is None:
         return True
@@ -112,7 +129,7 @@ def _is_about(error: OSError, path: Path, temporary: Path | None) -> bool:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed writers of `path` left behind, so long ago that no one writes it still."""
+    """Remove what killed writers of `path` left behind."""
     for old in _abandoned(path.parent):
         if old.name.startswith(f".{path.stem}-") and old.suffix == path.suffix:
             with suppress(OSError):
@@ -121,11 +138,19 @@ def _sweep(path: Path) -> None:
 
 @cache
 def _abandoned(folder: Path) -> tuple[Path, ...]:
-    """Hidden files that nobody has touched for long; listed once, since folders may be full."""
+    """Hidden files of processes that are gone; listed once, since folders may be full.
+
+    Of other hosts' processes nothing is known: theirs are files that nobody has touched for long.
+    """
     abandoned = []
     with suppress(OSError):
         for path in folder.iterdir():
-            if path.name.startswith(".") and time.time() - path.stat().st_mtime > ABANDONED:
+            if not path.name.startswith("."):
+                continue
+            gone = processes.is_of_the_dead(path.name)
+            if gone is None:
+                gone = time.time() - path.stat().st_mtime > ABANDONED
+            if gone:
                 abandoned.append(path)
     return tuple(abandoned)
 
@@ -178,9 +203,12 @@ def read_json(path: Path | str) -> Any:
         raise UserError(
             f"{path}: no such file; make the stage that writes it first (see `make help`)."
         ) from None
-    except ValueError as error:
+    except OSError as error:
+        raise unusable(error) from None
+    except (ValueError, RecursionError) as error:  # also of other encodings
+        reason = "nested too deep" if isinstance(error, RecursionError) else in_short(error)
         raise UserError(
-            f"{path}: not valid JSON ({error}); delete it and run make again."
+            f"{path}: not valid JSON ({reason}); delete it and run make again."
         ) from None
 
 
@@ -200,9 +228,10 @@ def read_record(path: Path | str, kind: type[Record]) -> Record:
     content = read_json(path)
     try:
         return msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, OverflowError, RecursionError) as error:
         raise UserError(
-            f"{path}: not as this version writes it ({error}); delete it and run make again."
+            f"{path}: not as this version writes it ({in_short(error)}); delete it and run make "
+            "again."
         ) from None
 
 

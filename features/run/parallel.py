@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
 
+from features.run import interrupts
 from features.run.command import progress
 from features.run.files import UserError
 
@@ -71,7 +72,10 @@ def _on_cores(function: Callable[..., Result], items: Sequence[Any], jobs: int) 
     workers = Parallel(n_jobs=jobs, return_as="generator", max_nbytes=None)
     rest = (delayed(function)(item) for item in items[1:])
     # The first item here, so that code compiled at first use is compiled once, not by each worker.
-    return chain([function(items[0])], workers(rest))
+    first = function(items[0])
+    with interrupts.held():  # the workers begin within
+        results = workers(rest)
+    return chain([first], results)
 
 
 def _on_cluster(
