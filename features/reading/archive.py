@@ -23,6 +23,8 @@ from features.run.files import MEMBERS, UserError, on_disk
 LARGEST_MEMBER = 4 * LARGEST_PIXELS
 # A larger member than this must not shrink to less than a hundredth: even blank X-rays do not.
 LARGE, LARGEST_RATIO = 2**25, 100
+# Kinds of entries of a folder.
+FILE, FOLDER = "file", "folder"
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,8 @@ def read(path: Path, count: int = -1) -> bytes:
             raise ValueError(shown(error)) from error
 
 
-def children(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """What lies directly in a folder of a zip, by name; whether it is a folder itself."""
+def children(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What lies directly in a folder of a zip, by name, and its kind: FILE or FOLDER."""
     where = split(folder)
     assert where is not None
     archive = opened(where[0])
@@ -162,4 +164,4 @@ def children(folder: Path) -> Iterator[tuple[Path, bool]]:
         info = archive.members.get(inner)
         # A link in a zip is a file that holds a path; nothing is read by it.
         if info is None or not stat.S_ISLNK(info.external_attr >> 16):
-            yield folder / name, info is None
+            yield folder / name, FOLDER if info is None else FILE

@@ -72,8 +72,8 @@ def csv_files(folder: Path) -> list[Path]:
     """All csv files directly in a folder."""
     return [
         path
-        for path, inside in storage.children(folder)
-        if not inside and path.name.lower().endswith(CSV) and storage.is_file(path)
+        for path, kind in storage.children(folder)
+        if kind == archive.FILE and path.name.lower().endswith(CSV)
     ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from features.reading import csv_text, names, storage
+from features.reading import archive, csv_text, names, storage
 from features.reading.dicom_tags import age_in_years
 from features.reading.layout import Layout, csv_files, subfolder
 from features.reading.study import Study
@@ -75,8 +75,8 @@ def find(folder: Path) -> Layout | None:
         )
     parts = [
         path
-        for path, inside in storage.children(folder)
-        if re.fullmatch(r"images_\d+(\.zip)?", path.name) and (inside or path.suffix == ".zip")
+        for path, kind in storage.children(folder)
+        if kind == archive.FOLDER and re.fullmatch(r"images_\d+", path.name)
     ]
     images = subfolder(folder, "images")
     if not parts and images is None:

@@ -8,7 +8,7 @@ column new_filename.
 
 from pathlib import Path
 
-from features.reading import kinds, storage
+from features.reading import archive, kinds, storage
 from features.reading.layout import Layout, csv_files, has_columns, subfolders
 from features.run.files import UserError
 
@@ -81,7 +81,9 @@ def has_image(folder: Path) -> bool:
 
 def has_image_directly(folder: Path) -> bool:
     """Whether an image lies directly in a folder."""
-    return any(not inside and kinds.is_image(path) for path, inside in storage.children(folder))
+    return any(
+        kind == archive.FILE and kinds.is_image(path) for path, kind in storage.children(folder)
+    )
 
 
 def _require_one(folder: Path, found: list[Path], what: str) -> None:

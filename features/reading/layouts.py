@@ -68,7 +68,11 @@ def _in_zip(path: Path) -> Layout:
         if found := _recognised(root):
             return found
         entries = list(storage.children(root))
-        if len(entries) != 1 or not entries[0][1] or layout_png.has_image_directly(entries[0][0]):
+        if (
+            len(entries) != 1
+            or entries[0][1] != archive.FOLDER
+            or layout_png.has_image_directly(entries[0][0])
+        ):
             return _plain(root)
         root = entries[0][0]
 

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from features.reading import archive
+from features.reading.archive import FILE, FOLDER
 from features.reading.names import image_id, is_utf8, shown
 
 # Names of what an entry may be that is no regular file.
@@ -86,8 +87,8 @@ def source(path: Path) -> Path | io.BytesIO:
     return io.BytesIO(archive.read(path)) if archive.split(path) else path
 
 
-def children(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """What lies directly in a folder, by name, and whether it is a folder itself.
+def children(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What lies directly in a folder, by name, and its kind: FILE, FOLDER or else empty.
 
     Hidden entries, and what macOS adds to a zip, are left out.
     """
@@ -95,17 +96,18 @@ def children(folder: Path) -> Iterator[tuple[Path, bool]]:
         entries = archive.children(folder)
     else:
         with os.scandir(folder) as found:
-            entries = iter(sorted((folder / entry.name, _is_folder(entry)) for entry in found))
-    for path, inside in entries:
+            names = sorted((entry.name, _kind(entry)) for entry in found)
+        entries = ((folder / name, kind) for name, kind in names)
+    for path, kind in entries:
         if not path.name.startswith(".") and path.name != "__MACOSX":
-            yield path, inside
+            yield path, kind
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
+def _kind(entry: "os.DirEntry[str]") -> str:
     try:
-        return entry.is_dir()
+        return FOLDER if entry.is_dir() else FILE if entry.is_file() else ""
     except OSError:  # a link that leads to itself
-        return False
+        return ""
 
 
 def walk(folder: Path, skipped: list[str], named: Container[str] = ()) -> Iterator[Path]:
@@ -137,12 +139,12 @@ def _walk(
     except OSError as error:
         skipped.append(f"{shown(folder)}: cannot be listed ({error.strerror})")
         return
-    for path, inside in entries:
+    for path, kind in entries:
         if not is_utf8(path.name):
             skipped.append(f"{shown(path)}: {obstacle(path)}")
-        elif inside:
+        elif kind == FOLDER:
             yield from _walk(path, skipped, named, seen)
-        elif is_file(path) or image_id(path.name) in named:
+        elif kind == FILE or image_id(path.name) in named:
             yield path
         else:
             skipped.append(f"{shown(path)}: {obstacle(path) or 'a link that leads nowhere'}")

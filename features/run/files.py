@@ -212,7 +212,7 @@ def read_record(path: Path | str, kind: type[Record]) -> Record:
 
 def on_disk(path: Path | str) -> Path:
     """The file that holds a path: itself, or the zip whose member it names."""
-    of_a_zip = _OF_A_ZIP.match(str(path))
+    of_a_zip = _OF_A_ZIP.match(str(path)) if MEMBERS in str(path) else None
     return Path(of_a_zip[1]) if of_a_zip else Path(path)
 
 
