@@ -24,7 +24,8 @@ from baseline.explanation.wording import label, percent, signed
 from baseline.report import case_view, rendering
 from baseline.report.case_view import CaseInputs, ShownCase
 from features.families import registry
-from features.reading import images, rle, unreadable
+from features.reading import rle, unreadable
+from features.reading.names import image_id
 from features.run import command, files
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -130,7 +131,7 @@ def check_names(paths: tuple[Path, ...]) -> None:
     UserError
         If two images have one name, or one is called index.
     """
-    names = [path.stem if images.is_image(path) else path.name for path in paths]
+    names = [image_id(path.name) for path in paths]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated or "index" in names:
         raise UserError(
