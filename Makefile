@@ -59,7 +59,7 @@ FILES = $(if $(ON_PHANTOMS),whole,$(shell find -L $(DATA) -type f -exec stat -L 
 NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 dataset.files := dataset.parquet quarantine.csv sample.csv
 dataset.uses := DATA FOLDS SEED PATIENTS FILES
-measure.files := features.parquet cells/index.parquet cells/values.f16
+measure.files := features.parquet quality.parquet cells/index.parquet cells/values.f16
 measure.uses := MEASURE_OPTIONS
 evidence.files := $(addprefix evidence/,zones.parquet map.parquet pairs.parquet metrics.json settings.json digests.json $(NUMBERS:%=lungs%.txt) $(NUMBERS:%=cells%.txt))
 evidence.uses := SEED AUXILIARY
@@ -119,7 +119,7 @@ $(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/reading) $(
 	$(PY) -m features.reading.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
 	$(call remember,dataset)
 
-MEASURING := $(call code,$(addprefix features/,reading pixels lungs families cells measure.py trees.py))
+MEASURING := $(call code,$(addprefix features/,reading pixels lungs families cells quality measure.py trees.py))
 measure: $(call made,measure) ## measure features and cells of every image
 $(call made,measure): $(call made,dataset) $(MEASURING) $(call stale,measure) | $(ENV)
 	$(PY) -m features.measure --run $(RUN) $(MEASURE_OPTIONS)
