@@ -6,7 +6,7 @@
 .SUFFIXES:
 
 # --- settings: what is not given is as RUN/settings.mk remembers it, or else the default ---------------------
-GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
+GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
 open := (
 close := )
 ODD := ' " ` ; & | < > * ? ! \ \# $$ $(open) $(close)
@@ -59,7 +59,7 @@ FILES = $(if $(ON_PHANTOMS),whole,$(shell find -L $(DATA) -type f -exec stat -L 
 NUMBERS := $(shell seq 0 $$(($(FOLDS) - 1)))
 dataset.files := dataset.parquet quarantine.csv sample.csv
 dataset.uses := DATA FOLDS SEED PATIENTS FILES
-measure.files := features.parquet cells/index.parquet cells/values.f16
+measure.files := features.parquet quality.parquet cells/index.parquet cells/values.f16
 measure.uses := MEASURE_OPTIONS
 evidence.files := $(addprefix evidence/,zones.parquet map.parquet pairs.parquet metrics.json settings.json digests.json $(NUMBERS:%=lungs%.txt) $(NUMBERS:%=cells%.txt))
 evidence.uses := SEED AUXILIARY
@@ -92,7 +92,7 @@ SUMMARY = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,@$(PY) -m cnn.gate.su
 ENV := .venv/.installed
 
 # --- the pipeline ----------------------------------------------------------------------------------------------
-.PHONY: FORCE help env demo dataset measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
+.PHONY: FORCE help env demo dataset audit measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
 	submission pretrained test check format lock clean
 
 help: ## show this help
@@ -105,7 +105,7 @@ help: ## show this help
 	@echo "PATIENTS=<csv> ...   further lists of which images are of one patient (ImageId,patient or Kaggle_ID,NIH_ID)"
 	@echo "AUXILIARY=300        phantoms that help to train the evidence map; 0 for none"
 	@echo "ALSO=<run> ...       average the U-Net maps of these runs with those of RUN"
-	@echo "FOLDS, CASES (in the report), TRIALS (of tune)"
+	@echo "FOLDS, CASES (in the report), TRIALS (of tune), LIMIT (images of the audit)"
 	@echo "MEASURE_OPTIONS, CLASSIFIER_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.measure,"
 	@echo "baseline.classifier.train and cnn.training.train; $(PY) -m <module> --help explains them"
 
@@ -119,7 +119,11 @@ $(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/reading) $(
 	$(PY) -m features.reading.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
 	$(call remember,dataset)
 
-MEASURING := $(call code,$(addprefix features/,reading pixels lungs families cells measure.py trees.py))
+# A check that fails is the audit's result, and the files are written before it says so.
+audit: $(call made,dataset) | $(ENV) ## look at the dataset before training: one offline page (SELFTEST=1 tests the audit)
+	$(PY) -m baseline.audit.write --run $(RUN) --data $(DATA) --seed $(SEED)$(if $(SELFTEST), --selftest)$(if $(LIMIT), --limit $(LIMIT))
+
+MEASURING := $(call code,$(addprefix features/,reading pixels lungs families cells quality measure.py trees.py))
 measure: $(call made,measure) ## measure features and cells of every image
 $(call made,measure): $(call made,dataset) $(MEASURING) $(call stale,measure) | $(ENV)
 	$(PY) -m features.measure --run $(RUN) $(MEASURE_OPTIONS)

@@ -3,7 +3,8 @@
 Each file is decoded once and its lungs are found once. Images are measured in parallel and written
 in parts, so that memory does not grow with their number and a killed run goes on with the part it
 was at. Parts belong to one set of images, settings and code: their folder is named by a hash of all
-three.
+three. The quality gate looks at each image too: what it says is a table of its own, and changes no
+feature.
 """
 
 import hashlib
@@ -22,6 +23,8 @@ from features.cells import table as cell_table
 from features.families import registry
 from features.families import table as feature_table
 from features.lungs.prepared import prepare
+from features.quality import gate
+from features.quality import table as quality_table
 from features.reading import images, rle
 from features.run import command, files, parallel
 from features.run.files import UserError
@@ -41,6 +44,9 @@ class Settings:
     """Run folder."""
     families: tuple[str, ...] = registry.DEFAULT
     """Feature families to measure; by default all but glrlm."""
+    strict: bool = False
+    """Set images that may be no whole, upright frontal chest X-rays aside: nothing is learned from
+    them, and the submission leaves them without a mask. Otherwise they are kept and told."""
     only_cells: bool = False
     """Measure the cells alone, as for auxiliary phantoms, whose features nobody needs."""
     jobs: int = -1
@@ -77,12 +83,15 @@ class Measured:
     ----------
     features : dict
         By name.
+    quality : Verdict
+        Whether it is a frontal chest X-ray.
     cells : Cells
     shares, weak_shares : (n,) arrays of float32
         Share of each cell that is pneumothorax by the mask, and by the weak mask; NaN without one.
     """
 
     features: dict[str, float]
+    quality: gate.Verdict
     cells: cell_measures.Cells
     shares: NDArray[np.float32]
     weak_shares: NDArray[np.float32]
@@ -96,7 +105,7 @@ class Part:
     ----------
     rows : DataFrame
         Of the dataset.
-    features : Table, optional
+    features, quality : Table, optional
         Missing where only cells are measured.
     cells : Table
     cell_values : Path
@@ -104,13 +113,14 @@ class Part:
 
     rows: pd.DataFrame
     features: Table | None
+    quality: Table | None
     cells: Table
     cell_values: Path
 
     def exists(self) -> bool:
         """Whether all of its files are there."""
-        tables = (self.cells, self.features) if self.features else (self.cells,)
-        return self.cell_values.exists() and all(table.exists() for table in tables)
+        tables = (self.cells, self.features, self.quality)
+        return self.cell_values.exists() and all(table.exists() for table in tables if table)
 
 
 def measure_image(item: Item, families: tuple[str, ...] = registry.DEFAULT) -> Measured:
@@ -133,7 +143,8 @@ def measure_image(item: Item, families: tuple[str, ...] = registry.DEFAULT) -> M
         cell_measures.shares_of(cells, None if code is None else rle.decode(code, item.size))
         for code in (item.mask, item.weak_mask)
     )
-    return Measured(features, cells, shares, weak_shares)
+    quality = gate.examine(study, pixels, image.lungs)
+    return Measured(features, quality, cells, shares, weak_shares)
 
 
 def items_of(rows: pd.DataFrame) -> list[Item]:
@@ -177,7 +188,7 @@ def measure_all(settings: Settings) -> RunFolder:
         # The images of a part come next in the stream, in order.
         _write(part, [next(stream) for _ in range(len(part.rows))])
     next(stream, None)  # lets the progress bar see its end
-    _join(run, parts)
+    _join(run, parts, settings.strict)
     shutil.rmtree(run.parts)
     return run
 
@@ -188,10 +199,14 @@ def _parts(run: RunFolder, rows: pd.DataFrame, families: tuple[str, ...]) -> lis
     for start in range(0, len(rows), PART_ROWS):
         name = f"{start // PART_ROWS:05d}"
         features = replace(run.features, path=folder / f"features-{name}.parquet")
+        quality = replace(run.quality, path=folder / f"quality-{name}.parquet")
         cells = replace(run.cells, path=folder / f"cells-{name}.parquet")
         values = folder / f"values-{name}.f16"
-        part = Part(rows[start : start + PART_ROWS], features if families else None, cells, values)
-        parts.append(part)
+        of_part = rows[start : start + PART_ROWS]
+        if families:
+            parts.append(Part(of_part, features, quality, cells, values))
+        else:
+            parts.append(Part(of_part, None, None, cells, values))
     return parts
 
 
@@ -217,27 +232,32 @@ def _write(part: Part, results: list[Measured]) -> None:
     cell_table.write_values(part.cell_values, cells)
     shares, weak_shares = ([getattr(result, name) for result in results] for name in SHARES)
     part.cells.write(cell_table.index_of(ids, cells, shares, weak_shares))
+    if part.quality:
+        part.quality.write(quality_table.rows_of(ids, [result.quality for result in results]))
     if part.features:
         part.features.write(feature_table.rows_of(ids, [result.features for result in results]))
 
 
-def _join(run: RunFolder, parts: list[Part]) -> None:
+def _join(run: RunFolder, parts: list[Part], strict: bool) -> None:
     """Write the run's tables from the parts; the features last, which `make` asks for."""
     groups = [parts[start : start + PARTS_A_GROUP] for start in range(0, len(parts), PARTS_A_GROUP)]
     ids = [name for part in parts for name in part.rows["id"]]
     indices = ([part.cells for part in group] for group in groups)
     cell_table.join(run, ids, indices, (part.cell_values for part in parts))
     if parts[0].features:
+        verdicts = [part.quality.read() for part in parts if part.quality]
+        quality_table.join(run, verdicts, strict)
         tables = ([part.features for part in group if part.features] for group in groups)
         feature_table.join(run, tables)
 
 
 def main(settings: Settings) -> None:
-    """Write features.parquet, cells/index.parquet and cells/values.f16."""
+    """Write features.parquet, quality.parquet, cells/index.parquet and cells/values.f16."""
     run = measure_all(settings)
     if not settings.only_cells:
         table = pq.read_metadata(run.features.path)
         print(f"{table.num_rows} images, {table.num_columns - 1} features: {run.features.path}")
+        print(quality_table.summary(run.quality.read()))
     count = pq.read_metadata(run.cells.path).num_rows
     size = sum(path.stat().st_size for path in (run.cells.path, run.cell_values)) / 1e6
     print(f"{count} cells: {run.cell_values.parent} ({size:.0f} MB)")

@@ -58,3 +58,15 @@ def test_triage_rates_are_counted_from_the_decisions(rows):
     shares = (rates.ruled_out.value, rates.referred.value, rates.ruled_in.value)
     assert sum(shares) == pytest.approx(1)
     assert shares == pytest.approx([(decision == k).mean() for k in (-1, 0, 1)])
+
+
+def test_flagged_images_are_referred_whatever_their_score(rows):
+    flagged = np.arange(len(rows)) % 4 == 0
+    rates = operating_points.triage(rows.assign(flagged=flagged))
+    plain = conformal.cross_triage(
+        rows["label"].to_numpy(), rows["raw"].to_numpy(), rows["fold"].to_numpy()
+    )
+    for name, decision in (("ruled_out", -1), ("ruled_in", 1)):
+        expected = ((plain == decision) & ~flagged).mean()
+        assert getattr(rates, name).value == pytest.approx(expected)
+    assert rates.referred.value == pytest.approx(((plain == 0) | flagged).mean())

@@ -126,6 +126,19 @@ def test_triage_where_the_run_has_shortcut_checks(world, tmp_path, monkeypatch):
     assert f"Triage: {decision}" in captured.get()
 
 
+def test_a_flagged_image_is_referred_with_the_reason_first(world, tmp_path, capsys):
+    """Noise is no chest; whatever its probability, triage refers it."""
+    explained = one_study.explain(world / "new.png", trained_of(world))
+    assert explained.quality.flagged
+    decision = triage.decide(trained_of(world), None, -100.0, explained.quality)
+    assert decision == f"{explained.quality.words}: refer to a reader"
+    study_page.main(study_page.Settings((world / "new.png",), world / "run", tmp_path))
+    out = " ".join(capsys.readouterr().out.split())
+    page = (tmp_path / "new.html").read_text("utf-8")
+    for shown in (out, page):
+        assert f"Triage: {decision}" in shown and explained.quality.sentence in shown
+
+
 def test_what_can_be_read_is_explained_and_the_rest_is_listed(world, tmp_path):
     (tmp_path / "note.txt").write_text("no image")
     paths = (tmp_path / "gone.png", world / "new.png", tmp_path / "note.txt")

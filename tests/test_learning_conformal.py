@@ -42,3 +42,13 @@ def test_where_data_are_few_all_are_referred():
     labels = np.array([1.0, 0.0] * 4)
     decision = conformal.cross_triage(labels, labels * 100, np.repeat([0, 1], 4), 0.1)
     assert (decision == REFER).all()
+
+
+def test_flagged_images_are_referred():
+    labels = np.repeat([0.0, 1.0], 20)
+    raw, fold = labels * 100, np.arange(40) % 2
+    flagged = np.arange(40) < 5
+    plain = conformal.cross_triage(labels, raw, fold, 0.1)
+    decision = conformal.cross_triage(labels, raw, fold, 0.1, flagged)
+    assert (plain[:5] == RULE_OUT).all() and (decision[:5] == REFER).all()
+    assert (decision[5:] == plain[5:]).all()

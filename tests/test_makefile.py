@@ -17,7 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDS = range(3)
 OUTPUTS = {
     "features.reading.dataset": ["dataset.parquet", "quarantine.csv", "sample.csv"],
-    "features.measure": ["features.parquet", "cells/index.parquet", "cells/values.f16"],
+    "features.measure": [
+        "features.parquet",
+        "quality.parquet",
+        "cells/index.parquet",
+        "cells/values.f16",
+    ],
     "baseline.evidence_map.train": [
         *("evidence/zones.parquet", "evidence/map.parquet", "evidence/pairs.parquet"),
         *(
@@ -142,6 +147,7 @@ def test_a_finished_run_has_nothing_to_do(tree):
         ("features/lungs/lungs_model.npz", "features.measure", "submission"),
         ("features/families/glcm.py", "features.measure", "submission"),
         ("features/cells/measure.py", "features.measure", "submission"),
+        ("features/quality/gate_model.npz", "features.measure", "submission"),
         ("features/trees.py", "features.measure", "submission"),
         ("baseline/evidence_map/models.py", "baseline.evidence_map.train", "submission"),
         ("baseline/learning/scores.py", "baseline.evidence_map.train", "submission"),

@@ -5,15 +5,17 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from features import measure
 from features.cells import table as cell_table
 from features.families import registry
 from features.families import table as feature_table
 from features.lungs import fields
+from features.phantom.radiograph import phantom
 from features.reading import images
 from features.run.files import UserError
-from features.run.folder import RunFolder
+from features.run.folder import RunFolder, measured
 from tests.helpers.datasets import dataset
 from tests.helpers.image_files import write_png
 
@@ -72,6 +74,34 @@ def test_each_file_is_decoded_once_and_its_lungs_are_found_once(run, monkeypatch
     )
     measure.main(settings(run))
     assert calls == ["read", "lungs"] * len(MEASURED)
+
+
+def test_noise_is_flagged_and_told_and_set_aside_where_it_is_strict(run, capsys):
+    measure.main(settings(run))
+    plain, features = run.quality.read(), run.features.path.read_bytes()
+    assert plain["id"].tolist() == MEASURED and plain["flagged"].all() and not plain["aside"].any()
+    assert "5 of 5 images may be no frontal chest X-ray" in capsys.readouterr().out
+    assert measured(run.images())["id"].tolist() == MEASURED and run.set_aside() == frozenset()
+    measure.main(settings(run, strict=True))
+    assert "set aside" in capsys.readouterr().out
+    # What is measured is the same; nothing is learned from them, and the test image stays.
+    pd.testing.assert_frame_equal(run.quality.read(), plain.assign(aside=1))
+    assert run.features.path.read_bytes() == features
+    assert run.set_aside() == run.flagged() == frozenset(MEASURED)
+    assert run.images()["fold"].isna().all() and measured(run.images())["id"].tolist() == ["f"]
+    assert run.dataset.read()["fold"].notna().sum() == 4
+
+
+def test_chests_are_not_flagged(tmp_path, capsys):
+    paths = []
+    for seed in (40, 41):
+        paths.append(str(tmp_path / f"{seed}.png"))
+        Image.fromarray(phantom(seed, size=256).pixels).save(paths[-1])
+    run = RunFolder(tmp_path / "run").create()
+    run.dataset.write(dataset(["a", "b"], path=paths, fold=[0, 1], rows=256, columns=256))
+    measure.main(settings(run, strict=True))
+    assert "0 of 2 images may be no frontal chest X-ray" in capsys.readouterr().out
+    pd.testing.assert_frame_equal(run.images(), run.dataset.read())
 
 
 def test_cells_alone_are_the_same_and_write_no_features(run, capsys):

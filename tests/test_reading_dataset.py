@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.reading import dataset, images, layouts, patients, rle
+from features.reading import dataset, images, layouts, listing, patients, rle
 from features.reading.dataset import Settings
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -284,7 +284,7 @@ def test_more_folds_than_patients(png_dataset, tmp_path):
 
 def test_siim_mini(shared_data, tmp_path):
     layout = layouts.find(shared_data / "siim-mini")
-    ids = layouts.image_paths(layout.train_images)
+    ids = listing.image_paths(layout.train_images)
     assert len(ids) == 1467
     masks = layouts.read_annotations(layout.train_csv, dict.fromkeys(ids, (1024, 1024)))
     assert len(masks) == 147

@@ -10,7 +10,15 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from features.reading import dataset, dicom_image, dicom_tags, images, quarantine, unreadable
+from features.reading import (
+    dataset,
+    dicom_image,
+    dicom_tags,
+    images,
+    picture,
+    quarantine,
+    unreadable,
+)
 from features.run.files import UserError
 from tests.helpers.image_files import write_dicom, write_jpeg_dicom, write_png
 
@@ -96,13 +104,15 @@ PanicException.__module__ = "pyo3_runtime"
         (dicom_image, "to_unit"),
         (dicom_image, "_padding"),
         (dicom_tags, "age_in_years"),
-        (images, "check_size"),
-        (images, "to_unit"),
+        (picture, "check_size"),
+        (picture, "to_unit"),
     ],
 )
 def test_a_bug_of_ours_is_no_damage(tmp_path, ramp, monkeypatch, module, name, error):
     paths = (
-        write_png(tmp_path / "a.png") if module is images else write_dicom(tmp_path / "a.dcm", ramp)
+        write_png(tmp_path / "a.png")
+        if module is picture
+        else write_dicom(tmp_path / "a.dcm", ramp)
     )
     monkeypatch.setattr(module, name, raising(error))
     with pytest.raises(type(error), match=str(error)):
@@ -262,7 +272,7 @@ def test_no_image_that_can_be_read(png_dataset, tmp_path):
 
 
 def test_a_fault_of_a_worker_ends_the_stage(png_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "to_unit", raising(AttributeError("a bug")))
+    monkeypatch.setattr(picture, "to_unit", raising(AttributeError("a bug")))
     settings = dataset.Settings(png_dataset, tmp_path / "run", folds=2, jobs=1)
     with pytest.raises(AttributeError, match="a bug"):
         dataset.main(settings)

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from baseline.explanation import top_zone
@@ -13,6 +14,7 @@ from features.reading import rle
 from features.run import files
 from features.run.files import UserError
 from features.run.folder import RunFolder
+from features.run.schemas import QUALITY
 from tests.helpers.map_run import SHAPE, make_pair, predictions, write_sample
 
 Pair = tuple[RunFolder, RunFolder]
@@ -50,6 +52,19 @@ def test_the_submission_is_drawn_from_the_runs_that_the_gate_was_chosen_on(pair,
     printed = capsys.readouterr().out
     assert "3 images, 1 with a mask; checked" in printed
     assert "without a mask: 66.7% of 3 images, 100.0% of the 2 training images" in printed
+
+
+def test_an_image_that_was_set_aside_keeps_its_row_without_a_mask(pair, capsys):
+    first, second = pair
+    write_gate(first, (second,))
+    rows = [("t", 0.9, "inverted", "its greys may be inverted", 1, 0), ("u", 0.0, "good", "", 0, 0)]
+    table = pd.DataFrame(rows, columns=list(QUALITY.columns))
+    first.quality.write(table)
+    assert submit(first) == {"u": 0, "q": 0, "t": 16 * 12}  # flagged and kept
+    first.quality.write(table.assign(aside=table["flagged"]))
+    capsys.readouterr()
+    assert submit(first) == {"u": 0, "q": 0, "t": 0}
+    assert "because the image may be no frontal chest X-ray: 1, see " in capsys.readouterr().out
 
 
 def test_rows_of_quarantined_images_are_counted(pair, capsys):

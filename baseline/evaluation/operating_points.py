@@ -87,11 +87,15 @@ def triage(rows: pd.DataFrame) -> Triage:
     Parameters
     ----------
     rows : DataFrame
-        label, raw, fold and patient.
+        label, raw, fold, patient and flagged (by the quality gate).
     """
     labels, patients = rows["label"].to_numpy(float), rows["patient"].to_numpy(object)
     decision = conformal.cross_triage(
-        labels, rows["raw"].to_numpy(float), rows["fold"].to_numpy(), conformal.ALPHA
+        labels,
+        rows["raw"].to_numpy(float),
+        rows["fold"].to_numpy(),
+        conformal.ALPHA,
+        rows["flagged"].to_numpy(bool),
     )
     every = np.ones(len(rows), bool)
 

@@ -151,7 +151,9 @@ def evaluate(run: RunFolder, seed: int) -> Shortcuts:
     oof = run.oof.read()
     predictions = oof.set_index("id").loc[rows["id"]]
     rows = rows.assign(
-        raw=predictions["raw"].to_numpy(), probability=predictions["probability"].to_numpy()
+        raw=predictions["raw"].to_numpy(),
+        probability=predictions["probability"].to_numpy(),
+        flagged=rows["id"].isin(run.flagged()),
     )
     known = rows[rows["label"].notna()].copy()
     known["area"] = areas(known)

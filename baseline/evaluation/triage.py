@@ -5,6 +5,7 @@ import numpy as np
 from baseline.evaluation.results import read_shortcuts
 from baseline.explanation.trained_run import TrainedRun
 from baseline.learning import conformal
+from features.quality.gate import Verdict
 
 DECISIONS = {
     conformal.RULE_OUT: "rule out",
@@ -13,8 +14,12 @@ DECISIONS = {
 }
 
 
-def decide(trained: TrainedRun, fold: int | None, raw: float) -> str | None:
+def decide(
+    trained: TrainedRun, fold: int | None, raw: float, quality: Verdict | None = None
+) -> str | None:
     """Rule out, refer or rule in, by the true labels of the other folds.
+
+    An image that may be no frontal chest X-ray is referred, whatever its log-odds.
 
     Parameters
     ----------
@@ -23,12 +28,16 @@ def decide(trained: TrainedRun, fold: int | None, raw: float) -> str | None:
         Fold of the image; None if it belongs to none.
     raw : float
         Its log-odds before calibration.
+    quality : Verdict, optional
+        What the quality gate says of it.
 
     Returns
     -------
     str or None
-        None where `make shortcuts` was not run.
+        None where `make shortcuts` was not run and the image is not flagged.
     """
+    if quality is not None and quality.flagged:
+        return f"{quality.words}: {DECISIONS[conformal.REFER]}"
     checks = read_shortcuts(trained.run, trained.oof)
     if checks is None:
         return None

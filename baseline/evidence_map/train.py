@@ -110,7 +110,7 @@ def _cells(
 def main(settings: Settings) -> None:
     """Write the maps, their summaries by zone, the folds' models, metrics.json, settings.json."""
     run = RunFolder(settings.run).check()
-    dataset = run.dataset.read()
+    dataset = run.images()
     if not 0 <= settings.weak_weight < np.inf:
         raise UserError(
             f"--weak-weight is {settings.weak_weight}, but must be at least 0; 0 leaves the weak "

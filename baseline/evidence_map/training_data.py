@@ -102,7 +102,7 @@ def read_training_data(run: RunFolder) -> TrainingData:
     UserError
         If a file is missing, or the cells are of other images than the features.
     """
-    dataset = run.dataset.read()
+    dataset = run.images()
     table = read_features(run)
     cells, values = cell_table.read(run)
     ids = cells["id"].cat.categories

@@ -24,6 +24,7 @@ from features.cells import measure as cell_measures
 from features.cells.measure import Cells
 from features.families import registry
 from features.lungs.prepared import Prepared, prepare
+from features.quality import gate
 from features.reading import images
 from features.reading.study import Study
 from features.run.files import UserError
@@ -49,6 +50,8 @@ class StudyExplanation:
         Run-length code of the true mask; None where the truth is unknown.
     notes : tuple of str
         Which models predicted it, and what else a reader must know.
+    quality : Verdict
+        Whether it is a frontal chest X-ray.
     evidence_map : EvidenceMap or None
         None where the classifier does not use it.
     hottest : Reason or None
@@ -61,6 +64,7 @@ class StudyExplanation:
     case: Case
     mask: str | None
     notes: tuple[str, ...]
+    quality: gate.Verdict
     evidence_map: EvidenceMap | None = None
     hottest: Reason | None = None
 
@@ -87,6 +91,7 @@ def explain(path: Path, trained: TrainedRun) -> StudyExplanation:
     )
     # A file may bear the name of an image of the run and be another.
     is_same_image = fold is not None and _same(table, trained.features.subset([study.id]))
+    quality = gate.examine(study, pixels, prepared.lungs)
     notes = [_which_models(trained, fold)]
     if fold is not None and not is_same_image:
         notes.append(
@@ -102,6 +107,7 @@ def explain(path: Path, trained: TrainedRun) -> StudyExplanation:
         _case(trained, fold, table, raw),
         mask if isinstance(mask, str) else None,
         tuple(notes),
+        quality,
         *evidence,
     )
 

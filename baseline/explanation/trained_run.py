@@ -57,7 +57,7 @@ class TrainedRun:
     @cached_property
     def dataset(self) -> pd.DataFrame:
         """Rows of dataset.parquet, indexed by image id."""
-        return self.run.dataset.read().set_index("id")
+        return self.run.images().set_index("id")
 
     @cached_property
     def truth(self) -> pd.DataFrame | None:

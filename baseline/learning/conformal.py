@@ -43,7 +43,11 @@ def triage(raw: Floats, known_labels: Floats, known_raw: Floats, alpha: float = 
 
 
 def cross_triage(
-    labels: Floats, raw: Floats, fold: NDArray[np.integer], alpha: float = ALPHA
+    labels: Floats,
+    raw: Floats,
+    fold: NDArray[np.integer],
+    alpha: float = ALPHA,
+    flagged: NDArray[np.bool_] | None = None,
 ) -> Floats:
     """Decide on the images of each fold, by the images of the other folds.
 
@@ -55,6 +59,8 @@ def cross_triage(
     fold : (n,) array of int
     alpha : float
         Stated error rate of each class.
+    flagged : (n,) array of bool, optional
+        Images that may be no frontal chest X-rays: they are referred, whatever their log-odds.
 
     Returns
     -------
@@ -65,4 +71,6 @@ def cross_triage(
     for number in np.unique(fold):
         inside = fold == number
         decisions[inside] = triage(raw[inside], labels[~inside], raw[~inside], alpha)
+    if flagged is not None:
+        decisions[flagged] = REFER
     return decisions

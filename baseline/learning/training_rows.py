@@ -67,7 +67,7 @@ def read_checked(run: RunFolder, evidence: bool = False) -> tuple[pd.DataFrame, 
     UserError
         If labels, folds, ids or features break a rule.
     """
-    dataset = run.dataset.read()
+    dataset = run.images()
     check_dataset(dataset, run)
     table = feature_table.read(run, evidence)
     ids = dataset.loc[dataset["fold"].notna(), "id"]

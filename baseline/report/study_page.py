@@ -24,7 +24,8 @@ from baseline.explanation.wording import label, percent, signed
 from baseline.report import case_view, rendering
 from baseline.report.case_view import CaseInputs, ShownCase
 from features.families import registry
-from features.reading import images, rle, unreadable
+from features.reading import rle, unreadable
+from features.reading.names import image_id
 from features.run import command, files
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -61,7 +62,9 @@ def show(explained: StudyExplanation, decision: str | None, console: Console) ->
         f"{percent(case.probability())}[/] (log-odds {signed(case.score)})"
     )
     if decision is not None:
-        console.print(f"Triage: {decision}")
+        console.print(f"Triage: {decision}", markup=False)
+    if explained.quality.words:
+        console.print(explained.quality.sentence, markup=False, style="bold")
     for note in explained.notes:
         console.print(note, style="dim")
     for reason in (*sentences(case), *([explained.hottest] if explained.hottest else [])):
@@ -112,7 +115,8 @@ def write_page(
         area=rle.area(mask) / (size[0] * size[1]),
         fold=explained.fold,
     )
-    notes = [*([f"Triage: {decision}."] if decision else []), *explained.notes]
+    first = [f"Triage: {decision}." if decision else "", explained.quality.sentence]
+    notes = [*filter(None, first), *explained.notes]
     values = {
         "case": shown,
         "notes": notes,
@@ -130,7 +134,7 @@ def check_names(paths: tuple[Path, ...]) -> None:
     UserError
         If two images have one name, or one is called index.
     """
-    names = [path.stem if images.is_image(path) else path.name for path in paths]
+    names = [image_id(path.name) for path in paths]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated or "index" in names:
         raise UserError(
@@ -148,7 +152,7 @@ def explain_file(path: Path, trained: TrainedRun, folder: Path, console: Console
         If the file is missing or is no X-ray.
     """
     explained = explain(path, trained)
-    decision = triage.decide(trained, explained.fold, explained.raw)
+    decision = triage.decide(trained, explained.fold, explained.raw, explained.quality)
     target = folder / f"{explained.study.id}.html"
     write_page(explained, decision, path, len(trained.boosters), target)
     show(explained, decision, console)

@@ -18,6 +18,7 @@ from baseline.report import (
     case_view,
     checklists,
     evaluation_section,
+    flagged_section,
     gallery,
     gate_section,
     model_card,
@@ -78,6 +79,7 @@ def context(trained: TrainedRun, cases: int, jobs: int) -> dict[str, Any]:
                 outcome: gallery.worst(shown_cases, outcome, WORST)
                 for outcome in which_cases.ERRORS
             },
+            "flagged": flagged_section.flagged(trained),
             "cases": shown_cases,
             "candidates": len(candidates),
             "top_places": sorted({case.drawn.top_place or "nowhere" for case in shown_cases}),

@@ -80,7 +80,7 @@ def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) 
     UserError
         If there is no such image, an image cannot be read or has changed, or there is no evidence.
     """
-    dataset = run.dataset.read()
+    dataset = run.images()
     table = dataset[dataset["fold"].notna()]
     has_mask = (table["split"] == "train") & table["mask"].notna()
     if not has_mask.any():

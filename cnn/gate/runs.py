@@ -83,7 +83,7 @@ def _check_maps(run: RunFolder) -> None:
 
 def _folds(run: RunFolder) -> Folds:
     """Fold of each image that is predicted."""
-    table = measured(run.dataset.read())
+    table = measured(run.images())
     return store.by_id(table["id"], table["fold"])
 
 

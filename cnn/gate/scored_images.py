@@ -23,7 +23,7 @@ def sized(run: RunFolder, predicted: Table) -> pd.DataFrame:
         If either table is missing, or an image of the predictions is not in the dataset.
     """
     rows = predicted.read()
-    dataset = run.dataset.read()[["id", "rows", "columns", "mask"]]
+    dataset = run.images()[["id", "rows", "columns", "mask"]]
     unknown = rows["id"][~rows["id"].isin(dataset["id"])]
     if len(unknown):
         raise UserError(

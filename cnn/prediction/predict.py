@@ -46,7 +46,7 @@ class Settings:
 
 def scored_images(run: RunFolder) -> pd.DataFrame:
     """Rows of the dataset that get a map: those of a fold, and the test images."""
-    return measured(run.dataset.read()).reset_index(drop=True)
+    return measured(run.images()).reset_index(drop=True)
 
 
 def _digest(networks: Networks, rows: pd.DataFrame) -> str:

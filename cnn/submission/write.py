@@ -59,7 +59,9 @@ def codes(run: RunFolder, policy: str | None) -> Iterator[tuple[str, str]]:
 
 
 def main(settings: Settings) -> None:
-    """Write the submission; quarantined images get -1, since nothing is known of them.
+    """Write the submission.
+
+    Quarantined images, and those set aside as no frontal chest X-rays, get -1.
 
     Raises
     ------
@@ -70,7 +72,9 @@ def main(settings: Settings) -> None:
     wanted = read_sample(run.sample.path)
     dataset = run.dataset.read()
     quarantined = _quarantined(run, wanted, dataset["id"])
-    code_of = dict(codes(run, settings.policy)) | dict.fromkeys(quarantined, rle.EMPTY)
+    aside = wanted[wanted.isin(run.set_aside())]
+    code_of = dict(codes(run, settings.policy))
+    code_of |= dict.fromkeys([*quarantined, *aside], rle.EMPTY)
     table = pd.DataFrame({ID: wanted, MASK: wanted.map(code_of)})
     submission = run.submission_of(settings.policy) if settings.policy else run.submission
     with files.atomic(submission.path) as temporary:
@@ -84,6 +88,11 @@ def main(settings: Settings) -> None:
         print(
             f"rows that are -1 because the image is quarantined: {len(quarantined)}, see "
             f"{run.quarantine.path}"
+        )
+    if len(aside):
+        print(
+            f"rows that are -1 because the image may be no frontal chest X-ray: {len(aside)}, see "
+            f"{run.quality.path}"
         )
     labels = dataset["label"].dropna()
     if len(table):

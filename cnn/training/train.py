@@ -101,7 +101,7 @@ def _unfinished(
     settings: Settings,
 ) -> dict[int, tuple[Identity, Path | None]]:
     """Identity and pretrained weights of each fold that is still to be trained, all checked."""
-    table = measured(run.dataset.read())
+    table = measured(run.images())
     test_ids = table["id"][table["fold"].isna()].tolist()
     unfinished = {}
     for fold in folds:

@@ -49,6 +49,7 @@ from features.lungs.frames import (
     Mask,
     area_resize,
     body_box,
+    grid_points,
     look_up,
     pair_frame,
 )
@@ -72,15 +73,38 @@ class LungFields:
     quality : float
         0 (no lungs are visible, the outline is the average one) to 1 (clear lungs); of the worse
         lung.
+    signs : tuple of float
+        How the lungs were found, for the quality gate: the pose of the pair, and of each lung as it
+        was traced the quality, `SIGNS` and `overhang`; empty where they were not sought.
     """
 
     right: Mask
     left: Mask
     quality: float
+    signs: tuple[float, ...] = ()
 
 
-def find_lungs(image: Array, model: LungModel) -> tuple[list[Lung], float]:
-    """Both lungs of a working image, the second traced in the mirror, and the lower quality."""
+def overhang(lung: Lung) -> tuple[float, ...]:
+    """How far a lung as it was traced reaches: beyond 1 or -1 is outside the image.
+
+    Returns
+    -------
+    tuple of 8 floats
+        Shares of the lung beyond the left, right, upper and lower edge; its least and greatest x
+        and y.
+    """
+    inside = lung.field > 0
+    if not inside.any():
+        return (0.0,) * 8
+    x, y = grid_points(lung.frame, lung.field.shape)[:, inside]
+    beyond = (x < -1, x > 1, y < -1, y > 1)
+    ends = (x.min(), x.max(), y.min(), y.max())
+    return (*(float(part.mean()) for part in beyond), *(float(end) for end in ends))
+
+
+def find_lungs(image: Array, model: LungModel) -> tuple[list[Lung], float, tuple[float, ...]]:
+    """Both lungs of a working image, the second traced in the mirror; lower quality and signs."""
+    signs: tuple[float, ...] = ()
     if np.ptp(image) == 0:  # blank: nothing to read
         lungs, qualities, pose = [], [0.0, 0.0], model.start
     else:
@@ -90,6 +114,9 @@ def find_lungs(image: Array, model: LungModel) -> tuple[list[Lung], float]:
             trace_lung(np.ascontiguousarray(image[:, ::-1]), pose * MIRROR, model),
         ]
         qualities = [lung_quality(lung, model) for lung in lungs]
+        traced = zip(qualities, lungs, strict=True)
+        of_lungs = [(quality, *lung.signs.tolist(), *overhang(lung)) for quality, lung in traced]
+        signs = (*pose.tolist(), *of_lungs[0], *of_lungs[1])
     average = model.pair_mean.reshape(PAIR_GRID)
     trusted = max(qualities) >= TRUST  # then at least the place of the pair is known
     chosen = []
@@ -99,7 +126,7 @@ def find_lungs(image: Array, model: LungModel) -> tuple[list[Lung], float]:
             continue
         place = pose * (MIRROR if side else 1) if trusted else model.start
         chosen.append(Lung(average, pair_frame(place), np.zeros(0)))
-    return chosen, min(qualities)
+    return chosen, min(qualities), signs
 
 
 def _one_piece(field: Array) -> Array:
@@ -189,13 +216,13 @@ def _segment(model: LungModel, pixels: Array) -> LungFields:
     image = in_levels(small if box == WHOLE else area_resize(cropped(pixels, box), (SIDE, SIDE)))
     if np.ptp(pixels) <= 1e-6 * np.abs(pixels).max():  # blank but for rounding errors
         image = np.zeros_like(image)
-    lungs, quality = find_lungs(image, model)
+    lungs, quality, signs = find_lungs(image, model)
     right, left = _masks(lungs, box, pixels.shape)
     if not (right.any() and left.any()):  # a lung outside the image: the average ones are inside
         average = Lung(model.pair_mean.reshape(PAIR_GRID), pair_frame(model.start), np.zeros(0))
         right, left = _masks([average, average], WHOLE, pixels.shape)
         quality = 0.0
-    return LungFields(right, left, quality)
+    return LungFields(right, left, quality, signs)
 
 
 def cropped(pixels: Array, box: tuple[float, float, float, float]) -> Array:

@@ -10,14 +10,18 @@ masks that another model drew, or a reader whom one trusts less: they teach and 
 ``stage_2_test_truth.csv`` (annotations of the test set, read for scoring alone).
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from features.reading import folds, image_list, layouts, patients, rle
+from features.reading import folds, image_list, layouts, patient_tags, patients, rle, storage
+from features.reading.image_list import ImageList
+from features.reading.layout import Layout
 from features.reading.layouts import ID, MASK
+from features.reading.names import image_id, shown
 from features.reading.quarantine import read_studies
 from features.reading.study import Study
 from features.run import command
@@ -31,7 +35,8 @@ class Settings:
     """Read a dataset folder into RUN/dataset.parquet."""
 
     data: Path
-    """Dataset folder in the layout of SIIM-ACR stage 1 or stage 2."""
+    """Dataset folder, or zip, in the layout of SIIM-ACR stage 1 or stage 2, of a re-release as
+    pictures, or of ChestX-ray14; or a plain folder of images, which can only be predicted."""
     run: Path
     """Run folder to write into."""
     folds: int = 5
@@ -46,46 +51,52 @@ class Settings:
     """Processes; -1 for one a core."""
 
 
-def _patients(settings: Settings, studies: list[Study], paths: dict[str, Path]) -> dict[str, str]:
+def _patients(
+    settings: Settings, layout: Layout, studies: list[Study], listed: ImageList
+) -> dict[str, str]:
     """The patient, or group of images that may be one's, of each study.
 
     A study that neither a list nor its own tag names is a patient of its own.
     """
-    beside = settings.data / "patients.csv"
+    paths, beside = listed.paths, layout.beside("patients.csv")
     lists = {path: patients.read(path) for path in settings.patients}
     for path, keys in lists.items():
         if paths.keys().isdisjoint(keys):
             raise UserError(
                 f"{path}: names none of the {len(paths)} images; give a list of this dataset's."
             )
-    if beside.is_file():
+    if storage.is_file(beside):
         lists = {beside: patients.read(beside)} | lists
         image_list.require_images(lists[beside], paths, beside)
-    tags = {study.id: study.patient for study in studies if study.patient}
+    tags, notes = patient_tags.usable(studies, lists.get(beside, {}))
+    listed.notes.extend(notes)
     ids = sorted(study.id for study in studies)
     return patients.groups(ids, [*lists.values(), tags, dict(zip(ids, ids, strict=True))])
 
 
 def _weak_labels(path: Path, paths: dict[str, Path]) -> dict[str, float]:
-    if not path.is_file():
+    if not storage.is_file(path):
         return {}
     labels = {}
     pairs = layouts.read_pairs(path, (ID, "probability"))
     image_list.require_images(pairs, paths, path)
     for name, text in pairs.items():
         try:
-            labels[name] = float(text)
+            labels[name] = float(text.replace(",", "."))
         except ValueError:
             labels[name] = np.nan
         if not 0 <= labels[name] <= 1:
-            raise UserError(f"{path}: {name} has probability {text!r}; it must be from 0 to 1.")
+            raise UserError(
+                f"{path}: {shown(name)} has probability {shown(repr(text))}; it must be from 0 to "
+                "1."
+            )
     return labels
 
 
 def _weak_masks(
     path: Path, paths: dict[str, Path], sizes: dict[str, tuple[int, int]]
 ) -> dict[str, str]:
-    if not path.is_file():
+    if not storage.is_file(path):
         return {}
     image_list.require_images(layouts.read_csv(path, (ID, MASK))[ID], paths, path)
     return layouts.read_annotations(path, sizes)
@@ -131,6 +142,14 @@ def _table(
     return table
 
 
+def _completed(studies: list[Study], listed: ImageList) -> list[Study]:
+    """The studies with what a table of the dataset says of their patients."""
+    entries = listed.entries
+    return [
+        entries[study.id].complete(study) if study.id in entries else study for study in studies
+    ]
+
+
 def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     """Read a dataset folder.
 
@@ -141,7 +160,8 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     quarantine : DataFrame
         id, path and reason of each image that cannot be used.
     test : Series
-        The test ids in the sample submission's order, unreadable ones included.
+        The test ids in the sample submission's order and as it writes them, unreadable ones
+        included.
 
     Raises
     ------
@@ -151,15 +171,21 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     layout = layouts.find(settings.data)
     listed = image_list.read(layout)
     studies, quarantine = read_studies(listed.paths, settings.jobs)
+    studies = _completed(studies, listed)
     sizes = {study.id: (study.rows, study.columns) for study in studies}
-    masks = layouts.read_annotations(layout.train_csv, sizes)
-    groups = _patients(settings, studies, listed.paths)
+    masks = listed.codes(layout, sizes, settings.jobs)
+    groups = _patients(settings, layout, studies, listed)
     table = _table(studies, listed.split(), masks, groups)
-    weak = _weak_labels(settings.data / "weak_labels.csv", listed.paths)
-    weak_masks = _weak_masks(settings.data / "weak_masks.csv", listed.paths, sizes)
+    table.loc[table["id"].isin(listed.positive()), "label"] = 1.0
+    weak = _weak_labels(layout.beside("weak_labels.csv"), listed.paths)
+    weak_masks = _weak_masks(layout.beside("weak_masks.csv"), listed.paths, sizes)
     table = _with_weak(table, weak, weak_masks)
-    table["fold"] = _folds(table, settings)
-    return _sorted(table.astype(DATASET.types(table.columns)), listed.test), quarantine, listed.test
+    table["fold"] = pd.NA if layout.is_unlabelled else _folds(table, settings)
+    for note in listed.notes:
+        print(f"note: {note}.", file=sys.stderr)
+    print(f"{settings.data}: {layout.name}", file=sys.stderr)
+    test = listed.sample
+    return _sorted(table.astype(DATASET.types(table.columns)), listed.test), quarantine, test
 
 
 def _sorted(table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
@@ -201,8 +227,8 @@ def main(settings: Settings) -> None:
     """Write dataset.parquet, quarantine.csv, sample.csv and, if known, truth.parquet."""
     run = RunFolder(settings.run)
     table, quarantine, test = build(settings)
-    path = settings.data / "stage_2_test_truth.csv"
-    truth = _truth(path, table, test) if path.is_file() else None
+    path = layouts.find(settings.data).beside("stage_2_test_truth.csv")
+    truth = _truth(path, table, test.map(image_id)) if storage.is_file(path) else None
     run.create()
     if truth is None:
         run.truth.path.unlink(missing_ok=True)  # may be another dataset's

@@ -22,6 +22,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
 )
 
+from features.reading import storage
 from features.reading.dicom_tags import number, text, values
 from features.reading.grey_levels import to_unit
 from features.reading.unreadable import BAD_BYTES, UnreadableImage, blame_bytes, check_size
@@ -43,7 +44,7 @@ def open_dicom(path: Path) -> FileDataset:
     with blame_bytes(path, "not a DICOM file"), warnings.catch_warnings():
         # Invalid values of tags (an AS of '38') are dealt with one by one.
         warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(path, force=True)
+        dataset = pydicom.dcmread(storage.source(path), force=True)
     if "Rows" not in dataset or "Columns" not in dataset:
         raise UnreadableImage(
             f"{path}: no image size, tags Rows (0028,0010) and Columns (0028,0011): not a DICOM "

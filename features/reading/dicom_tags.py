@@ -27,7 +27,7 @@ def study_of(dataset: FileDataset, path: Path, image_id: str) -> Study:
         view=_listed(dataset, "ViewPosition", {"PA", "AP"}),
         age=age_in_years(text(dataset, "PatientAge")),
         sex=_listed(dataset, "PatientSex", {"F", "M"}),
-        patient=_patient(dataset, path),
+        patient=_patient(dataset, image_id),
     )
 
 
@@ -98,7 +98,7 @@ def _spacing(dataset: FileDataset) -> float | None:
     return None
 
 
-def _patient(dataset: FileDataset, path: Path) -> str | None:
+def _patient(dataset: FileDataset, image_id: str) -> str | None:
     # SIIM-ACR's files carry the image's own id as PatientID, which groups nothing.
     patient = text(dataset, "PatientID")
-    return patient if patient and patient != path.stem else None
+    return patient if patient and patient != image_id else None

@@ -1,24 +1,18 @@
-"""The only reader of X-rays: DICOM and PNG bytes into a `Study` and a float array, air dark.
+"""The only reader of X-rays: DICOM, PNG, JPEG and TIFF into a `Study` and a float array, air dark.
 
-SIIM-ACR's files are JPEG Baseline Secondary Captures with odd tags (empty UIDs, an age of '38'
-that is not a valid AS), so tags are read leniently and pixels strictly.
+Which of them a file is, its content says (see `kinds`), not its name. SIIM-ACR's files are JPEG
+Baseline Secondary Captures with odd tags (empty UIDs, an age of '38' that is not a valid AS), so
+tags are read leniently and pixels strictly.
 """
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from features.reading import dicom_image, dicom_tags
-from features.reading.grey_levels import to_unit
+from features.reading import dicom_image, dicom_tags, kinds, names, picture, storage
 from features.reading.study import Study
-from features.reading.unreadable import UnreadableImage, blame_bytes, check_size
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file's name says that it is a DICOM or PNG image."""
-    return path.suffix.lower() in {".dcm", ".dicom", ".png"} and not path.name.startswith(".")
+from features.reading.unreadable import UnreadableImage
 
 
 def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
@@ -27,7 +21,7 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     Parameters
     ----------
     path : Path
-        A DICOM file, or an 8- or 16-bit greyscale PNG.
+        A DICOM, PNG, JPEG or TIFF file, or a member of a zip (``x.zip::/folder/ID.dcm``).
 
     Returns
     -------
@@ -40,16 +34,23 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     Raises
     ------
     UnreadableImage
-        If the file is missing, damaged, not a greyscale image, of an unknown encoding, or tagged
-        as a lateral view.
+        If the file is missing, damaged, no file or no greyscale image, of an unknown encoding, or
+        tagged as a lateral view.
     """
     path = Path(path)
-    if path.suffix.lower() == ".png":
-        study, pixels = _read_png(path)
+    if reason := storage.obstacle(path):
+        raise UnreadableImage(f"{names.shown(path)}: {reason}.")
+    kind = kinds.of_file(path)
+    if kind is None and names.is_picture(path.name) and storage.is_file(path):
+        raise UnreadableImage(
+            f"{path}: its content is no PNG, JPEG or TIFF picture and no DICOM file; copy it again."
+        )
+    if kind in {kinds.PNG, kinds.JPEG, kinds.TIFF}:
+        study, pixels = picture.read(path, kind)
     else:
+        # Whatever else it is, DICOM's reader says what it lacks.
         dataset = dicom_image.open_dicom(path)
-        image_id = path.stem if is_image(path) else path.name
-        study = dicom_tags.study_of(dataset, path, image_id)
+        study = dicom_tags.study_of(dataset, path, names.image_id(path.name))
         pixels = dicom_image.read_pixels(dataset, path)
     _check_pixels(study, pixels)
     return study, pixels
@@ -65,22 +66,3 @@ def _check_pixels(study: Study, pixels: NDArray[np.float32]) -> None:
         )
     if not np.isfinite(pixels).all():
         raise UnreadableImage(f"{study.path}: some pixels are not finite; the file is damaged.")
-
-
-def _read_png(path: Path) -> tuple[Study, NDArray[np.float32]]:
-    with blame_bytes(path, "not a PNG image, or a damaged one"):
-        image = Image.open(path, formats=["PNG"])
-    with image:
-        study = Study(id=path.stem, path=path, rows=image.height, columns=image.width)
-        check_size(path, study.rows, study.columns)
-        with blame_bytes(path, "the PNG is damaged"):
-            if image.mode in {"L", "I;16", "I"}:
-                stored = np.asarray(image)
-            else:
-                stored = np.asarray(image.convert("RGB"))
-    if stored.ndim == 3:
-        # A PNG saved as colour may still be grey.
-        if (stored != stored[..., :1]).any():
-            raise UnreadableImage(f"{path}: a colour image; an X-ray is greyscale.")
-        stored = stored[..., 0]
-    return study, to_unit(stored, 8 if stored.dtype == np.uint8 else 16)

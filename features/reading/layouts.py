@@ -1,114 +1,113 @@
-"""The folder layouts of the SIIM-ACR challenge, recognised by the files they hold.
+"""Which layout a dataset folder has, and the csv files that all layouts have in common.
 
-Stage 1: ``dicom-images-train/<study>/<series>/<id>.dcm``, ``dicom-images-test/...`` and
-``train-rle.csv``. Stage 2: one folder ``stage_2_images`` for train and test, ``stage_2_train.csv``
-and ``stage_2_sample_submission.csv``. PNG files may stand in place of DICOM files in either.
+Layouts are recognised by the files they hold: those of the SIIM-ACR challenge (`layout_siim`), its
+re-releases as pictures (`layout_png`), ChestX-ray14 (`layout_nih`), and a plain folder of images,
+which can only be predicted. Any of them may lie in a zip, which is read in place.
 """
 
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from features.reading import images, rle
+from features.reading import archive, csv_text, layout_nih, layout_png, layout_siim, rle, storage
+from features.reading.layout import Layout, csv_file, csv_files
+from features.reading.names import image_id, is_utf8, shown
 from features.run.files import UserError
 
 ID, MASK = "ImageId", "EncodedPixels"
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where a dataset folder keeps what.
-
-    Parameters
-    ----------
-    name : str
-        "stage 1" or "stage 2".
-    train_csv : Path
-        Annotations, one or several rows an image.
-    sample_csv : Path or None
-        Sample submission: the test ids in the order that Kaggle wants.
-    train_images, test_images : Path
-        Folders searched for images, at any depth; the same folder in stage 2.
-    """
-
-    name: str
-    train_csv: Path
-    sample_csv: Path | None
-    train_images: Path
-    test_images: Path
-
-
 def find(folder: Path) -> Layout:
-    """Find which layout a folder has.
+    """Find which layout a folder, or a zip, has.
 
     Raises
     ------
     UserError
-        If the folder does not exist or has none of the known layouts.
+        If there is no such folder, it has none of the known layouts or two of them, or a zip cannot
+        be used.
     """
+    if not is_utf8(folder.absolute()):
+        raise UserError(
+            f"{shown(folder)}: the folder's name is not UTF-8, which tables and pages need; rename "
+            "it or link to it."
+        )
+    if archive.is_archive(folder):
+        return _in_zip(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the dataset's folder, as DATA=<folder>.")
-    if (folder / "stage_2_train.csv").is_file():
-        sample = folder / "stage_2_sample_submission.csv"
-        images_folder = folder / "stage_2_images"
-        if not sample.is_file():
-            raise UserError(
-                f"{sample}: no such file; stage 2 names its test images in it, so copy it here."
-            )
-        layout = Layout(
-            "stage 2", folder / "stage_2_train.csv", _if_there(sample), images_folder, images_folder
-        )
-    elif (folder / "train-rle.csv").is_file():
-        sample = folder / "sample_submission.csv"
-        layout = Layout(
-            "stage 1",
-            folder / "train-rle.csv",
-            _if_there(sample),
-            folder / "dicom-images-train",
-            folder / "dicom-images-test",
-        )
-    else:
-        raise UserError(
-            f"{folder}: neither stage_2_train.csv nor train-rle.csv is in it; a dataset folder has "
-            "the layout of the SIIM-ACR challenge's stage 2 or stage 1."
-        )
-    if not layout.train_images.is_dir():
-        raise UserError(
-            f"{layout.train_images}: no such folder; the {layout.name} layout keeps its images "
-            "there."
-        )
-    return layout
+    found = _recognised(folder)
+    if found is None:
+        packed = [path for path in sorted(folder.glob("*.zip")) if archive.is_archive(path)]
+        found = _in_zip(packed[0]) if len(packed) == 1 else None
+    return found or _plain(folder)
 
 
-def _if_there(path: Path) -> Path | None:
-    return path if path.is_file() else None
-
-
-def image_paths(folder: Path) -> dict[str, Path]:
-    """Images below a folder by id, in the order of their ids.
+def _recognised(folder: Path) -> Layout | None:
+    """The one annotated layout that a folder has; None if it has none.
 
     Raises
     ------
     UserError
-        If two files have the same id.
+        If it has two.
     """
-    paths: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*"), key=lambda path: (path.stem, path)):
-        if not images.is_image(path):
-            continue
-        if path.stem in paths:
+    recognisers = (layout_siim.stage_2, layout_siim.stage_1, layout_nih.find, layout_png.with_masks)
+    found = [layout for recognise in recognisers if (layout := recognise(folder))]
+    if len(found) > 1:
+        one, other = found[:2]
+        raise UserError(
+            f"{folder}: has the layout of {one.name} ({one.labels.name}) and that of {other.name} "
+            f"({other.labels.name}), and only one can be meant; move the other's files out of it."
+        )
+    return found[0] if found else layout_png.with_codes(folder)
+
+
+def _in_zip(path: Path) -> Layout:
+    """The layout of a zip's content, which may lie in one folder within it."""
+    root = archive.root_of(path)
+    while True:
+        if found := _recognised(root):
+            return found
+        entries = list(storage.children(root))
+        if (
+            len(entries) != 1
+            or entries[0][1] != archive.FOLDER
+            or layout_png.has_image_directly(entries[0][0])
+        ):
+            return _plain(root)
+        root = entries[0][0]
+
+
+def _plain(folder: Path) -> Layout:
+    """A plain folder of images.
+
+    Raises
+    ------
+    UserError
+        If it holds none, or the csv files of an annotated layout without its images.
+    """
+    for stem, images, name in (
+        ("stage_2_train", "stage_2_images", "stage 2"),
+        ("train-rle", "dicom-images-train", "stage 1"),
+    ):
+        if csv_file(folder, stem):
             raise UserError(
-                f"{path}: id {path.stem!r} is also {paths[path.stem]}; an id names one image, so "
-                "remove one of the two."
+                f"{folder / images}: no such folder; the {name} layout keeps its images there."
             )
-        paths[path.stem] = path
-    return paths
+    sample = next((path.name for path in csv_files(folder) if "submission" in path.name), None)
+    if sample is None and layout_png.has_image(folder):
+        return Layout("a plain folder of images", folder, folder, folder)
+    reason = f", but {sample} is" if sample else ", and no image"
+    raise UserError(
+        f"{folder}: neither stage_2_train.csv nor train-rle.csv is in it{reason}; give a folder or "
+        "zip as Kaggle has it, images with masks/ or with a csv 'ImageId,EncodedPixels', "
+        "ChestX-ray14 with its Data_Entry_2017.csv, or images alone."
+    )
 
 
 def read_csv(path: Path, *headers: tuple[str, str]) -> pd.DataFrame:
-    """Read two columns of a csv as text, leniently about spaces around names and values.
+    """Read two columns of a csv as text, leniently about its form and how names are spelled.
+
+    See `csv_text` for the forms; ids are left as they are written, see `names.image_id`.
 
     Parameters
     ----------
@@ -125,44 +124,25 @@ def read_csv(path: Path, *headers: tuple[str, str]) -> pd.DataFrame:
     """
     allowed = " or ".join(f"'{','.join(columns)}'" for columns in headers)
     rule = f"its header must be {allowed}"
-    table = _read_texts(path, rule)
+    table = csv_text.read(path, rule)
+    there = ",".join(table.columns)
+    table.columns = [csv_text.plain(name) for name in table.columns]
     names = list(table.columns)
-    columns = next((pair for pair in headers if set(pair) <= set(names)), None)
-    if columns is None:
-        missing = [column for column in headers[0] if column not in names]
-        raise UserError(f"{path}: no column {missing[0]!r}; {rule}, and it is '{','.join(names)}'.")
-    twice = [column for column in columns if names.count(column) > 1]
+    wanted = [[csv_text.plain(column) for column in columns] for columns in headers]
+    choice = next((number for number, pair in enumerate(wanted) if set(pair) <= set(names)), None)
+    if choice is None:
+        missing = [column for column in headers[0] if csv_text.plain(column) not in names]
+        raise UserError(
+            f"{path}: no column {missing[0]!r}; {rule}, and it is {shown(repr(there))}."
+        )
+    twice = [number for number, column in enumerate(wanted[choice]) if names.count(column) > 1]
     if twice:
         raise UserError(
-            f"{path}: two columns {twice[0]!r}, spaces aside; {rule}, so remove the wrong one."
+            f"{path}: two columns {headers[choice][twice[0]]!r}, spaces and case aside; {rule}, so "
+            "remove the wrong one."
         )
-    table = table[list(columns)]
+    table = table[wanted[choice]].set_axis(list(headers[choice]), axis=1)
     return table.apply(lambda column: column.str.strip())
-
-
-def _read_texts(path: Path, rule: str) -> pd.DataFrame:
-    """Read all columns of a csv as text; `rule` describes the required header."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            # Else the first value of rows that are longer than the header would be their index.
-            table = pd.read_csv(
-                path, dtype=str, skipinitialspace=True, keep_default_na=False, index_col=False
-            )
-    except pd.errors.ParserWarning:
-        raise UserError(
-            f"{path}: its rows hold more values than its header has names; remove the commas at "
-            f"the ends of its lines, {rule}."
-        ) from None
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file; check its path, or make the stage that writes it."
-        ) from None
-    except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a readable csv file ({reason}).") from None
-    table.columns = table.columns.str.strip()
-    return table
 
 
 def read_pairs(path: Path, *headers: tuple[str, str]) -> dict[str, str]:
@@ -174,10 +154,10 @@ def read_pairs(path: Path, *headers: tuple[str, str]) -> dict[str, str]:
         If an id stands in it twice.
     """
     ids, values = (column for _, column in read_csv(path, *headers).items())
+    ids = ids.map(image_id)
     if ids.duplicated().any():
-        raise UserError(
-            f"{path}: {ids[ids.duplicated()].iloc[0]} stands in it twice; an image has one row."
-        )
+        twice = shown(ids[ids.duplicated()].iloc[0])
+        raise UserError(f"{path}: {twice} stands in it twice; an image has one row.")
     return dict(zip(ids, values, strict=True))
 
 
@@ -202,18 +182,19 @@ def read_annotations(path: Path, sizes: dict[str, tuple[int, int]]) -> dict[str,
         If a code is malformed or leaves its image, or rows of one image contradict each other.
     """
     masks: dict[str, str] = {}
-    for key, rows in read_csv(path, (ID, MASK)).groupby(ID, sort=False)[MASK]:
-        image_id = str(key)
-        if image_id not in sizes:
+    table = read_csv(path, (ID, MASK))
+    for key, rows in table.groupby(table[ID].map(image_id), sort=False)[MASK]:
+        name = str(key)
+        if name not in sizes:
             continue
         codes = list(rows)
         if len(codes) > 1 and rle.EMPTY in codes and set(codes) != {rle.EMPTY}:
             raise UserError(
-                f"{path}: image {image_id} has both a mask and '-1'; it is either positive or not, "
-                "so remove the wrong row."
+                f"{path}: image {shown(name)} has both a mask and '-1'; it is either positive or "
+                "not, so remove the wrong row."
             )
         try:
-            masks[image_id] = rle.union(codes, sizes[image_id])
+            masks[name] = rle.union(codes, sizes[name])
         except UserError as error:
-            raise UserError(f"{path}: image {image_id}: {error}") from None
+            raise UserError(f"{path}: image {shown(name)}: {error}") from None
     return masks

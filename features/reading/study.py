@@ -27,6 +27,8 @@ class Study:
         "F" or "M"; None where unknown.
     patient : str or None
         The file's patient id, if it has one that is not the image's own id.
+    notes : tuple of str
+        Sentences on what is odd about the file and a reader must know.
     """
 
     id: str
@@ -38,3 +40,4 @@ class Study:
     age: float | None = None
     sex: str | None = None
     patient: str | None = None
+    notes: tuple[str, ...] = ()

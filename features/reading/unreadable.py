@@ -19,6 +19,8 @@ from features.run.files import UserError
 
 SMALLEST_SIDE = 64
 LARGEST_ASPECT = 4
+# The finest detectors have 20 megapixels; what announces more than this is not even decoded.
+LARGEST_PIXELS = 64_000_000
 
 # What pydicom, its decoders and Pillow raise on truncated and mutated files. pydicom reports a
 # missing element as AttributeError or KeyError, an odd one as TypeError or NotImplementedError (a
@@ -82,7 +84,7 @@ def _is_panic(error: BaseException) -> bool:
 
 
 def check_size(path: Path, rows: int, columns: int) -> None:
-    """Refuse what is too small or too long for a chest X-ray.
+    """Refuse what is too small, too long or too large for a chest X-ray.
 
     Raises
     ------
@@ -97,4 +99,8 @@ def check_size(path: Path, rows: int, columns: int) -> None:
         raise UnreadableImage(
             f"{path}: {rows}x{columns} pixels; a chest X-ray is at most {LARGEST_ASPECT} times as "
             "long as wide."
+        )
+    if rows * columns > LARGEST_PIXELS:
+        raise UnreadableImage(
+            f"{path}: {rows}x{columns} pixels; an X-ray has at most {LARGEST_PIXELS:,}."
         )

@@ -7,6 +7,7 @@ so that a killed run leaves no half file for `make` to trust.
 import errno
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,9 @@ REFUSALS = tuple(
 )
 # Seconds after which a temporary file that nobody has touched is a killed writer's.
 ABANDONED = 24 * 3600
+# Follows the name of a zip that stands for a folder in a path: x.zip::/stage_2_images/ID.dcm.
+MEMBERS = "::"
+_OF_A_ZIP = re.compile(rf"(.*?\.zip){MEMBERS}(?:/|$)", re.IGNORECASE | re.DOTALL)
 
 # Files that this process has written, see `features.run.manifest`.
 written: set[Path] = set()
@@ -235,6 +239,12 @@ def read_record(path: Path | str, kind: type[Record]) -> Record:
         ) from None
 
 
+def on_disk(path: Path | str) -> Path:
+    """The file that holds a path: itself, or the zip whose member it names."""
+    of_a_zip = _OF_A_ZIP.match(str(path)) if MEMBERS in str(path) else None
+    return Path(of_a_zip[1]) if of_a_zip else Path(path)
+
+
 def stamps(paths: pd.Series) -> pd.Series:
     """When each file was last changed, in nanoseconds.
 
@@ -244,7 +254,7 @@ def stamps(paths: pd.Series) -> pd.Series:
         If one is gone.
     """
     try:
-        return paths.map(lambda path: Path(path).stat().st_mtime_ns)
+        return paths.map(lambda path: on_disk(path).stat().st_mtime_ns)
     except OSError as error:
         raise UserError(
             f"{error.filename}: no such file any more; put it back, or run make dataset again."

@@ -23,6 +23,7 @@ from features.run.schemas import (
     MASKS,
     OUTLINES,
     PREDICTIONS,
+    QUALITY,
     QUARANTINE,
     SHAP,
     SHAP_BY_PLACE,
@@ -89,6 +90,32 @@ class RunFolder:
         """Every readable image."""
         return Table(self.root / "dataset.parquet", DATASET, "dataset")
 
+    def images(self) -> pd.DataFrame:
+        """Rows of the dataset as the stages after `measure` use them.
+
+        What was set aside as no frontal chest X-ray (`features.measure --strict`) belongs to no
+        fold: nothing is learned from it or scored on it.
+        """
+        table = self.dataset.read()
+        aside = self.set_aside()
+        if aside:
+            table.loc[table["id"].isin(aside), "fold"] = pd.NA
+        return table
+
+    def set_aside(self) -> frozenset[str]:
+        """Ids of the images that were set aside as no frontal chest X-rays."""
+        return self._marked("aside")
+
+    def flagged(self) -> frozenset[str]:
+        """Ids of the images that may be no frontal chest X-rays, set aside or not."""
+        return self._marked("flagged")
+
+    def _marked(self, column: str) -> frozenset[str]:
+        if not self.quality.exists():  # only cells were measured
+            return frozenset()
+        rows = self.quality.read()
+        return frozenset(rows["id"][rows[column] == 1])
+
     @property
     def quarantine(self) -> Table:
         """Images that cannot be used, and why."""
@@ -109,6 +136,11 @@ class RunFolder:
     def features(self) -> Table:
         """One column for each feature."""
         return Table(self.root / "features.parquet", FEATURES, "measure")
+
+    @property
+    def quality(self) -> Table:
+        """Which images may be no frontal chest X-ray, and why."""
+        return Table(self.root / "quality.parquet", QUALITY, "measure")
 
     @property
     def parts(self) -> Path:

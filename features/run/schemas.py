@@ -35,6 +35,19 @@ QUARANTINE = Schema({"id": "str", "path": "str", "reason": "str"})
 MASKS = Schema({"ImageId": "str", "EncodedPixels": "str"})
 TRUTH = Schema({"id": "str", "mask": "str"})
 FEATURES = Schema({"id": "str"}, further="float32")
+# One row for each measured image: the probability that it is no whole, upright frontal chest
+# X-ray, what it is instead (one of `features.quality.gate.WORDS`), and what was found in words, ""
+# for nothing; flagged is 1 where no verdict may rest on it, aside where nothing is learned from it.
+QUALITY = Schema(
+    {
+        "id": "str",
+        "probability": "float64",
+        "kind": "str",
+        "words": "str",
+        "flagged": "int64",
+        "aside": "int64",
+    }
+)
 # One row for each cell: its place on the grid of cells, the side and the zone of the lung that it
 # lies in (numbers of `features.lungs.zones`), and the share of it that is pneumothorax, if known;
 # weak_share is the same by the weak mask.

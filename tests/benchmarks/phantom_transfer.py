@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from baseline.learning import scores
 from cnn.gate.sources import SourceMaps
-from features.reading import layouts, rle
+from features.reading import layouts, listing, rle
 from features.run import files
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -46,11 +46,11 @@ def mix(phantoms: Path, real: Path, out: Path) -> None:
         raise UserError(f"{out}: exists and is not overwritten; choose another folder.")
     datasets = [layouts.find(folder) for folder in (phantoms, real)]
     training, test = (
-        layouts.read_csv(layout.train_csv, (layouts.ID, layouts.MASK)) for layout in datasets
+        layouts.read_csv(layout.labels, (layouts.ID, layouts.MASK)) for layout in datasets
     )
     links: dict[str, Path] = {}
     for layout, table in zip(datasets, (training, test), strict=True):
-        paths = layouts.image_paths(layout.train_images)
+        paths = listing.image_paths(layout.train_images)
         for name in table[layouts.ID].unique():
             if name not in paths or name in links:
                 what = "has no image" if name not in paths else "is in both folders"
@@ -76,7 +76,7 @@ def truth(run: RunFolder, real: Path) -> pd.DataFrame:
     """The run's images with the masks to score them by, as run-length codes."""
     table = run.dataset.read()
     sizes = {row.id: (row.rows, row.columns) for row in table.itertuples()}
-    annotated = layouts.read_annotations(layouts.find(real).train_csv, sizes)
+    annotated = layouts.read_annotations(layouts.find(real).labels, sizes)
     test = table["split"] == "test"
     table = table.assign(mask=table["mask"].where(~test, table["id"].map(annotated)))
     if table["mask"].isna().any():

@@ -23,6 +23,7 @@ def scored_rows() -> pd.DataFrame:
             "sex": pd.array(np.where(patient % 2, "F", None), dtype="string"),
             "view": pd.array(["PA"] * 995 + ["AP"] * 5, dtype="string"),
             "age": rng.uniform(20, 80, 1000),
+            "flagged": False,
             "area": label * rng.uniform(0.001, 0.1, 1000),
         }
     )
