@@ -102,15 +102,20 @@ def _decode(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[np.uint8] | No
                     several = getattr(image, "n_frames", 1) != 1
                     image.load()
                     ImageOps.exif_transpose(image, in_place=True)
+                    inverted = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
                     image = image.convert(_mode(image))
             except UnreadableImage:
                 raise UnreadableImage(_damage(path, kind)) from None
-            values = _values(image)
     if several:
         raise UnreadableImage(f"{path}: several pictures in one file; an X-ray has one.")
-    if kind == JPEG and (values[0][-BLOCK:] == GREY).all() and not (values[0] == GREY).all():
+    values: NDArray[Any] = np.asarray(image)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if kind == JPEG and (values[-BLOCK:] == GREY).all() and not (values == GREY).all():
         raise UnreadableImage(_ends_early(path, kind))
-    return values
+    if image.mode == "RGBA":
+        return values[..., :3], values[..., 3], False
+    # Pillow inverts such pictures of 8 bits itself.
+    return values, None, inverted and values.dtype != np.uint8
 
 
 def _open(path: Path, kind: str) -> Image.Image | None:
@@ -122,7 +127,7 @@ def _open(path: Path, kind: str) -> Image.Image | None:
 
 
 def _mode(image: Image.Image) -> str:
-    """The mode, of those that `_values` knows, that holds all of a picture."""
+    """The mode, of grey, colours and alpha, that holds all of a picture."""
     if image.mode in {"1", "L"}:
         return "L"
     if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
@@ -130,16 +135,6 @@ def _mode(image: Image.Image) -> str:
     if image.mode in {"P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}:
         return "RGB"
     return image.mode
-
-
-def _values(image: Image.Image) -> tuple[NDArray[Any], NDArray[np.uint8] | None, bool]:
-    values: NDArray[Any] = np.asarray(image)
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    if image.mode == "RGBA":
-        return values[..., :3], values[..., 3], False
-    # Pillow inverts such pictures of 8 bits itself.
-    deep = values.ndim == 2 and values.dtype != np.uint8
-    return values, None, deep and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
 
 
 def _grey(path: Path, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
