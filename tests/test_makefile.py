@@ -302,6 +302,10 @@ def test_auxiliary_phantoms_are_drawn_once_and_only_their_cells_are_measured(tre
         ("DATA=it's", "DATA: the sign ' cannot be passed on to a shell"),
         ("CNN_OPTIONS=--init `a`", "CNN_OPTIONS: the sign ` cannot be passed on to a shell"),
         ("RUN=a$$b", "RUN: the sign $ cannot be passed on to a shell"),
+        ("DATA=a[b]", "DATA: the sign [ cannot be used in the name of a folder"),
+        ("DATA=a{b,c}", "DATA: the sign { cannot be used in the name of a folder"),
+        ("RUN=a:b", "RUN: the sign : cannot be used in the name of a folder"),
+        ("RUN=a%b", "RUN: the sign % cannot be used in the name of a folder"),
     ],
 )
 def test_wrong_variables_end_before_anything_is_made(tree, given, sentence):
