@@ -4,7 +4,11 @@ Their size is known from the header before anything is decoded. What they do not
 age and view, is unknown.
 """
 
+import logging
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +28,8 @@ COLOUR = 4
 PHOTOMETRIC = 262
 # What a decoder paints where the picture's bytes have ended, and rows that it paints at once.
 GREY, BLOCK = 128, 8
+# Without a handler Python prints what a library logs.
+_SILENT = logging.NullHandler()
 
 
 def read(path: Path, kind: str) -> tuple[Study, NDArray[np.float32]]:
@@ -82,6 +88,7 @@ def read_levels(path: Path, kind: str) -> NDArray[np.generic]:
 
 def _decode(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[np.uint8] | None, bool]:
     """Stored values, (h, w) or (h, w, 3); the alpha channel; whether the largest value is black."""
+    logging.getLogger("PIL").addHandler(_SILENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, and of pixels, which are counted below
         try:
@@ -98,7 +105,7 @@ def _decode(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[np.uint8] | No
             if kind == TIFF and _strips_end(image) > storage.size(path):
                 raise UnreadableImage(_ends_early(path, kind))
             try:
-                with blame_bytes(path, "damaged"):
+                with blame_bytes(path, "damaged"), _quiet_libtiff(kind):
                     several = getattr(image, "n_frames", 1) != 1
                     image.load()
                     ImageOps.exif_transpose(image, in_place=True)
@@ -116,6 +123,26 @@ def _decode(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[np.uint8] | No
         return values[..., :3], values[..., 3], False
     # Pillow inverts such pictures of 8 bits itself.
     return values, None, inverted and values.dtype != np.uint8
+
+
+@contextmanager
+def _quiet_libtiff(kind: str) -> Iterator[None]:
+    """Keep what libtiff itself writes to the standard error of damaged files off the terminal."""
+    try:
+        terminal = os.dup(2) if kind == TIFF else None
+    except OSError:  # there is none
+        terminal = None
+    if terminal is None:
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nothing)
 
 
 def _open(path: Path, kind: str) -> Image.Image | None:
