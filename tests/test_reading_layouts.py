@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from features.measure import items_of, measure_image
-from features.reading import dataset, images, layouts, rle
+from features.reading import dataset, images, layouts, listing, rle
 from features.reading.dataset import Settings
 from features.run import files
 from features.run.files import UserError
@@ -337,3 +337,20 @@ def test_the_sample_keeps_its_endings(tmp_path, given):
     run = RunFolder(tmp_path / "run")
     assert list(run.sample.read()["ImageId"]) == ["i6.dcm", "i7.dcm"]
     assert {"i6", "i7"} < set(run.dataset.read()["id"])
+
+
+def test_folders_and_zips_stand_for_their_images(tmp_path, given):
+    single = write_png(tmp_path / "single.png")
+    layout_files.png(tmp_path / "a" / "b", {"x": given.pixels["i0"]})
+    layout_files.png(tmp_path / "c", {"y": given.pixels["i1"]}, ending="")
+    packed = layout_files.packed(tmp_path / "c")
+    found = listing.expanded([single, tmp_path / "a", packed, tmp_path / "missing.png"])
+    assert found == [
+        single,
+        tmp_path / "a" / "b" / "x.png",
+        tmp_path / "c.zip::" / "y",
+        tmp_path / "missing.png",
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty: no DICOM, PNG, JPEG or TIFF image in it"):
+        listing.expanded([tmp_path / "empty"])
