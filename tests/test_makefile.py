@@ -225,6 +225,31 @@ def test_a_replaced_added_or_lost_image_is_noticed(tree):
     assert planned(tree, "dataset") == first
 
 
+def test_odd_names_in_the_dataset_folder_neither_stop_nor_steer_make(tree):
+    real, first = tree / "data" / "real", ["features.reading.dataset"]
+    odd = ["stage_2_train (1).csv", "a:b.csv", "$(shell touch planted)", "it's", 'a "b".csv', "%.x"]
+    for name in [*odd, "`touch planted`", "; touch planted", "#x", "a\nb.csv", "-rf", "ä.csv"]:
+        (real / name).write_text("x")
+        done = make(tree, "-n", "dataset", RUN)
+        assert stages(done) == first and not done.stderr
+        assert stages(make(tree, "dataset", RUN)) == first
+        assert planned(tree, "dataset") == []
+    os.mkfifo(real / "pipe.dcm")
+    (real / "loop").symlink_to(real)
+    (real / "zero.dcm").symlink_to("/dev/zero")
+    assert planned(tree, "dataset") == []
+    assert not (tree / "planted").exists()
+
+
+def test_a_zip_is_a_dataset(tree):
+    (tree / "data" / "kaggle.zip").write_text("as if")
+    given = ("DATA=data/kaggle.zip", "RUN=runs/zip", "AUXILIARY=0")
+    assert stages(make(tree, "dataset", *given)) == ["features.reading.dataset"]
+    assert stages(make(tree, "-n", "dataset", *given)) == []
+    (tree / "data" / "kaggle.zip").write_text("as if another")
+    assert stages(make(tree, "-n", "dataset", *given)) == ["features.reading.dataset"]
+
+
 def test_a_lost_output_is_made_again(tree):
     run = tree / "runs" / "first"
     (run / "gate.json").unlink()
@@ -283,6 +308,10 @@ def test_auxiliary_phantoms_are_drawn_once_and_only_their_cells_are_measured(tre
         ("DATA=it's", "DATA: the sign ' cannot be passed on to a shell"),
         ("CNN_OPTIONS=--init `a`", "CNN_OPTIONS: the sign ` cannot be passed on to a shell"),
         ("RUN=a$$b", "RUN: the sign $ cannot be passed on to a shell"),
+        ("DATA=a[b]", "DATA: the sign [ cannot be used in the name of a folder"),
+        ("DATA=a{b,c}", "DATA: the sign { cannot be used in the name of a folder"),
+        ("RUN=a:b", "RUN: the sign : cannot be used in the name of a folder"),
+        ("RUN=a%b", "RUN: the sign % cannot be used in the name of a folder"),
     ],
 )
 def test_wrong_variables_end_before_anything_is_made(tree, given, sentence):

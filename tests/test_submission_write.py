@@ -168,3 +168,11 @@ def test_a_run_that_is_a_file_is_a_sentence(tmp_path):
     file.write_text("{}")
     with pytest.raises(UserError, match=r"gate\.json: is a file where a folder belongs"):
         write.main(write.Settings(file))
+
+
+def test_the_samples_spelling_of_ids_is_kept(pair):
+    first, _ = pair
+    write_gate(first)
+    table = first.sample.read()
+    first.sample.write(table.assign(ImageId=table["ImageId"] + ".dcm"))
+    assert submit(first) == {"u.dcm": 0, "q.dcm": 0, "t.dcm": 0}

@@ -5,6 +5,7 @@ any other image by the mean of all fold models. The image is measured anew from 
 not belong to the run, and its truth need not be known.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,14 +25,16 @@ from baseline.explanation.wording import label, percent, signed
 from baseline.report import case_view, rendering
 from baseline.report.case_view import CaseInputs, ShownCase
 from features.families import registry
-from features.reading import rle, unreadable
-from features.reading.names import image_id
+from features.reading import listing, rle, unreadable
+from features.reading.names import image_id, shown
 from features.run import command, files
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
 # Lines of the terminal's table.
 TOP_MEASURES = 6
+# Bytes of a page's name; systems allow 255, and a temporary name is longer.
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Settings:
     """Explain the predictions of a trained RUN on X-rays."""
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """DICOM or PNG files."""
+    """DICOM, PNG, JPEG or TIFF files, or folders and zips of them."""
     run: Path
     """Run folder with a trained classifier."""
     out: Path | None = None
@@ -132,9 +135,14 @@ def check_names(paths: tuple[Path, ...]) -> None:
     Raises
     ------
     UserError
-        If two images have one name, or one is called index.
+        If two images have one name, but for case, or one is called index, or by too many signs.
     """
-    names = [image_id(path.name) for path in paths]
+    names = [image_id(path.name).lower() for path in paths]
+    if long := [name for name in names if len(os.fsencode(name)) > LONGEST_NAME]:
+        raise UserError(
+            f"images: {shown(long[0])} is too long a name for a page; an image has a name of at "
+            f"most {LONGEST_NAME} bytes, so rename it."
+        )
     repeated = [name for name in names if names.count(name) > 1]
     if repeated or "index" in names:
         raise UserError(
@@ -162,13 +170,14 @@ def explain_file(path: Path, trained: TrainedRun, folder: Path, console: Console
 def main(settings: Settings) -> None:
     """Explain the images one by one; those that cannot be read are named at the end."""
     if not settings.images:
-        raise UserError("images: name at least one DICOM or PNG file.")
-    check_names(settings.images)
+        raise UserError("images: name at least one image, or a folder of them.")
+    paths = tuple(listing.expanded(settings.images))
+    check_names(paths)
     run = RunFolder(settings.run).check()
     trained = trained_run.read(run)
     folder = settings.out or run.report.parent
     console, failures = Console(), []
-    for path in settings.images:
+    for path in paths:
         try:
             explain_file(path, trained, folder, console)
         except unreadable.UnreadableImage as error:

@@ -8,6 +8,7 @@ import pandas as pd
 from cnn.submission.code_faults import fault
 from features.reading import layouts
 from features.reading.layouts import ID, MASK
+from features.reading.names import image_id
 from features.run.files import UserError, in_short
 from features.run.folder import RunFolder
 
@@ -36,7 +37,7 @@ def examine(file: Path, sample: Path, sizes: Sizes) -> list[str]:
     problems = [f"{file}: {problem}" for problem in _wrong_ids(table[ID], wanted)]
     by_kind: dict[str, list[str]] = {}
     for name, code in zip(table[ID], table[MASK], strict=True):
-        problem = fault(code, sizes.get(name, USUAL))
+        problem = fault(code, sizes.get(image_id(name), USUAL))
         if problem is not None:
             kind, sentence = problem
             by_kind.setdefault(kind, []).append(f"{file}: image {in_short(name)}: {sentence}")

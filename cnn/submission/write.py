@@ -18,6 +18,7 @@ from cnn.submission.empty_share import shares
 from cnn.submission.examine import examine, read_sample, sizes_of
 from features.reading import rle
 from features.reading.layouts import ID, MASK
+from features.reading.names import image_id
 from features.run import command, files
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -71,11 +72,12 @@ def main(settings: Settings) -> None:
     run = RunFolder(settings.run).check()
     wanted = read_sample(run.sample.path)
     dataset = run.dataset.read()
-    quarantined = _quarantined(run, wanted, dataset["id"])
-    aside = wanted[wanted.isin(run.set_aside())]
+    ids = wanted.map(image_id)  # a sample may write "ID.dcm", and so must the submission
+    quarantined = _quarantined(run, ids, dataset["id"])
+    aside = ids[ids.isin(run.set_aside())]
     code_of = dict(codes(run, settings.policy))
     code_of |= dict.fromkeys([*quarantined, *aside], rle.EMPTY)
-    table = pd.DataFrame({ID: wanted, MASK: wanted.map(code_of)})
+    table = pd.DataFrame({ID: wanted, MASK: ids.map(code_of)})
     submission = run.submission_of(settings.policy) if settings.policy else run.submission
     with files.atomic(submission.path) as temporary:
         table.to_csv(temporary, index=False)

@@ -13,6 +13,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from features.phantom.radiograph import Phantom
+from features.reading import storage
+from features.run.files import UserError
 
 # PatientName of every phantom, which says that the image shows nobody.
 NAME = "Phantom"
@@ -76,8 +78,8 @@ def is_phantom(path: Path | str) -> bool:
     False for a file that is missing or no DICOM file.
     """
     try:
-        tags = pydicom.dcmread(path, specific_tags=["PatientName"])
-    except (InvalidDicomError, OSError):
+        tags = pydicom.dcmread(storage.source(Path(path)), specific_tags=["PatientName"])
+    except (InvalidDicomError, OSError, UserError):
         return False
     return str(tags.get("PatientName", "")) == NAME
 

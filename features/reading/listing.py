@@ -1,9 +1,10 @@
 """The image files below a folder, by id: what is no image is passed over, what is odd is told."""
 
-from collections.abc import Container
+import sys
+from collections.abc import Container, Iterable
 from pathlib import Path
 
-from features.reading import kinds, storage
+from features.reading import archive, kinds, storage
 from features.reading.names import image_id, shown
 from features.run.files import UserError
 
@@ -43,3 +44,27 @@ def image_paths(
             )
         paths[name] = path
     return paths
+
+
+def expanded(paths: Iterable[Path]) -> list[Path]:
+    """Some paths, folders and zips among them replaced by the images in them.
+
+    Raises
+    ------
+    UserError
+        If a folder holds no image, or two of one id.
+    """
+    files: list[Path] = []
+    for path in paths:
+        folder = archive.root_of(path) if archive.is_archive(path) else path
+        if not storage.is_folder(folder):
+            files.append(path)
+            continue
+        skipped: list[str] = []
+        found = image_paths(folder, (), skipped)
+        for note in skipped:
+            print(f"note: {note}.", file=sys.stderr)
+        if not found:
+            raise UserError(f"{path}: no DICOM, PNG, JPEG or TIFF image in it; give another.")
+        files.extend(found.values())
+    return files

@@ -88,12 +88,9 @@ def _note(unused: Mapping[str, Sequence[tuple[str, int]]]) -> str:
     reasons = []
     for reason, found in unused.items():
         key, count = max(found, key=lambda pair: pair[1])
-        reasons.append(f"{len(found)} {reason} ({shown(repr(key))}: {count} images)")
-    ids, images = (
-        sum(len(found) for found in unused.values()),
-        sum(count for found in unused.values() for _, count in found),
-    )
+        reasons.append(f"{len(found)} {reason}, such as {shown(repr(key))} of {count} images")
+    images = sum(count for found in unused.values() for _, count in found)
     return (
-        f"{ids} patient ids in the files, of {images} images, join nobody: {', '.join(reasons)}; "
-        "name the patients in patients.csv if you know them"
+        f"patient ids in the files that join nobody: {sum(map(len, unused.values()))}, of {images} "
+        f"images ({'; '.join(reasons)}); a patients.csv could name the patients"
     )

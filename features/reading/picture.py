@@ -4,7 +4,11 @@ Their size is known from the header before anything is decoded. What they do not
 age and view, is unknown.
 """
 
+import logging
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +28,8 @@ COLOUR = 4
 PHOTOMETRIC = 262
 # What a decoder paints where the picture's bytes have ended, and rows that it paints at once.
 GREY, BLOCK = 128, 8
+# Without a handler Python prints what a library logs.
+_SILENT = logging.NullHandler()
 
 
 def read(path: Path, kind: str) -> tuple[Study, NDArray[np.float32]]:
@@ -82,6 +88,7 @@ def read_levels(path: Path, kind: str) -> NDArray[np.generic]:
 
 def _decode(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[np.uint8] | None, bool]:
     """Stored values, (h, w) or (h, w, 3); the alpha channel; whether the largest value is black."""
+    logging.getLogger("PIL").addHandler(_SILENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, and of pixels, which are counted below
         try:
@@ -98,19 +105,44 @@ def _decode(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[np.uint8] | No
             if kind == TIFF and _strips_end(image) > storage.size(path):
                 raise UnreadableImage(_ends_early(path, kind))
             try:
-                with blame_bytes(path, "damaged"):
+                with blame_bytes(path, "damaged"), _quiet_libtiff(kind):
                     several = getattr(image, "n_frames", 1) != 1
                     image.load()
                     ImageOps.exif_transpose(image, in_place=True)
+                    inverted = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
                     image = image.convert(_mode(image))
             except UnreadableImage:
                 raise UnreadableImage(_damage(path, kind)) from None
-            values = _values(image)
     if several:
         raise UnreadableImage(f"{path}: several pictures in one file; an X-ray has one.")
-    if kind == JPEG and (values[0][-BLOCK:] == GREY).all() and not (values[0] == GREY).all():
+    values: NDArray[Any] = np.asarray(image)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if kind == JPEG and (values[-BLOCK:] == GREY).all() and not (values == GREY).all():
         raise UnreadableImage(_ends_early(path, kind))
-    return values
+    if image.mode == "RGBA":
+        return values[..., :3], values[..., 3], False
+    # Pillow inverts such pictures of 8 bits itself.
+    return values, None, inverted and values.dtype != np.uint8
+
+
+@contextmanager
+def _quiet_libtiff(kind: str) -> Iterator[None]:
+    """Keep what libtiff itself writes to the standard error of damaged files off the terminal."""
+    try:
+        terminal = os.dup(2) if kind == TIFF else None
+    except OSError:  # there is none
+        terminal = None
+    if terminal is None:
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nothing)
 
 
 def _open(path: Path, kind: str) -> Image.Image | None:
@@ -122,7 +154,7 @@ def _open(path: Path, kind: str) -> Image.Image | None:
 
 
 def _mode(image: Image.Image) -> str:
-    """The mode, of those that `_values` knows, that holds all of a picture."""
+    """The mode, of grey, colours and alpha, that holds all of a picture."""
     if image.mode in {"1", "L"}:
         return "L"
     if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
@@ -130,16 +162,6 @@ def _mode(image: Image.Image) -> str:
     if image.mode in {"P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}:
         return "RGB"
     return image.mode
-
-
-def _values(image: Image.Image) -> tuple[NDArray[Any], NDArray[np.uint8] | None, bool]:
-    values: NDArray[Any] = np.asarray(image)
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    if image.mode == "RGBA":
-        return values[..., :3], values[..., 3], False
-    # Pillow inverts such pictures of 8 bits itself.
-    deep = values.ndim == 2 and values.dtype != np.uint8
-    return values, None, deep and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
 
 
 def _grey(path: Path, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -64,8 +64,13 @@ def read(path: Path, count: int = -1) -> bytes:
     """
     if archive.split(path):
         return archive.read(path, count)
-    with path.open("rb", buffering=0) as file:
-        return (file.read() if count < 0 else file.read(count)) or b""
+    if count < 0:
+        return path.read_bytes()
+    handle = os.open(path, os.O_RDONLY)  # a third of the time of a file object
+    try:
+        return os.read(handle, count)
+    finally:
+        os.close(handle)
 
 
 def size(path: Path) -> int:
