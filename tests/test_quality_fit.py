@@ -34,7 +34,7 @@ def test_every_kind_is_learned(examples):
     scores = gate.scores_of(model, np.stack([values for _, values in examples]))
     odds = gate.log_odds(model.kinds, scores)
     fine = np.isin([kind for kind, _ in examples], gate.NOTED)
-    assert odds[fine].mean() < odds[~fine].mean() - 2
+    assert odds[fine].mean() < odds[~fine].mean() - 0.5
 
 
 def test_copies_by_hand():

@@ -1,6 +1,6 @@
 """The quality gate: is a picture a frontal chest X-ray, upright, whole and with air dark?
 
-A linear classifier reads a thumbnail and how the lungs fit (`features.quality.measures`). It has
+A logistic regression reads a thumbnail and how the lungs fit (`features.quality.measures`). It has
 learned from phantoms, from their turned, inverted and cut copies, and from drawings of other things
 (`features.quality.fit`), so what ships is no model of patients. What is flagged gets no verdict
 "rule out" and is told with the reason; a mirrored heart is told alone, since dextrocardia exists.
@@ -45,12 +45,12 @@ WORDS = {
 NOTED = (GOOD, MIRRORED)
 FLAGGED_FROM = 0.5
 # A heart on the right is noted from this probability among upright chests.
-MIRRORED_FROM = 0.9
+MIRRORED_FROM = 0.85
 # Share of the lungs' pixels at one end of the grey scale from which an exposure is flagged.
 BURNT = 0.25
-# Log-odds at which a picture is flagged. Phantoms are cleaner than X-rays, so it is not 0: a third
-# of a percent of every second X-ray of siim-mini lies beyond it (tests/benchmarks/quality_gate.py).
-LIMIT = 2.5
+# Log-odds at which a picture is flagged. Phantoms are cleaner than X-rays, so it is not 0: one in
+# 150 of every second X-ray of siim-mini lies beyond it (tests/benchmarks/quality_gate.py).
+LIMIT = 2.6
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,20 @@ class Verdict:
 
 @dataclass(frozen=True)
 class GateModel:
-    """A linear classifier: scores are ``measures @ weights + biases``.
+    """A logistic regression: scores are ``expanded(measures) @ weights + biases``.
 
     Parameters
     ----------
     kinds : tuple of str
-    weights : (measures, kinds) array
+    centre, spread : (measures,) arrays
+        Mean and standard deviation of what it has learned from.
+    weights : (terms, kinds) array
     biases : (kinds,) array
     """
 
     kinds: tuple[str, ...]
+    centre: NDArray[np.float64]
+    spread: NDArray[np.float64]
     weights: NDArray[np.float64]
     biases: NDArray[np.float64]
 
@@ -106,7 +110,10 @@ def load(path: Path = MODEL) -> GateModel:
     """Read a fitted model: numbers and names, no pickle."""
     with np.load(path, allow_pickle=False) as stored:
         kinds = tuple(str(name) for name in stored["kinds"])
-        return GateModel(kinds, stored["weights"] * stored["unit"], stored["biases"])
+        weights = stored["weights"] * stored["unit"]
+        numbers = (stored[name].astype(np.float64) for name in ("centre", "spread", "biases"))
+        centre, spread, biases = numbers
+        return GateModel(kinds, centre, spread, weights, biases)
 
 
 def write_model(path: Path, model: GateModel) -> None:
@@ -114,9 +121,11 @@ def write_model(path: Path, model: GateModel) -> None:
     unit = float(f"{np.abs(model.weights).max() / 32767:.6e}")
     arrays = {
         "kinds": np.array(model.kinds),
+        "centre": model.centre.astype(np.float32),
+        "spread": model.spread.astype(np.float32),
         "weights": np.rint(model.weights / unit).clip(-32767, 32767).astype(np.int16),
         "unit": np.array(unit),
-        "biases": np.round(model.biases, 4),
+        "biases": np.round(model.biases, 4).astype(np.float32),
     }
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -164,9 +173,23 @@ def _picture(image: NDArray[np.float32], lungs: LungFields) -> Verdict:
     return judge(load().kinds, scores)
 
 
+def expanded(
+    values: NDArray[np.float64], centre: NDArray[np.float64], spread: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Terms of the regression (..., terms): standardised measures, and how the lungs fit squared.
+
+    Whether a lung ends in the picture depends on the picture's shape, so what is said of the lungs
+    enters also multiplied by that.
+    """
+    standard = (values - centre) / spread
+    fit = np.clip(standard[..., measures.PICTURE :], -4, 4)
+    shape = fit[..., measures.SHAPE - measures.PICTURE, None]
+    return np.concatenate([standard, fit**2 - 1, shape * fit], axis=-1)
+
+
 def scores_of(model: GateModel, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log of each kind's likelihood, up to a constant, for measures (..., measures)."""
-    return values @ model.weights + model.biases
+    return expanded(values, model.centre, model.spread) @ model.weights + model.biases
 
 
 def log_odds(kinds: tuple[str, ...], scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,9 @@ DETAIL = 8  # squares a side in which fine detail is averaged
 FRAME = 128  # side of the picture in which blank borders are sought
 FIT = 18  # numbers that say how the lungs fit
 SIGNS = 45  # numbers that say how the lungs were found
-COUNT = THUMBNAIL**2 + DETAIL**2 + FIT + SIGNS
+PICTURE = THUMBNAIL**2 + DETAIL**2  # numbers of the picture itself, which come first
+SHAPE = PICTURE + 1  # place of the picture's shape
+COUNT = PICTURE + FIT + SIGNS
 
 
 def measure(small: NDArray[np.float32], fields: LungFields, ratio: float) -> NDArray[np.float64]:

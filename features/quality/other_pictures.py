@@ -20,7 +20,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:-"
 
 def draw(kind: str, rng: Rng) -> NDArray[np.float32]:
     """A picture of a kind of `KINDS`, (SIDE, SIDE), 0 to 1."""
-    picture = KINDS[kind](rng)
+    picture = KINDS[kind](rng).astype(np.float32)
     low, high = float(picture.min()), float(picture.max())
     picture = (picture - low) / max(high - low, 1e-6)
     return (picture ** np.float32(np.exp(rng.normal(0, 0.3)))).astype(np.float32)
