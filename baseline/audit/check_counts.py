@@ -62,7 +62,7 @@ def without_image(facts: Facts) -> Finding:
         "annotations without an image",
         "fail" if items else "pass",
         f"{count(len(items), 'annotated id')} without an image file.",
-        "make dataset stops and names the first of them, or leaves them out with a note.",
+        "make dataset stops and names the first of them, or leaves them out and says so.",
         "Copy the missing images into the image folder, or remove the rows.",
         items,
     )
@@ -76,7 +76,7 @@ def unreadable(facts: Facts) -> Finding:
     return Finding(
         "unreadable images",
         "fail" if items else "pass",
-        f"{count(len(items), 'image')} could not be used.",
+        f"{count(len(items), 'image')} that could not be read or used.",
         "They are set aside in quarantine.csv with the reason; the submission keeps their rows.",
         "Each reason says what is wrong with the file and how to mend it.",
         items,

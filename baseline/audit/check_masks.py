@@ -25,8 +25,9 @@ Floats = NDArray[np.float64]
 LARGEST = 0.4
 # A mask with more than this share of it outside both lungs lies elsewhere (siim-mini's worst: 68%).
 OUTSIDE_SHARE = 0.8
-# How much better a copy must fit, in log-odds, and the fewest masks to learn that from.
-CLEARLY, FEWEST = 3.0, 12
+# How much better the mirrored and the transposed copy must fit, in log-odds, and the fewest masks
+# to learn that from. A right mask that is wider than high fits transposed sooner than mirrored.
+CLEARLY, FEWEST = np.array([2.0, 3.0]), 12
 SHOWN = 6
 # A mask this small may be the same by chance.
 SMALL_CODE = 4
@@ -54,8 +55,8 @@ def place_and_size(facts: Facts) -> Finding:
     return Finding(
         name,
         "fail" if items else "pass",
-        f"{count(len(items), 'mask')} of {len(facts.fits):,} covers more than {LARGEST:.0%} of the "
-        f"image, or lies outside the lungs with more than {OUTSIDE_SHARE:.0%} of its area.",
+        f"Of {len(facts.fits):,} masks, {len(items)} cover more than {LARGEST:.0%} of the image, "
+        f"or lie outside the lungs by more than {OUTSIDE_SHARE:.0%} of their area.",
         PIPELINE,
         "Look at the pictures. A mask over the whole image is often an inverted one; one beside "
         "the lungs belongs to another image, another size, or another order of pixels.",
@@ -81,16 +82,16 @@ def turned(facts: Facts) -> Finding:
     gains = better[:, 1:3] - better[:, :1]
     items = []
     for place, gain in zip(places, gains, strict=True):
-        if gain.max() > CLEARLY:
-            how = VARIANTS[1 + int(gain.argmax())]
+        if (gain > CLEARLY).any():
+            how = VARIANTS[1 + int((gain - CLEARLY).argmax())]
             text = f"the mask fits better {how} (odds times {np.exp(min(gain.max(), 9)):.0f})"
             items.append((float(gain.max()), place, text))
     right = float((gains[:, 0] < 0).mean())
     return Finding(
         name,
         "fail" if items else "pass",
-        f"{count(len(items), 'mask')} of {len(places):,} fits its picture clearly better mirrored "
-        f"or transposed; {right:.0%} fit better as drawn than mirrored.",
+        f"Of {len(places):,} masks, {len(items)} would fit the picture clearly better mirrored or "
+        f"transposed; {right:.0%} fit better as drawn than mirrored.",
         PIPELINE,
         "Look at the pictures: the right side of the patient is at the left. A transposed mask "
         "comes from run lengths that were counted along rows; the challenge counts down columns.",
@@ -158,7 +159,7 @@ def copied(facts: Facts) -> Finding:
     return Finding(
         "masks of one image only",
         "fail" if items else "pass",
-        f"{count(len(items), 'annotation')} under several images that are not copies.",
+        f"{count(len(items), 'outline')} under the names of several different images.",
         PIPELINE,
         "No reader draws the same outline twice: one of the rows has the wrong ImageId. Masks that "
         "were exchanged without being copied cannot be found here.",

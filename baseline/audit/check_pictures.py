@@ -29,8 +29,7 @@ def odd_pictures(facts: Facts) -> Finding:
     return Finding(
         "blank, inverted or turned pictures",
         "fail" if items else "pass",
-        f"{count(len(items), 'picture')} that is blank, or that is like the others only when it is "
-        "inverted or turned.",
+        f"{count(len(items), 'picture')} blank, or like the others only once inverted or turned.",
         "The quality gate flags such images where it has run (see below); without it they are "
         "measured and judged like any other.",
         "Mend the file (tag PhotometricInterpretation for an inverted one), or leave it out.",

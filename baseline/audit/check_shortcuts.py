@@ -40,8 +40,8 @@ def shortcuts(facts: Facts) -> Finding:
         if one.suspicious
     )
     sentence = (
-        f"{count(len(items), 'fact')} of the file or the picture's edge predicts the label: "
-        f"{weighed[0].name}, AUC {weighed[0].auc}, before all."
+        f"{count(len(items), 'fact')} that should not predict the label: "
+        f"{weighed[0].name} most of all, with an AUC of {weighed[0].auc}."
         if items
         else f"None of {len(weighed)} facts of file and border predicts the label: no interval of "
         f"its AUC lies above {predictors.SUSPICIOUS}."

@@ -167,7 +167,7 @@ def describe(column: pd.Series, target: NDArray[np.float64]) -> str:
     """What the values are with and without the target: medians, or the commonest values."""
     parts = [column[target == 1], column[target == 0]]
     if column.dtype != object and column.nunique() > 2:
-        return " against ".join(f"{pd.to_numeric(part).median():.4g}" for part in parts)
+        return " against ".join(_short(float(pd.to_numeric(part).median())) for part in parts)
     wanted = column.fillna("missing").astype(str)
     gap = {
         value: abs((wanted[target == 1] == value).mean() - (wanted[target == 0] == value).mean())
@@ -176,3 +176,8 @@ def describe(column: pd.Series, target: NDArray[np.float64]) -> str:
     value = max(gap, key=lambda key: gap[key])
     shares = (f"{(wanted[target == side] == value).mean():.0%}" for side in (1, 0))
     return f"{value[:40]}: {' against '.join(shares)}"
+
+
+def _short(value: float) -> str:
+    """A number of at most four figures, large ones whole: "136,000", "0.168"."""
+    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -24,8 +24,8 @@ from features.run.version import VERSION
 
 # Raised whenever audit.json changes its form.
 FORMAT = 1
-# Items of a check that the page names; audit.json names all.
-NAMED = 25
+# Items of a check that the page names, and those that are not folded away; audit.json names all.
+NAMED, FIRST = 60, 8
 LARGEST_PAGE = 10_000_000
 
 
@@ -111,6 +111,7 @@ def page(findings: list[Finding], gathered: Facts, seconds: float, data: str) ->
         "seconds": seconds,
         "data": data,
         "named": NAMED,
+        "first": FIRST,
         "version": VERSION,
     }
     return rendering.render("audit.html", values)
