@@ -32,9 +32,6 @@ from features.run.version import VERSION
 
 Item = TypeVar("Item")
 
-# Most signs of a line of an error.
-LONGEST = 390
-
 
 def run(main: Callable[[Any], None], writes: bool = True) -> None:
     """Parse the command line into the settings that `main` takes, and call it.
@@ -127,15 +124,8 @@ def _check(settings: Any) -> None:
 
 
 def _fail(error: UserError) -> NoReturn:
-    for number, line in enumerate(str(error).split("\n")):
-        print(f"{'' if number else 'error: '}{_printable(line)}", file=sys.stderr)
+    print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
-
-
-def _printable(line: str) -> str:
-    """A line for the terminal: without signs that steer it, and not longer than one can read."""
-    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 103]}...{plain[-100:]}"
 
 
 class _Rate(ProgressColumn):

@@ -36,6 +36,9 @@ _OF_A_ZIP = re.compile(rf"(.*?\.zip){MEMBERS}(?:/|$)", re.IGNORECASE | re.DOTALL
 # Files that this process has written, see `features.run.manifest`.
 written: set[Path] = set()
 
+# Most signs of a line of a sentence, and of its end.
+LONGEST, END = 390, 100
+
 Record = TypeVar("Record")
 
 
@@ -44,7 +47,23 @@ class UserError(Exception):
 
     The sentence names the file or value, the rule it breaks and the repair. The command line
     prints it without a traceback and exits with status 2.
+
+    Parameters
+    ----------
+    sentence : str
+        What it quotes of a file may be anything, so signs that would steer a terminal are written
+        as escapes, and the middle of a line that nobody would read to its end is left out.
     """
+
+    def __init__(self, sentence: object) -> None:
+        super().__init__("\n".join(map(_readable, str(sentence).split("\n"))))
+
+
+def _readable(line: str) -> str:
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    if len(plain) <= LONGEST:
+        return plain
+    return f"{plain[: LONGEST - END - 3]}...{plain[-END:]}"
 
 
 def refusal(error: BaseException | None) -> str | None:

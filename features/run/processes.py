@@ -15,7 +15,7 @@ def here() -> str:
     """Eight signs for the host and its namespace of processes (containers have their own)."""
     namespace = ""
     with suppress(OSError):  # only Linux has any
-        namespace = os.readlink("/proc/self/ns/pid")
+        namespace = str(Path("/proc/self/ns/pid").readlink())
     return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
 
 

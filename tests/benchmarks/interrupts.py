@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at random moments of every stage: ``python -m tests.benchmarks.interrupts RUN``.
+"""Ctrl-C and SIGTERM at random moments of every stage: ``interrupts.py RUN --data DATA``.
 
 RUN is a small finished run; each stage works in a copy of it. Ctrl-C goes to the whole group of
 processes, as from a terminal, SIGTERM to the first. A stage that was reached must end with 130 or

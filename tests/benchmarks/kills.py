@@ -26,7 +26,7 @@ ORDER = [
     "baseline.classifier.train", "baseline.explanation.shap_values", "cnn.training.train",
     "cnn.prediction.predict", "cnn.gate.evaluate", "cnn.submission.write", "baseline.report.write",
 ]  # fmt: skip
-# What may differ or be there: compiled programs, who holds the folder, and when the files were noted.
+# What may differ: compiled programs, who holds the folder, and the note of what was written.
 IGNORED = {".lock", ".jax_cache", ".written.json"}
 
 
