@@ -26,9 +26,14 @@ def training_rows(dataset: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If the truly labelled images are of one class only.
+        If no image is labelled, or the truly labelled images are of one class only.
     """
     rows = dataset[dataset["fold"].notna()].astype({"fold": np.int64})
+    if rows.empty:
+        raise UserError(
+            "dataset.parquet: no image has a label, so these can only be predicted, by a run that "
+            "was trained on others: python -m baseline.report.study_page."
+        )
     rows["target"] = rows["label"].fillna(rows["weak"])
     if rows["label"].nunique() < 2:
         raise UserError(
