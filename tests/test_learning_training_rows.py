@@ -22,6 +22,7 @@ BAD_DATASETS = {
     r"without fold 2 all images are of one class": lambda t: t.assign(
         label=t["label"].where(t["fold"] == 2, t["label"] * 0), weak=t["weak"] * 0
     ),
+    r"no image has a label": lambda t: t.assign(fold=t["fold"].where(t["fold"] < 0)),
     r"the labelled images are all of one class": lambda t: t.assign(label=t["label"] * 0),
 }
 BAD_FEATURES = {

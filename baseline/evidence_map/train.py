@@ -26,6 +26,7 @@ from baseline.evidence_map.training_data import (
     read_auxiliary,
     read_training_data,
 )
+from baseline.learning.training_rows import training_rows
 from features.run import command, files, parallel
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -120,7 +121,7 @@ def main(settings: Settings) -> None:
     if settings.auxiliary is not None:  # errors come before any training
         auxiliary_run = RunFolder(settings.auxiliary).check()
         auxiliary = read_auxiliary(auxiliary_run, dataset["id"]).images
-    folds = range(int(dataset["fold"].max()) + 1)
+    folds = range(int(training_rows(dataset)["fold"].max()) + 1)
     left_out = [*((fold,) for fold in folds), *combinations(folds, 2)]
     work = partial(fit_and_predict, settings=settings)
     fitted = list(

@@ -30,9 +30,14 @@ def training_rows(dataset: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If the truly labelled images are of one class only.
+        If no image is labelled, or the truly labelled images are of one class only.
     """
     rows = dataset[dataset["fold"].notna()].astype({"fold": np.int64})
+    if rows.empty:
+        raise UserError(
+            "dataset.parquet: no image has a label, so these can only be predicted, by a run that "
+            "was trained on others: python -m baseline.report.study_page."
+        )
     by_mask = (rows["weak_mask"] != rle.EMPTY).astype("Float64").to_numpy(float, na_value=np.nan)
     contradicts = (rows["weak"] > 0.5) != (by_mask == 1)
     weak = rows["weak"].where(np.isnan(by_mask) | ~contradicts, (rows["weak"] + by_mask) / 2)

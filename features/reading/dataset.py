@@ -183,7 +183,8 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     table["fold"] = pd.NA if layout.is_unlabelled else _folds(table, settings)
     for note in listed.notes:
         print(f"note: {note}.", file=sys.stderr)
-    print(f"{settings.data}: {layout.name}", file=sys.stderr)
+    only = ", which can only be predicted (baseline.report.study_page explains each with a run)"
+    print(f"{settings.data}: {layout.name}{only * layout.is_unlabelled}", file=sys.stderr)
     test = listed.sample
     return _sorted(table.astype(DATASET.types(table.columns)), listed.test), quarantine, test
 
