@@ -37,7 +37,7 @@ from tests.helpers.quality_pictures import blank, noise, text_page
 
 SAMPLE, SEED = 200, 7
 # Share of every second X-ray that the rule lets be flagged.
-LET_BE_FLAGGED = 1 / 150
+LET_BE_FLAGGED = 1 / 200
 
 Seen = list[tuple[str, gate.Verdict, float]]  # kind of copy, verdict, log-odds without the limit
 
