@@ -54,7 +54,7 @@ def lesions(facts: Facts) -> Finding:
         pictures=(
             heat_map(facts, places),
             *(
-                pictures.masked(facts, places[order[n]], f"mask of {shares[order[n]]:.1%}")
+                pictures.masked(facts, places[order[n]], f"mask of {shares[order[n]]:.2%}")
                 for n in shown
             ),
         ),

@@ -82,7 +82,7 @@ def values(facts: Facts) -> dict[str, pd.Series]:
     return {
         name: column
         for name, column in columns.items()
-        if column is not None and len(set(column.fillna("missing"))) > 1
+        if column is not None and len(column.unique()) > 1
     }
 
 
@@ -168,7 +168,7 @@ def describe(column: pd.Series, target: NDArray[np.float64]) -> str:
     parts = [column[target == 1], column[target == 0]]
     if column.dtype != object and column.nunique() > 2:
         return " against ".join(_short(float(pd.to_numeric(part).median())) for part in parts)
-    wanted = column.fillna("missing").astype(str)
+    wanted = column.astype(object).where(column.notna(), "missing").astype(str)
     gap = {
         value: abs((wanted[target == 1] == value).mean() - (wanted[target == 0] == value).mean())
         for value in wanted.unique()[:200]
