@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from baseline.learning.estimator import Classifier, load, raw_scores
-from features.run import files
+from features.run import digests, files
 from features.run.files import UserError
 from tests.helpers.rim_run import NAMES, draw
 
@@ -24,6 +24,7 @@ def test_it_learns_and_its_text_gives_the_same_scores(tmp_path):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     np.testing.assert_allclose(probabilities[:, 1], expit(fitted.decision_function(fresh)))
     files.write_text(tmp_path / "m.txt", fitted.booster_.model_to_string())
+    digests.write([tmp_path / "m.txt"])
     again = raw_scores(load(tmp_path / "m.txt"), fresh)
     np.testing.assert_allclose(again, fitted.decision_function(fresh), atol=1e-12)
 
@@ -55,8 +56,16 @@ def test_mistakes(tmp_path):
         model().fit(table, labels * np.nan)
     with pytest.raises(UserError, match=r"shape\.image\.width' is missing"):
         raw_scores(model().fit(table, labels).booster_, table.drop(columns=NAMES[2]))
-    (tmp_path / "m.txt").write_text("no model")
-    with pytest.raises(UserError, match=r"m\.txt: not a LightGBM model"):
-        load(tmp_path / "m.txt")
-    with pytest.raises(UserError, match=r"n\.txt: no such model"):
+    path = tmp_path / "m.txt"
+    path.write_text("no model")
+    with pytest.raises(UserError, match=r"m\.txt: its digest is not in digests\.json"):
+        load(path)
+    digests.write([path])
+    path.write_text("no model at all")
+    with pytest.raises(UserError, match=r"m\.txt: it is not the file that was written"):
+        load(path)
+    (tmp_path / "digests.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"m\.txt: its digest is not in digests\.json"):
+        load(path)
+    with pytest.raises(UserError, match=r"n\.txt: no such file"):
         load(tmp_path / "n.txt")

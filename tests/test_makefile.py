@@ -28,12 +28,13 @@ OUTPUTS = {
         *(
             "evidence/metrics.json",
             "evidence/settings.json",
+            "evidence/digests.json",
             *(f"evidence/{k}{n}.txt" for k in ("lungs", "cells") for n in FOLDS),
         ),
     ],
     "baseline.classifier.train": [
         *("baseline/metrics.json", "baseline/oof.csv", "baseline/test.csv"),
-        *("baseline/calibration.json", "baseline/settings.json"),
+        *("baseline/calibration.json", "baseline/settings.json", "baseline/digests.json"),
         *(f"baseline/fold{number}.txt" for number in FOLDS),
     ],
     "baseline.explanation.shap_values": ["baseline/shap_by_place.parquet", "baseline/shap.parquet"],

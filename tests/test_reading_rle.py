@@ -116,3 +116,8 @@ def test_naive_decoder_agrees_on_random_codes(rows, columns, seed):
     np.testing.assert_array_equal(
         rle.decode(text, (rows, columns)), naive_decode(text, rows, columns)
     )
+
+
+def test_a_code_of_more_signs_than_any_mask_needs_is_refused_at_once():
+    with pytest.raises(UserError, match=r"its 40000000 signs are more than any mask of a 8x8"):
+        rle.decode("1 1 " * 10_000_000, (8, 8))

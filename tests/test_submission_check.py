@@ -4,6 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from cnn.submission import check, empty_share
 from cnn.submission.code_faults import fault
 from cnn.submission.empty_share import shares
 from cnn.submission.examine import examine
+from cnn.submission.suspicions import suspicions
 from features.reading import rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -258,3 +260,48 @@ def test_image_sizes_are_read_from_the_run(tmp_path, sample, capsys):
     assert "beyond the 64 pixels of a 8x8 image" in str(refused.value)
     with pytest.raises(UserError, match="nowhere: no such run folder"):
         check.main(check.Settings(good, sample, run=tmp_path / "nowhere"))
+
+
+def drawn_mask(side: int = 1024) -> np.ndarray:
+    """A lesion beside the upper left of the midline."""
+    mask = np.zeros((side, side), bool)
+    mask[side // 6 : side // 3, side // 4 : side // 4 + side // 10] = True
+    return mask
+
+
+def test_valid_codes_of_another_order_or_size_are_suspected():
+    size, mask = (1024, 1024), drawn_mask()
+    right, mirrored = rle.encode(mask), rle.encode(mask.T)
+    assert suspicions([right] * 6, [None] * 6, [size] * 6) == []
+    (doubt,) = suspicions([mirrored] * 6, [None] * 6, [size] * 6)
+    assert "likelier if the codes count along the rows" in doubt
+    (doubt,) = suspicions([mirrored, "-1"], [right, None], [size] * 2)
+    assert "mean Dice of 1.000 on the images with a true mask" in doubt
+    assert suspicions([right], [right], [size]) == []
+    for side in (256, 512):
+        (doubt,) = suspicions([rle.encode(drawn_mask(side))], [right], [size])
+        assert f"codes of an image of {side}x{side} pixels" in doubt
+        assert suspicions([rle.encode(drawn_mask(side))], [None], [(side, side)]) == []
+    (doubt,) = suspicions([f"0 {1024 * 1024}"], [None], [size])
+    assert "1 of 1 masks cover more than 40% of their image" in doubt
+
+
+@pytest.mark.parametrize("kind", ["row_major", "size256", "full_mask"])
+def test_the_check_warns_of_the_fields_files(shared_data, capsys, kind):
+    field = shared_data / "field"
+    if not (field / f"doctor_{kind}.csv").exists():
+        pytest.skip("no such files here")
+    truth = field / "doctor_truth.csv"
+    sample = field / "doctor_sample.csv"
+    check.main(check.Settings(field / f"doctor_{kind}.csv", sample, truth))
+    printed = capsys.readouterr().out
+    words = {"row_major": "along the rows", "size256": "256x256", "full_mask": "100%"}
+    assert "one thing looks wrong" in printed
+    assert words[kind] in printed.split("warning: ")[1]
+
+
+def test_no_sentence_is_longer_than_one_can_read(tmp_path, sample):
+    wrong = write_csv(tmp_path / "w.csv", [*IDS, "x" * 14_000], ["-1"] * 4)
+    with pytest.raises(UserError, match="not in the sample") as caught:
+        check.main(check.Settings(wrong, sample, side=8))
+    assert max(len(line) for line in str(caught.value).split("\n")) <= 400

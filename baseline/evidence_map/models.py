@@ -50,15 +50,17 @@ def save(run: RunFolder, models: list[EvidenceModel]) -> None:
     for path in (run.lung_model, run.cell_model):
         for former in path(0).parent.glob(path(0).name.replace("0", "*")):
             former.unlink()
-    written = []
-    for fold, model in enumerate(models):
+    texts = {
+        path: booster.model_to_string()
+        for fold, model in enumerate(models)
         for path, booster in (
             (run.lung_model(fold), model.lungs),
             (run.cell_model(fold), model.cells),
-        ):
-            files.write_text(path, booster.model_to_string())
-            written.append(path)
-    digests.write(written)
+        )
+    }
+    for file, text in texts.items():
+        files.write_text(file, text)
+    digests.write(list(texts))
 
 
 def load(run: RunFolder, fold: int) -> EvidenceModel:

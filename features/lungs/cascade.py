@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 from zlib import error as ZlibError
 
@@ -99,7 +100,7 @@ def load(path: Path = MODEL) -> LungModel:
         ) from error
 
 
-def _from_arrays(arrays: dict[str, NDArray[np.generic]]) -> LungModel:
+def _from_arrays(arrays: dict[str, NDArray[Any]]) -> LungModel:
     text = arrays.pop("edge").tobytes().decode("ascii")
     scales = {k.removesuffix("_scale"): arrays.pop(k) for k in list(arrays) if k.endswith("_scale")}
     start = arrays.pop("start").astype(np.float64)

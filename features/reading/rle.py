@@ -15,6 +15,8 @@ from features.run.files import UserError
 EMPTY = "-1"
 # More pixels than any image has; sums of such numbers still fit 64 bits.
 LONGEST = 2**31
+# More signs a pixel than any code has, so that one of megabytes is not taken apart to be refused.
+SIGNS = 16
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
@@ -103,8 +105,13 @@ def decode(text: str, shape: tuple[int, int] = (1024, 1024)) -> NDArray[np.bool_
     UserError
         If the code is malformed or a run leaves the image.
     """
-    spans = runs(text)
     size = shape[0] * shape[1]
+    if len(text) > SIGNS * size + SIGNS:
+        raise UserError(
+            f"run-length code {text[:40]!r}: its {len(text)} signs are more than any mask of a "
+            f"{shape[0]}x{shape[1]} image needs."
+        )
+    spans = runs(text)
     if spans.size and spans[-1].sum() > size:
         raise UserError(
             f"run-length code {text[:40]!r}: its last run ends at pixel {spans[-1].sum()}, beyond "

@@ -20,6 +20,8 @@ from features.run.files import UserError, atomic
 # Kinds of columns: pandas types, of which these mark a missing value. An empty text is no missing
 # one, since an image may be called "" or "NA".
 MISSING = ("float64", "float32", "string", "Int64")
+# More folds than anybody makes.
+MOST_FOLDS = 1000
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,11 @@ class Table:
         """
         try:
             if self.path.suffix == ".csv":
-                return self._read_csv()
-            table = pd.read_parquet(self.path, filters=filters)
-            self._check(table)
+                table = self._read_csv()
+            else:
+                table = pd.read_parquet(self.path, filters=filters)
+                self._check(table)
+            _check_folds(table)
             return table
         except FileNotFoundError:
             raise UserError(f"{self.path}: no such file; run `make {self.maker}` first.") from None
@@ -163,6 +167,14 @@ class Table:
         kinds = self.schema.types(header)
         empty = {name: [""] if kind in MISSING else [] for name, kind in kinds.items()}
         return pd.read_csv(self.path, dtype=kinds, keep_default_na=False, na_values=empty)
+
+
+def _check_folds(table: pd.DataFrame) -> None:
+    """Refuse folds that would be counted for hours."""
+    for name in {"fold", "for_fold"} & set(table.columns):
+        folds = table[name].dropna()
+        if len(folds) and not 0 <= folds.min() <= folds.max() < MOST_FOLDS:
+            raise ValueError(f"column {name!r} goes from {folds.min()} to {folds.max()}")
 
 
 def _kind(dtype: object) -> str:

@@ -124,7 +124,11 @@ def _interrupt(
     if left:
         os.killpg(process.pid, signal.SIGKILL)
         return f"LEAVES {left} processes at {delay:.2f} s"
-    hidden = [path for path in run.rglob(".*") if path.name not in (".jax_cache", ".lock")]
+    hidden = [
+        path
+        for path in run.rglob(".*")
+        if path.name not in (".jax_cache", ".lock", ".written.json")
+    ]
     if hidden or list(folder.glob(".phantoms*")):
         return f"LEAVES a temporary file at {delay:.2f} s"
     if process.returncode != STATUS[number]:

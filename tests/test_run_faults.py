@@ -1,0 +1,131 @@
+"""Faults from outside: damaged run files, signals, a folder that two write into, odd sentences."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.run import files, interrupts, lock, manifest, processes
+from features.run.files import UserError
+
+ENDED = "interrupted: run the same command again to go on.\n"
+# A stage of which the signal meets the imports, or the work.
+WRITER = ["-m", "features.phantom.write", "--train", "40", "--test", "2", "--size", "256", "--out"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("delay", [0.6, 4.0])
+def test_a_signal_ends_a_stage_with_one_line_and_leaves_nothing(tmp_path, number, status, delay):
+    stage = subprocess.Popen(
+        [sys.executable, *WRITER, tmp_path / "data"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(delay)
+    os.killpg(stage.pid, number) if number == signal.SIGINT else stage.send_signal(number)
+    _, printed = stage.communicate(timeout=30)
+    assert (stage.returncode, printed) == (status, ENDED)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ProcessLookupError, match="No such process"):
+        os.killpg(stage.pid, 0)
+
+
+def test_importing_the_packages_changes_no_handling_of_signals():
+    before = signal.getsignal(signal.SIGINT)
+    interrupts.install_for_commands()  # the test's own process is no stage
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_of_a_killed_writer_nothing_stays_and_of_a_living_one_everything(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    place = processes.here()
+    dead, living, foreign = (
+        tmp_path / f".a-{name}.txt"
+        for name in (
+            f"{place}-{ended.pid}-01234567",
+            f"{place}-{os.getppid()}-01234567",
+            f"00000000-{ended.pid}-01234567",
+        )
+    )
+    for path in (dead, living, foreign):
+        path.write_text("half")
+    files.write_text(tmp_path / "a.txt", "whole")
+    assert not dead.exists() and living.exists() and foreign.exists()
+
+
+def test_a_run_folder_has_one_writer(tmp_path, monkeypatch, capsys):
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    monkeypatch.setattr(lock, "PAUSE", 0.01)
+    begun = processes.started(other.pid)
+    held = tmp_path / ".lock"
+    held.write_text(f"{processes.here()} {other.pid} {begun} make\n")
+    with pytest.raises(UserError, match=f"a make \\(process {other.pid}\\) is writing"):
+        lock.held(tmp_path).__enter__()
+    held.write_text(f"{processes.here()} {other.pid} {begun} stage\n")
+
+    def end(seconds: float) -> None:
+        other.communicate(b"\n")
+
+    monkeypatch.setattr(time, "sleep", end)
+    with lock.held(tmp_path):
+        assert held.read_text().split()[1] == str(os.getpid())
+    assert f"waiting for process {other.pid}" in capsys.readouterr().err
+    assert not held.exists()
+
+
+def test_stages_of_one_make_do_not_wait_for_one_another(tmp_path, monkeypatch):
+    monkeypatch.setenv(lock.MAKE, f"{os.getppid()} {tmp_path}")
+    with lock.held(tmp_path), lock.held(tmp_path):
+        assert (tmp_path / ".lock").read_text().split()[-1] == "make"
+    # An odd file holds nothing.
+    (tmp_path / ".lock").write_bytes(b"\xff\0 x")
+    with lock.held(tmp_path):
+        pass
+
+
+def test_a_file_that_was_changed_is_told_from_a_fault_of_ours(tmp_path):
+    path = tmp_path / "a" / "t.csv"
+    files.write_text(path, "1")
+    manifest.update(tmp_path)
+    assert manifest.changed(tmp_path) is None
+    files.write_text(path, "2")  # by this process, so it is noted anew
+    manifest.update(tmp_path)
+    assert manifest.changed(tmp_path) is None
+    path.write_text("3")
+    assert "t.csv: is not as it was written" in str(manifest.changed(tmp_path))
+    path.unlink()
+    assert "t.csv: is gone" in str(manifest.changed(tmp_path))
+    (tmp_path / manifest.NAME).write_text("[")
+    assert manifest.changed(tmp_path) is None
+
+
+def test_a_sentence_is_short_and_steers_no_terminal():
+    error = UserError("a\x1b[31m\x00\ud800: " + "x" * 100_000 + " the end")
+    assert str(error).isprintable() and str(error).startswith("a\\x1b[31m\\x00\\ud800: x")
+    assert str(error).endswith("x the end") and len(str(error)) <= 390
+    assert str(UserError("one\n  two")) == "one\n  two"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "\xff", '{"a": 1e', "{'a': 1}"])
+def test_json_of_any_kind_is_read_or_refused(tmp_path: Path, text):
+    path = tmp_path / "x.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(UserError, match=r"x\.json: not valid JSON"):
+        files.read_json(path)
+
+
+def test_folds_without_end_are_refused(noise_run):
+    table = noise_run.oof.read()
+    wrong = table.assign(fold=np.where(table.index == 3, 2**40, 0))
+    path = noise_run.root / "many.csv"
+    wrong.to_csv(path, index=False)
+    with pytest.raises(UserError, match=r"column 'fold' goes from 0 to 1099511627776"):
+        type(noise_run.oof)(path, noise_run.oof.schema, "classifier").read()
