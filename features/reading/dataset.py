@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.reading import folds, image_list, layouts, patients, rle
+from features.reading import file_masks, folds, image_list, layouts, patients, rle
 from features.reading.layouts import ID, MASK
 from features.reading.quarantine import read_studies
 from features.reading.study import Study
@@ -98,11 +98,15 @@ def _table(
             "spacing_mm": study.spacing_mm,
             "rows": study.rows,
             "columns": study.columns,
+            "stored_rows": study.stored_size and study.stored_size[0],
+            "stored_columns": study.stored_size and study.stored_size[1],
         }
         for study in studies
     ]
     table = pd.DataFrame(rows)
     table["mask"] = table["mask"].astype("string")
+    for column in ("stored_rows", "stored_columns"):
+        table[column] = table[column].astype("Int64")
     positive = (table["mask"] != rle.EMPTY).astype("Float64")
     table["label"] = positive.to_numpy(float, na_value=np.nan)
     return table
@@ -128,8 +132,8 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     layout = layouts.find(settings.data)
     listed = image_list.read(layout)
     studies, quarantine = read_studies(listed.paths, settings.jobs)
-    sizes = {study.id: (study.rows, study.columns) for study in studies}
-    masks = layouts.read_annotations(layout.train_csv, sizes)
+    sizes = {study.id: file_masks.Sizes.of_study(study) for study in studies}
+    masks = file_masks.read(layout.train_csv, sizes)
     groups = _patients(settings, studies, listed.paths)
     table = _table(studies, listed.split(), masks, groups)
     weak = _weak_labels(settings.data / "weak_labels.csv", listed.paths)
@@ -166,8 +170,7 @@ def _folds(table: pd.DataFrame, settings: Settings) -> pd.Series:
 
 def _truth(path: Path, table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
     """Masks of the readable test images; only the test set's truth may score the test set."""
-    sizes = dict(zip(table["id"], zip(table["rows"], table["columns"], strict=True), strict=True))
-    annotations = layouts.read_annotations(path, sizes)
+    annotations = file_masks.read(path, file_masks.sizes(table))
     masks = {name: annotations[name] for name in test if name in annotations}
     if not masks:
         raise UserError(f"{path}: none of its images is a test image; remove or mend the file.")

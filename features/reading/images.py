@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from features.reading import dicom_image, dicom_tags
+from features.reading import dicom_image
+from features.reading.blank import check_picture
 from features.reading.grey_levels import to_unit
 from features.reading.study import Study
-from features.reading.unreadable import UnreadableImage, blame_bytes, check_size
+from features.reading.unreadable import (
+    UnreadableImage,
+    blame_bytes,
+    check_file,
+    check_size,
+    quiet_libraries,
+)
 
 
 def is_image(path: Path) -> bool:
@@ -40,8 +47,8 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     Raises
     ------
     UnreadableImage
-        If the file is missing, damaged, not a greyscale image, of an unknown encoding, or tagged
-        as a lateral view.
+        If the file is missing, damaged, blank, not a greyscale image, of an unknown encoding, or
+        tagged as something else than a frontal chest X-ray.
     """
     path = Path(path)
     if path.suffix.lower() == ".png":
@@ -49,7 +56,7 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     else:
         dataset = dicom_image.open_dicom(path)
         image_id = path.stem if is_image(path) else path.name
-        study = dicom_tags.study_of(dataset, path, image_id)
+        study = dicom_image.study_of(dataset, path, image_id)
         pixels = dicom_image.read_pixels(dataset, path)
     _check_pixels(study, pixels)
     return study, pixels
@@ -63,11 +70,14 @@ def _check_pixels(study: Study, pixels: NDArray[np.float32]) -> None:
             f"{study.path}: its pixels are an array of {'x'.join(map(str, pixels.shape))}, but the "
             f"header says {size[0]}x{size[1]}; the file is damaged."
         )
-    if not np.isfinite(pixels).all():
+    if not np.isfinite(pixels.sum()):  # one value that is not finite spoils the sum
         raise UnreadableImage(f"{study.path}: some pixels are not finite; the file is damaged.")
+    check_picture(pixels, study.path)
 
 
+@quiet_libraries()
 def _read_png(path: Path) -> tuple[Study, NDArray[np.float32]]:
+    check_file(path)
     with blame_bytes(path, "not a PNG image, or a damaged one"):
         image = Image.open(path, formats=["PNG"])
     with image:
