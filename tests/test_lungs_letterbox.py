@@ -1,4 +1,4 @@
-"""Black and white borders around an X-ray hardly move its lungs; without one they stay as before."""
+"""Black and white borders around an X-ray hardly move its lungs; others stay as before."""
 
 import numpy as np
 import pytest
