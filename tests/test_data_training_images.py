@@ -82,7 +82,7 @@ def test_the_truth_of_a_test_image_is_not_learned_from(run):
 
 
 def test_an_image_of_another_size_than_its_mask_is_refused(run):
-    Image.new("L", (SIDE, 2 * SIDE)).save(run.root.parent / "i4.png")
+    Image.linear_gradient("L").resize((SIDE, 2 * SIDE)).save(run.root.parent / "i4.png")
     with pytest.raises(UserError, match=r"i4\.png: has 128x64 pixels, but had 64x64 when"):
         training_images.read(run, 32)
     assert not list(run.unet.glob("*"))

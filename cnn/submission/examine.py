@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from cnn.submission.code_faults import fault
-from features.reading import layouts
+from features.reading import file_masks, layouts
 from features.reading.layouts import ID, MASK
 from features.reading.names import image_id
 from features.run.files import UserError, in_short
@@ -86,13 +86,11 @@ def _wrong_ids(ids: pd.Series, wanted: pd.Series) -> Iterator[str]:
 
 
 def sizes_of(run: RunFolder) -> Sizes:
-    """Rows and columns of the images of a run.
+    """Rows and columns of the files of a run's images.
 
     Raises
     ------
     UserError
         If it has no dataset.
     """
-    dataset = run.dataset.read()
-    shapes = zip(dataset["rows"].tolist(), dataset["columns"].tolist(), strict=True)
-    return dict(zip(dataset["id"], shapes, strict=True))
+    return {name: sizes.file for name, sizes in file_masks.sizes(run.dataset.read()).items()}

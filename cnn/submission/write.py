@@ -16,7 +16,7 @@ from cnn.gate.runs import together
 from cnn.gate.sources import SourceMaps
 from cnn.submission.empty_share import shares
 from cnn.submission.examine import examine, read_sample, sizes_of
-from features.reading import rle
+from features.reading import file_masks, rle
 from features.reading.layouts import ID, MASK
 from features.reading.names import image_id
 from features.run import command, files
@@ -53,10 +53,12 @@ def codes(run: RunFolder, policy: str | None) -> Iterator[tuple[str, str]]:
     maps = SourceMaps(together(run, gate.also))
     rows = scored_images.sized(run, run.test)
     rows["mask"] = pd.NA  # the rule must not use the truth
+    sizes = file_masks.sizes(run.dataset.read())
     images = zip(rows["id"].tolist(), maps.measure(rows, (source,)), strict=True)
     for name, (grey, inputs) in command.progress(images, "drawing masks", len(rows)):
         kept = rules.keeps(rule, inputs[source])[0]
-        yield name, rle.encode(masks.cut(grey[source], rule.mask_level)) if kept else rle.EMPTY
+        mask = masks.cut(grey[source], rule.mask_level)
+        yield name, file_masks.encode(mask, sizes[name]) if kept else rle.EMPTY
 
 
 def main(settings: Settings) -> None:

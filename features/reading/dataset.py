@@ -17,7 +17,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.reading import folds, image_list, layouts, patient_tags, patients, rle, storage
+from features.reading import (
+    file_masks,
+    folds,
+    image_list,
+    layouts,
+    patient_tags,
+    patients,
+    rle,
+    storage,
+)
 from features.reading.image_list import ImageList
 from features.reading.layout import Layout
 from features.reading.layouts import ID, MASK
@@ -94,12 +103,12 @@ def _weak_labels(path: Path, paths: dict[str, Path]) -> dict[str, float]:
 
 
 def _weak_masks(
-    path: Path, paths: dict[str, Path], sizes: dict[str, tuple[int, int]]
+    path: Path, paths: dict[str, Path], sizes: dict[str, file_masks.Sizes]
 ) -> dict[str, str]:
     if not storage.is_file(path):
         return {}
-    image_list.require_images(layouts.read_csv(path, (ID, MASK))[ID], paths, path)
-    return layouts.read_annotations(path, sizes)
+    image_list.require_images(layouts.read_csv(path, (ID, MASK))[ID].map(image_id), paths, path)
+    return file_masks.read(path, sizes)
 
 
 def _with_weak(table: pd.DataFrame, weak: dict[str, float], masks: dict[str, str]) -> pd.DataFrame:
@@ -132,11 +141,15 @@ def _table(
             "spacing_mm": study.spacing_mm,
             "rows": study.rows,
             "columns": study.columns,
+            "stored_rows": study.stored_size and study.stored_size[0],
+            "stored_columns": study.stored_size and study.stored_size[1],
         }
         for study in studies
     ]
     table = pd.DataFrame(rows)
     table["mask"] = table["mask"].astype("string")
+    for column in ("stored_rows", "stored_columns"):
+        table[column] = table[column].astype("Int64")
     positive = (table["mask"] != rle.EMPTY).astype("Float64")
     table["label"] = positive.to_numpy(float, na_value=np.nan)
     return table
@@ -172,8 +185,9 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     listed = image_list.read(layout)
     studies, quarantine = read_studies(listed.paths, settings.jobs)
     studies = _completed(studies, listed)
-    sizes = {study.id: (study.rows, study.columns) for study in studies}
-    masks = listed.codes(layout, sizes, settings.jobs)
+    sizes = {study.id: file_masks.Sizes.of_study(study) for study in studies}
+    in_files = listed.codes(layout, {name: of.file for name, of in sizes.items()}, settings.jobs)
+    masks = file_masks.on_pictures(in_files, sizes)
     groups = _patients(settings, layout, studies, listed)
     table = _table(studies, listed.split(), masks, groups)
     table.loc[table["id"].isin(listed.positive()), "label"] = 1.0
@@ -216,8 +230,7 @@ def _folds(table: pd.DataFrame, settings: Settings) -> pd.Series:
 
 def _truth(path: Path, table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
     """Masks of the readable test images; only the test set's truth may score the test set."""
-    sizes = dict(zip(table["id"], zip(table["rows"], table["columns"], strict=True), strict=True))
-    annotations = layouts.read_annotations(path, sizes)
+    annotations = file_masks.read(path, file_masks.sizes(table))
     masks = {name: annotations[name] for name in test if name in annotations}
     if not masks:
         raise UserError(f"{path}: none of its images is a test image; remove or mend the file.")

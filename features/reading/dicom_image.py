@@ -4,191 +4,112 @@ Each call of pydicom that meets the file's bytes stands alone in `blame_bytes`: 
 when it is first read.
 """
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
-from pydicom.pixels import apply_modality_lut, pixel_array
-from pydicom.uid import (
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEGBaseline8Bit,
-)
 
-from features.reading import storage
-from features.reading.dicom_tags import number, text, values
+from features.reading import dicom_file, dicom_tags, pixel_data
+from features.reading.dicom_tags import number, pixel_sides, text, values
+from features.reading.dicom_view import check_kind, notes_of, view_of
 from features.reading.grey_levels import to_unit
-from features.reading.unreadable import BAD_BYTES, UnreadableImage, blame_bytes, check_size
+from features.reading.grey_transforms import to_display
+from features.reading.square_pixels import picture_size, to_picture
+from features.reading.study import Study
+from features.reading.unreadable import UnreadableImage, check_size, quiet_libraries, quoted
 
-# Values of ViewPosition for a chest seen from its side: the standard's two, and what is met.
-LATERAL = {"LL", "RL", "LAT", "LATERAL"}
-# What single precision holds with room for arithmetic.
-LARGEST = 1e37
+COLOURS = ("RGB", "YBR", "PALETTE COLOR")
 
 
+@quiet_libraries()
 def open_dicom(path: Path) -> FileDataset:
     """Open a file and check that its tags are those of a frontal chest X-ray.
 
     Raises
     ------
     UnreadableImage
-        If it is missing, damaged, no image, of another kind, or tagged as a lateral view.
+        If it is missing, damaged, no image, of another kind, too large, or tagged as a lateral or
+        turned view.
     """
-    with blame_bytes(path, "not a DICOM file"), warnings.catch_warnings():
-        # Invalid values of tags (an AS of '38') are dealt with one by one.
-        warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(storage.source(path), force=True)
-    if "Rows" not in dataset or "Columns" not in dataset:
+    dataset = dicom_file.read(path)
+    size = number(dataset, path, "Rows"), number(dataset, path, "Columns")
+    check_size(path, *size)
+    check_size(path, *picture_size(size, pixel_sides(dataset), path))
+    if number(dataset, path, "NumberOfFrames", missing=1) != 1:
         raise UnreadableImage(
-            f"{path}: no image size, tags Rows (0028,0010) and Columns (0028,0011): not a DICOM "
-            "image, or cut short."
+            f"{path}: an X-ray has one greyscale frame, tag NumberOfFrames (0028,0008) = 1."
         )
-    check_size(path, number(dataset, path, "Rows"), number(dataset, path, "Columns"))
-    samples = number(dataset, path, "SamplesPerPixel", missing=1)
-    if samples != 1 or number(dataset, path, "NumberOfFrames", missing=1) != 1:
+    photometric = text(dataset, "PhotometricInterpretation").upper()
+    if photometric and not photometric.startswith(("MONOCHROME1", "MONOCHROME2", *COLOURS)):
         raise UnreadableImage(
-            f"{path}: an X-ray has one greyscale frame, tags SamplesPerPixel (0028,0002) = 1 and "
-            "NumberOfFrames (0028,0008) = 1."
+            f"{path}: tag PhotometricInterpretation (0028,0004) is {quoted(photometric)}; an X-ray "
+            "is MONOCHROME1 or MONOCHROME2."
         )
-    view = text(dataset, "ViewPosition").upper()
-    if view in LATERAL:
-        raise UnreadableImage(
-            f"{path}: a lateral view, tag ViewPosition (0018,5101) is {view}; only frontal chest "
-            "X-rays (PA, AP) can be used."
-        )
-    _check_orientation(dataset, path)
+    check_kind(dataset, path)
     return dataset
 
 
-def _check_orientation(dataset: FileDataset, path: Path) -> None:
-    """Refuse what is stored otherwise than seen from the front, head up: lungs would be mixed up.
+@quiet_libraries()
+def study_of(dataset: FileDataset, path: Path, image_id: str) -> Study:
+    """What the tags of an opened file say."""
+    stored = number(dataset, path, "Rows"), number(dataset, path, "Columns")
+    rows, columns = picture_size(stored, pixel_sides(dataset), path)
+    return Study(
+        id=image_id,
+        path=path,
+        rows=rows,
+        columns=columns,
+        spacing_mm=dicom_tags.spacing_mm(dataset),
+        view=view_of(dataset),
+        age=dicom_tags.age_in_years(text(dataset, "PatientAge")),
+        sex=dicom_tags.sex(dataset),
+        patient=dicom_tags.patient(dataset, image_id),
+        notes=notes_of(dataset),
+        stored_size=None if stored == (rows, columns) else stored,
+    )
 
-    The tag says whereto the rows and the columns run in the patient; many files leave it empty.
-    """
-    right, down = (*values(dataset, "PatientOrientation"), "", "")[:2]
-    if right.upper().startswith(("A", "P")):
-        raise UnreadableImage(
-            f"{path}: a lateral view, tag PatientOrientation (0020,0020) is {right}\\{down}; only "
-            "frontal chest X-rays (PA, AP) can be used."
-        )
-    if right.upper().startswith("R") or down.upper().startswith("H"):
-        raise UnreadableImage(
-            f"{path}: tag PatientOrientation (0020,0020) is {right}\\{down}; an X-ray's rows run "
-            "to the patient's left and its columns to the feet, L\\F, so turn the pixels and any "
-            "mask, and change the tag."
-        )
 
-
+@quiet_libraries()
 def read_pixels(dataset: FileDataset, path: Path) -> NDArray[np.float32]:
     """Decode the picture of an opened file.
 
     Returns
     -------
     (h, w) array of float32 in [0, 1]
-        Air dark; padding is 0.
+        Air dark; padding is 0. Its pixels are square: where the file's are not, it is larger.
 
     Raises
     ------
     UnreadableImage
-        If it is missing, damaged or of an unknown encoding.
+        If it is missing, damaged, coloured or of an unknown encoding.
     """
-    photometric = text(dataset, "PhotometricInterpretation") or "MONOCHROME2"
-    if photometric not in {"MONOCHROME1", "MONOCHROME2"}:
+    stored, bits = pixel_data.decode(dataset, path)
+    size = number(dataset, path, "Rows"), number(dataset, path, "Columns")
+    if stored.shape != size:
         raise UnreadableImage(
-            f"{path}: tag PhotometricInterpretation (0028,0004) is {photometric!r}; an X-ray is "
-            "MONOCHROME1 or MONOCHROME2."
+            f"{path}: its pixels are an array of {'x'.join(map(str, stored.shape))}, but the "
+            f"header says {size[0]}x{size[1]}; the file is damaged."
         )
-    if "PixelData" not in dataset:
-        raise UnreadableImage(f"{path}: no tag PixelData (7FE0,0010): no image, or cut short.")
-    bits = number(dataset, path, "BitsStored", missing=16)
-    stored, modality = _decode(dataset, path, bits)
-    linear = modality is stored or np.array_equal(modality, stored)
+    display = to_display(stored, dataset, path)
+    plain = display is stored and stored.dtype.kind != "f"
     padding = _padding(dataset, stored)
-    pixels = to_unit(modality, bits if linear else 16, photometric == "MONOCHROME1", padding)
+    inverted = text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
+    pixels = to_unit(display, bits if plain else 16, inverted, padding)
     if padding is not None:
         pixels[padding] = 0
-    return pixels
-
-
-def _decode(
-    dataset: FileDataset, path: Path, bits: int
-) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """Stored values, and what they become by the modality's table or slope."""
-    with blame_bytes(path, "the DICOM is damaged"):
-        syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is None:
-        dataset.file_meta.TransferSyntaxUID = syntax = _guessed_syntax(dataset)
-    # Pillow's libjpeg-turbo needs a third of the time, and reads nothing but 8-bit baseline here;
-    # an empty name leaves the choice to pydicom.
-    plugin = "pillow" if syntax == JPEGBaseline8Bit and bits == 8 else ""
-    with (
-        blame_bytes(path, "its pixels cannot be decoded"),
-        _faults_of_decoders_propagate(),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")
-        stored = pixel_array(dataset, decoding_plugin=plugin)
-        modality = apply_modality_lut(stored, dataset)
-    if modality.dtype.kind == "f" and not (np.abs(modality) < LARGEST).all():
-        raise UnreadableImage(
-            f"{path}: some pixels are not finite numbers; the tags that rescale them, "
-            "RescaleSlope (0028,1053) and RescaleIntercept (0028,1052), are damaged."
-        )
-    return stored, modality
-
-
-class _ErrorLog(logging.Handler):
-    """Keeps the errors that pydicom logs."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.errors: list[BaseException] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and record.exc_info[1]:
-            self.errors.append(record.exc_info[1])
-
-
-@contextmanager
-def _faults_of_decoders_propagate() -> Iterator[None]:
-    """Let an error come through that is not of the bytes, such as that no memory is left.
-
-    pydicom turns whatever a decoder raises into a RuntimeError, and only logs the error itself.
-    """
-    logger, log = logging.getLogger("pydicom"), _ErrorLog()
-    logger.addHandler(log)
-    try:
-        yield
-    except RuntimeError:
-        for error in log.errors:
-            if not isinstance(error, BAD_BYTES):
-                raise error from None
-        raise
-    finally:
-        logger.removeHandler(log)
-
-
-def _guessed_syntax(dataset: FileDataset) -> pydicom.uid.UID:
-    """Transfer syntax of a headless file, from how pydicom could parse it."""
-    implicit, little = dataset.original_encoding
-    if implicit:
-        return ImplicitVRLittleEndian
-    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    return to_picture(pixels, picture_size(size, pixel_sides(dataset), path))
 
 
 def _padding(dataset: FileDataset, stored: NDArray[np.generic]) -> NDArray[np.bool_] | None:
     """Pixels that are none of the picture, but fill it up to a rectangle; None without the tag."""
-    first, last = (text(dataset, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    first, last = (
+        values(dataset, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    )
     try:
-        low, high = sorted((float(first), float(last or first)))
-    except ValueError:  # missing, or no number
+        (lower,), (upper,) = first, last or first
+        low, high = sorted((float(lower), float(upper)))
+    except ValueError:  # missing, more than one, or no number
         return None
     levels = stored.astype(np.float32)
     return (levels >= low) & (levels <= high)

@@ -1,34 +1,17 @@
 """Tags of a DICOM file, read leniently: SIIM-ACR's have empty UIDs and an age of '38'."""
 
 import re
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from features.reading.study import Study
-from features.reading.unreadable import BAD_BYTES, UnreadableImage, blame_bytes
+from features.reading.unreadable import BAD_BYTES, UnreadableImage, blame_bytes, quoted
 
 # The oldest verified age is 122 years (SIIM-ACR has 148 and 413, which are typing errors).
 OLDEST = 122.0
-
-
-def study_of(dataset: FileDataset, path: Path, image_id: str) -> Study:
-    """The values of a file's tags."""
-    return Study(
-        id=image_id,
-        path=path,
-        rows=number(dataset, path, "Rows"),
-        columns=number(dataset, path, "Columns"),
-        spacing_mm=_spacing(dataset),
-        view=_listed(dataset, "ViewPosition", {"PA", "AP"}),
-        age=age_in_years(text(dataset, "PatientAge")),
-        sex=_listed(dataset, "PatientSex", {"F", "M"}),
-        patient=_patient(dataset, image_id),
-    )
 
 
 def age_in_years(text: str) -> float | None:
@@ -43,7 +26,7 @@ def age_in_years(text: str) -> float | None:
     return years if years <= OLDEST else None
 
 
-def number(dataset: FileDataset, path: Path, keyword: str, missing: int = 0) -> int:
+def number(dataset: Dataset, path: Path, keyword: str, missing: int = 0) -> int:
     """The value of a tag that holds a whole number; `missing` where it is missing or empty.
 
     Raises
@@ -51,8 +34,7 @@ def number(dataset: FileDataset, path: Path, keyword: str, missing: int = 0) -> 
     UnreadableImage
         If it holds something else.
     """
-    with blame_bytes(path, "the DICOM is damaged"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with blame_bytes(path, "the DICOM is damaged"):
         value = dataset.get(keyword)
     if value is None or value == "" or value == 0:
         return missing
@@ -60,45 +42,57 @@ def number(dataset: FileDataset, path: Path, keyword: str, missing: int = 0) -> 
         if isinstance(value, (int, float, str)):
             return int(value)
     raise UnreadableImage(
-        f"{path}: the DICOM is damaged (tag {keyword} is {value!r} and not a number)."
+        f"{path}: the DICOM is damaged (tag {keyword} is {quoted(value)} and not a number)."
     )
 
 
-def values(dataset: FileDataset, keyword: str) -> list[str]:
+def values(dataset: Dataset, keyword: str) -> list[str]:
     """A tag's values as texts; none where it is missing, empty or unreadable."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = dataset.get(keyword)
-            parts = value if isinstance(value, MultiValue) else [value]
-            texts = [str(part).strip() for part in parts]
+        value = dataset.get(keyword)
+        parts = value if isinstance(value, MultiValue) else [value]
+        texts = [str(part).strip() for part in parts]
     except BAD_BYTES:  # pydicom parses a tag when it is first read
         return []
     return texts if value is not None and any(texts) else []
 
 
-def text(dataset: FileDataset, keyword: str) -> str:
+def text(dataset: Dataset, keyword: str) -> str:
     """The value of a tag that holds one, as text; empty where missing or unreadable."""
     return "\\".join(values(dataset, keyword))
 
 
-def _listed(dataset: FileDataset, keyword: str, allowed: set[str]) -> str | None:
-    value = text(dataset, keyword).upper()
-    return value if value in allowed else None
+def pixel_sides(dataset: Dataset) -> tuple[float, float] | None:
+    """Height and width of a pixel, in mm where the file says so; None where it says nothing."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        try:
+            height, width = map(float, values(dataset, keyword))
+        except ValueError:  # not two, or no numbers
+            continue
+        if 0 < height < np.inf and 0 < width < np.inf:
+            return height, width
+    return None
 
 
-def _spacing(dataset: FileDataset) -> float | None:
+def spacing_mm(dataset: Dataset) -> float | None:
+    """Distance in mm between the pixels of the picture, which are square; None where unknown."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         try:
             down, across = map(float, values(dataset, keyword))
         except ValueError:  # not two, or no numbers
             continue
-        if 0 < down == across < np.inf:
-            return down
+        if 0 < down < np.inf and 0 < across < np.inf:
+            return min(down, across)
     return None
 
 
-def _patient(dataset: FileDataset, image_id: str) -> str | None:
-    # SIIM-ACR's files carry the image's own id as PatientID, which groups nothing.
-    patient = text(dataset, "PatientID")
-    return patient if patient and patient != image_id else None
+def sex(dataset: Dataset) -> str | None:
+    """ "F" or "M"; None where unknown."""
+    value = text(dataset, "PatientSex").upper()
+    return value if value in {"F", "M"} else None
+
+
+def patient(dataset: Dataset, image_id: str) -> str | None:
+    """The patient's id, if it is not the image's own; SIIM-ACR's are, which groups nothing."""
+    value = text(dataset, "PatientID")
+    return value if value and value != image_id else None

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.reading import dicom_image, dicom_tags, kinds, names, picture, storage
+from features.reading import dicom_image, kinds, names, picture, storage
+from features.reading.blank import check_picture
 from features.reading.study import Study
 from features.reading.unreadable import UnreadableImage
 
@@ -34,8 +35,8 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     Raises
     ------
     UnreadableImage
-        If the file is missing, damaged, no file or no greyscale image, of an unknown encoding, or
-        tagged as a lateral view.
+        If the file is missing, damaged, blank, not a greyscale image, of an unknown encoding, or
+        tagged as something else than a frontal chest X-ray.
     """
     path = Path(path)
     if reason := storage.obstacle(path):
@@ -50,7 +51,7 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     else:
         # Whatever else it is, DICOM's reader says what it lacks.
         dataset = dicom_image.open_dicom(path)
-        study = dicom_tags.study_of(dataset, path, names.image_id(path.name))
+        study = dicom_image.study_of(dataset, path, names.image_id(path.name))
         pixels = dicom_image.read_pixels(dataset, path)
     _check_pixels(study, pixels)
     return study, pixels
@@ -64,5 +65,6 @@ def _check_pixels(study: Study, pixels: NDArray[np.float32]) -> None:
             f"{study.path}: its pixels are an array of {'x'.join(map(str, pixels.shape))}, but the "
             f"header says {size[0]}x{size[1]}; the file is damaged."
         )
-    if not np.isfinite(pixels).all():
+    if not np.isfinite(pixels.sum()):  # one value that is not finite spoils the sum
         raise UnreadableImage(f"{study.path}: some pixels are not finite; the file is damaged.")
+    check_picture(pixels, study.path)

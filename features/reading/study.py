@@ -15,7 +15,7 @@ class Study:
     path : Path
         The file it was read from.
     rows, columns : int
-        Size in pixels.
+        Size of the picture in pixels, which are square.
     spacing_mm : float or None
         Distance between pixel centres in mm, as the file says; None where it does not. SIIM-ACR's
         is of the larger original, so nothing is measured by it.
@@ -28,7 +28,10 @@ class Study:
     patient : str or None
         The file's patient id, if it has one that is not the image's own id.
     notes : tuple of str
-        Sentences on what is odd about the file and a reader must know.
+        What the file's tags say against a chest X-ray ready for reading, a sentence each.
+    stored_size : (int, int) or None
+        Rows and columns of the file where its pixels are not square; masks that come with it and
+        go out are of this size. None where the file's size is the picture's.
     """
 
     id: str
@@ -41,3 +44,9 @@ class Study:
     sex: str | None = None
     patient: str | None = None
     notes: tuple[str, ...] = ()
+    stored_size: tuple[int, int] | None = None
+
+    @property
+    def file_size(self) -> tuple[int, int]:
+        """Rows and columns of the file."""
+        return self.stored_size or (self.rows, self.columns)

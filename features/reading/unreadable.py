@@ -2,11 +2,14 @@
 
 A damaged file makes a library raise whatever the bytes lead it into. So only the libraries' own
 calls are blamed on the bytes, each within `blame_bytes`; an error of our own code, or of the
-machine (no memory left), is no quarantine and ends the run.
+machine (no memory left), is no quarantine and ends the run. A library's own words say nothing to
+whoever sent the file, so they stay in the exception's cause.
 """
 
 import errno
+import logging
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +24,10 @@ SMALLEST_SIDE = 64
 LARGEST_ASPECT = 4
 # The finest detectors have 20 megapixels; what announces more than this is not even decoded.
 LARGEST_PIXELS = 64_000_000
+# Bytes of a file, or of what it inflates to: 4 for each of the most pixels.
+LARGEST_FILE = 4 * LARGEST_PIXELS
+# Signs of a tag's value that a sentence shows.
+SHOWN = 40
 
 # What pydicom, its decoders and Pillow raise on truncated and mutated files. pydicom reports a
 # missing element as AttributeError or KeyError, an odd one as TypeError or NotImplementedError (a
@@ -48,6 +55,24 @@ OF_THE_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 class UnreadableImage(UserError):
     """One image cannot be used; the sentence says which and why. The rest of a run goes on."""
 
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
+
+
+def printable(text: str) -> str:
+    """A text without signs that a terminal would obey or could not show; escapes stand for them."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
+def quoted(value: object) -> str:
+    """A tag's value as a sentence quotes it: on one line, and not too long."""
+    text = printable(str(value))
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
 
 @contextmanager
 def blame_bytes(path: Path, what: str) -> Iterator[None]:
@@ -67,14 +92,51 @@ def blame_bytes(path: Path, what: str) -> Iterator[None]:
     """
     try:
         yield
+    except UnreadableImage:
+        raise
     except FileNotFoundError:
         raise UnreadableImage(f"{path}: no such file.") from None
+    except PermissionError:
+        raise UnreadableImage(f"{path}: no permission to read it.") from None
     except BaseException as error:
         of_bytes = isinstance(error, BAD_BYTES) or _is_panic(error)
         if not of_bytes or getattr(error, "errno", None) in OF_THE_MACHINE:
             raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnreadableImage(f"{path}: {what} ({reason}).") from None
+        raise UnreadableImage(f"{path}: {what}.") from error
+
+
+class _ErrorLog(logging.Handler):
+    """Keeps the errors that pydicom logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.errors: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1]:
+            self.errors.append(record.exc_info[1])
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """No warnings and log lines of pydicom and Pillow: what matters becomes a sentence.
+
+    pydicom turns whatever a decoder raises into a RuntimeError, and only logs the error itself; one
+    that is not of the bytes, such as that no memory is left, comes through.
+    """
+    logger, log = logging.getLogger("pydicom"), _ErrorLog()
+    logger.addHandler(log)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except RuntimeError:
+        for error in log.errors:
+            if not isinstance(error, BAD_BYTES) and not _is_panic(error):
+                raise error from None
+        raise
+    finally:
+        logger.removeHandler(log)
 
 
 def _is_panic(error: BaseException) -> bool:

@@ -20,6 +20,8 @@ DEFAULTS = {
     "spacing_mm": np.nan,
     "rows": 64,
     "columns": 64,
+    "stored_rows": None,
+    "stored_columns": None,
     "label": np.nan,
     "weak": np.nan,
     "fold": None,

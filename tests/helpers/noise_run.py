@@ -72,6 +72,8 @@ def _dataset(
             "spacing_mm": 0.14,
             "rows": 64,
             "columns": 64,
+            "stored_rows": pd.array([None] * len(ids), dtype="Int64"),
+            "stored_columns": pd.array([None] * len(ids), dtype="Int64"),
             "label": np.where(is_test, np.nan, positive),
             "weak": np.nan,
             "fold": pd.array(numbers // 2 % 2, dtype="Int64"),
