@@ -44,9 +44,10 @@ def test_zones_of_a_run_are_those_of_its_explanations(copied_noise_run):
     finest = [k for k, name in enumerate(NAMES) if name.count("_") == 2]
     trained = trained_run.read(run)
     ids = [*trained.predicted["id"], "without a prediction"]
+    shares = {"share": 0.0, "weak_share": np.nan}
     cells = pd.DataFrame(
         [
-            {"row": row, "column": zone, "side": 0, "zone": zone, "share": 0.0, "id": name}
+            {"row": row, "column": zone, "side": 0, "zone": zone, **shares, "id": name}
             for name in ids
             for row, zone in enumerate(finest)
         ]

@@ -25,7 +25,7 @@ def pids(cluster) -> dict[str, int]:
 
 
 def quick_row(path: str) -> dict[str, float]:
-    item = measure.Item(path, None, (256, 256))
+    item = measure.Item(path, None, None, (256, 256))
     return measure.measure_image(item, ("firstorder", "shape")).features
 
 

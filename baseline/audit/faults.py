@@ -267,7 +267,7 @@ KINDS = (
     Kind("annotation without an image", check_counts.without_image, _lost),
     Kind("inverted image", _ODD, lambda g: _repainted(g, lambda p: 1 - p)),
     Kind("image upside down", _ODD, lambda g: _repainted(g, lambda p: p[::-1, ::-1])),
-    Kind("blank image", _ODD, lambda g: _repainted(g, np.zeros_like)),
+    Kind("blank image", check_counts.unreadable, lambda g: _repainted(g, np.zeros_like)),
     Kind("burnt-in P on positives", _LABEL, lambda g: _on_positives(g, change=_letter), _SIGNS),
     Kind(
         "positives of another JPEG quality",

@@ -213,7 +213,7 @@ def segment_with(model: LungModel, pixels: Array) -> LungFields:
     right, left = (
         letterbox.put_back(lung, picture, pixels.shape) for lung in (found.right, found.left)
     )
-    return LungFields(right, left, found.quality)
+    return LungFields(right, left, found.quality, found.signs)
 
 
 def _segment(model: LungModel, pixels: Array) -> LungFields:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.reading.unreadable import UnreadableImage
 
 # Pixels that are looked at, a side: a coarse grid is enough to count grey levels.
-GRID = 256
+GRID = 128
 # Levels of 255 that count as one, on either side, and the share of pixels that only two such have.
 NEAR, NEARLY_ALL = 8, 0.96
 

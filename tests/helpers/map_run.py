@@ -43,7 +43,7 @@ def make_run(
     run.create()
     index = pd.DataFrame({"id": list(maps), "fold": [folds.get(name) for name in maps]})
     run.maps.write(index.assign(part=0, row=np.arange(len(maps))))
-    np.savez_compressed(run.map_part(0), maps=np.stack(list(maps.values())))
+    np.savez_compressed(run.map_part(0), maps=np.stack(list(maps.values())), ids=list(maps))
     labelled = [fold is not None for fold in folds.values()]
     codes = iter(["-1"] * sum(labelled) if masks is None else masks)
     run.dataset.write(
