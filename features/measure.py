@@ -83,7 +83,7 @@ class Measured:
     ----------
     features : dict
         By name.
-    quality : Verdict
+    quality : Quality
         Whether it is a frontal chest X-ray.
     cells : Cells
     shares, weak_shares : (n,) arrays of float32
@@ -91,7 +91,7 @@ class Measured:
     """
 
     features: dict[str, float]
-    quality: gate.Verdict
+    quality: gate.Quality
     cells: cell_measures.Cells
     shares: NDArray[np.float32]
     weak_shares: NDArray[np.float32]

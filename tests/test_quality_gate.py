@@ -25,35 +25,35 @@ def phantoms() -> list[np.ndarray]:
     return [phantom(seed, size=512).pixels.astype(np.float32) / 255 for seed in SEEDS]
 
 
-def judged(pixels: np.ndarray) -> gate.Verdict:
+def judged(pixels: np.ndarray) -> gate.Quality:
     pixels = np.ascontiguousarray(pixels, np.float32)
     return gate.examine(STUDY, pixels, prepare(pixels).lungs)
 
 
 def test_clean_phantoms_are_not_flagged(phantoms):
-    verdicts = [judged(pixels) for pixels in phantoms]
-    assert [verdict.flagged for verdict in verdicts] == [False] * len(verdicts)
-    assert max(verdict.probability for verdict in verdicts) < gate.FLAGGED_FROM
-    assert {verdict.sentence for verdict in verdicts if verdict.kind == gate.GOOD} == {""}
+    qualities = [judged(pixels) for pixels in phantoms]
+    assert [quality.flagged for quality in qualities] == [False] * len(qualities)
+    assert max(quality.probability for quality in qualities) < gate.FLAGGED_FROM
+    assert {quality.sentence for quality in qualities if quality.kind == gate.GOOD} == {""}
 
 
 @pytest.mark.parametrize("kind", SPOILT)
 def test_spoilt_phantoms_are_flagged_and_called_by_name(phantoms, kind):
-    verdicts = [judged(dict(copies(pixels))[kind]) for pixels in phantoms]
+    qualities = [judged(dict(copies(pixels))[kind]) for pixels in phantoms]
     if kind == gate.MIRRORED:
-        assert not any(verdict.flagged for verdict in verdicts)
-        assert sum(verdict.kind == kind for verdict in verdicts) >= 1
+        assert not any(quality.flagged for quality in qualities)
+        assert sum(quality.kind == kind for quality in qualities) >= 1
         return
     # A cut leaves some lungs that could be whole ones; most of real X-rays are caught.
-    missed = len(verdicts) // 2 if kind.startswith("cut") else 1
-    assert sum(verdict.flagged for verdict in verdicts) >= len(verdicts) - missed
-    named = [verdict.kind for verdict in verdicts if verdict.flagged]
+    missed = len(qualities) // 2 if kind.startswith("cut") else 1
+    assert sum(quality.flagged for quality in qualities) >= len(qualities) - missed
+    named = [quality.kind for quality in qualities if quality.flagged]
     # The lungs that a cut leaves look much alike, whether it took the top or the bottom.
     alike = [name[:3] == kind[:3] if kind.startswith("cut") else name == kind for name in named]
     assert kind in named and sum(alike) >= len(named) - 2
-    flagged = next(verdict for verdict in verdicts if verdict.kind == kind)
+    flagged = next(quality for quality in qualities if quality.kind == kind)
     assert flagged.sentence.startswith(f"Image quality: {gate.WORDS[kind]} (probability ")
-    assert flagged.sentence.endswith("; no verdict may rest on it.")
+    assert flagged.sentence.endswith("; nothing may rest on it.")
 
 
 @pytest.mark.parametrize("draw", [blank, noise, text_page])
@@ -68,8 +68,8 @@ def test_one_grey_and_burnt_exposures_are_named(phantoms):
     inside = lungs.right | lungs.left
     for kind, grey in ((gate.OVEREXPOSED, 0.0), (gate.UNDEREXPOSED, 1.0)):
         burnt = np.where(inside, np.float32(grey), phantoms[0])
-        verdict = gate.examine(STUDY, burnt, lungs)
-        assert verdict.kind == kind and verdict.flagged and verdict.probability == 1
+        quality = gate.examine(STUDY, burnt, lungs)
+        assert quality.kind == kind and quality.flagged and quality.probability == 1
 
 
 def test_gain_and_offset_change_no_verdict(phantoms):
@@ -81,20 +81,20 @@ def test_gain_and_offset_change_no_verdict(phantoms):
 
 def test_notes_of_the_tags_are_told_and_flag_nothing(phantoms):
     study = Study("x", Path("x.dcm"), 512, 512, notes=("its tags say KNEE.",))
-    verdict = gate.examine(study, phantoms[0], prepare(phantoms[0]).lungs)
-    assert not verdict.flagged and verdict.words.endswith("its tags say KNEE")
-    assert verdict.sentence == f"Image quality: {verdict.words}."
+    quality = gate.examine(study, phantoms[0], prepare(phantoms[0]).lungs)
+    assert not quality.flagged and quality.words.endswith("its tags say KNEE")
+    assert quality.sentence == f"Image quality: {quality.words}."
 
 
 def test_log_odds_and_kind_by_hand():
     kinds = ("good", "inverted", "mirrored", "other")
     scores = np.log([0.2, 0.5, 0.1, 0.2])
     assert gate.log_odds(kinds, scores) == pytest.approx(np.log(0.7 / 0.3))
-    assert gate.judge(kinds, scores + 0.0).kind in gate.NOTED  # below the limit
+    assert gate.classify(kinds, scores + 0.0).kind in gate.NOTED  # below the limit
     scores[1] += gate.LIMIT + 1
-    verdict = gate.judge(kinds, scores)
-    assert verdict.flagged and verdict.kind == "inverted"
-    mirrored = gate.judge(kinds, np.log([0.01, 1e-4, 0.98, 1e-4]))
+    quality = gate.classify(kinds, scores)
+    assert quality.flagged and quality.kind == "inverted"
+    mirrored = gate.classify(kinds, np.log([0.01, 1e-4, 0.98, 1e-4]))
     assert mirrored.kind == "mirrored" and not mirrored.flagged and mirrored.words
 
 

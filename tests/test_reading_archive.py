@@ -87,7 +87,7 @@ def test_a_damaged_member_is_one_images_fault(tmp_path):
     with pytest.raises(UnreadableImage, match=r"a\.png: .*member of the zip is damaged"):
         images.read(root / "a.png")
     assert images.read(root / "b.png")[0].rows == 64
-    with pytest.raises(UnreadableImage, match="no such member"):
+    with pytest.raises(UnreadableImage, match="no such file"):
         images.read(root / "c.png")
 
 

@@ -231,7 +231,9 @@ def test_later_stages_read_members_of_a_zip(tmp_path, given):
         file.write(plain, "in/a.dcm")
         file.write(tmp_path / "e" / "a.png", "in/b.png")
     paths = [plain, tmp_path / "x.zip::" / "in" / "a.dcm", tmp_path / "x.zip::" / "in" / "b.png"]
-    rows = pd.DataFrame({"path": map(str, paths), "mask": None, "rows": 128, "columns": 128})
+    rows = pd.DataFrame(
+        {"path": map(str, paths), "mask": None, "weak_mask": None, "rows": 128, "columns": 128}
+    )
     first, *others = (measure_image(item, ("firstorder", "glcm")) for item in items_of(rows))
     for other in others:
         assert other.features == first.features

@@ -5,7 +5,7 @@ import numpy as np
 from baseline.evaluation.results import read_shortcuts
 from baseline.explanation.trained_run import TrainedRun
 from baseline.learning import conformal
-from features.quality.gate import Verdict
+from features.quality.gate import Quality
 
 DECISIONS = {
     conformal.RULE_OUT: "rule out",
@@ -15,7 +15,7 @@ DECISIONS = {
 
 
 def decide(
-    trained: TrainedRun, fold: int | None, raw: float, quality: Verdict | None = None
+    trained: TrainedRun, fold: int | None, raw: float, quality: Quality | None = None
 ) -> str | None:
     """Rule out, refer or rule in, by the true labels of the other folds.
 
@@ -28,7 +28,7 @@ def decide(
         Fold of the image; None if it belongs to none.
     raw : float
         Its log-odds before calibration.
-    quality : Verdict, optional
+    quality : Quality, optional
         What the quality gate says of it.
 
     Returns

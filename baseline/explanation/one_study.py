@@ -50,7 +50,7 @@ class StudyExplanation:
         Run-length code of the true mask; None where the truth is unknown.
     notes : tuple of str
         Which models predicted it, and what else a reader must know.
-    quality : Verdict
+    quality : Quality
         Whether it is a frontal chest X-ray.
     evidence_map : EvidenceMap or None
         None where the classifier does not use it.
@@ -64,7 +64,7 @@ class StudyExplanation:
     case: Case
     mask: str | None
     notes: tuple[str, ...]
-    quality: gate.Verdict
+    quality: gate.Quality
     evidence_map: EvidenceMap | None = None
     hottest: Reason | None = None
 

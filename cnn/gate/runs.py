@@ -63,8 +63,7 @@ def _check_folds(run: RunFolder, other: RunFolder) -> None:
         raise UserError(
             f"{other.dataset.path}: image {odd[0]!r} is {_place(there, odd[0])}, but in {run.root} "
             f"it is {_place(here, odd[0])} ({len(odd)} such images); only runs of the same images "
-            "and folds are averaged, or a network would predict images that it learned from, so "
-            "make that run with the same DATA, FOLDS, SEED and PATIENTS."
+            "and folds are averaged, so make that run with the same DATA, FOLDS, SEED and PATIENTS."
         )
 
 

@@ -2,8 +2,8 @@
 
 A logistic regression reads a thumbnail and how the lungs fit (`features.quality.measures`). It has
 learned from phantoms, from their turned, inverted and cut copies, and from drawings of other things
-(`features.quality.fit`), so what ships is no model of patients. What is flagged gets no verdict
-"rule out" and is told with the reason; a mirrored heart is told alone, since dextrocardia exists.
+(`features.quality.fit`), so what ships is no model of patients. What is flagged is never
+ruled out, and the reason is given; a mirrored heart is noted only, since dextrocardia exists.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ LIMIT = 2.9
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Quality:
     """What the gate says of a picture.
 
     Parameters
@@ -66,7 +66,7 @@ class Verdict:
     words : str
         A sentence on what was found, without an end; "" for nothing.
     flagged : bool
-        Whether no verdict may rest on the picture.
+        Whether nothing may rest on the picture.
     """
 
     probability: float
@@ -82,7 +82,7 @@ class Verdict:
         if not self.flagged:
             return f"Image quality: {self.words}."
         chance = f"probability {self.probability:.0%}"
-        return f"Image quality: {self.words} ({chance}); no verdict may rest on it."
+        return f"Image quality: {self.words} ({chance}); nothing may rest on it."
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def write_model(path: Path, model: GateModel) -> None:
     load.cache_clear()
 
 
-def examine(study: Study, pixels: NDArray[np.float32], lungs: LungFields) -> Verdict:
+def examine(study: Study, pixels: NDArray[np.float32], lungs: LungFields) -> Quality:
     """What the gate says of an X-ray.
 
     Parameters
@@ -145,32 +145,32 @@ def examine(study: Study, pixels: NDArray[np.float32], lungs: LungFields) -> Ver
         Its lungs at the working size, see `features.lungs.prepared`.
     """
     image = working_size(pixels)
-    verdict = _picture(image, lungs)
-    if not verdict.flagged:
-        verdict = _exposure(image, lungs) or verdict
-    words = "; ".join(part.rstrip(".") for part in (verdict.words, *study.notes) if part)
-    return Verdict(verdict.probability, verdict.kind, words, verdict.flagged)
+    quality = _picture(image, lungs)
+    if not quality.flagged:
+        quality = _exposure(image, lungs) or quality
+    words = "; ".join(part.rstrip(".") for part in (quality.words, *study.notes) if part)
+    return Quality(quality.probability, quality.kind, words, quality.flagged)
 
 
-def _exposure(image: NDArray[np.float32], lungs: LungFields) -> Verdict | None:
-    """A verdict on a chest whose lungs have lost their greys; None if they have them."""
+def _exposure(image: NDArray[np.float32], lungs: LungFields) -> Quality | None:
+    """A quality on a chest whose lungs have lost their greys; None if they have them."""
     inside = image[lungs.right | lungs.left]
     for kind, burnt in (
         (OVEREXPOSED, float((inside <= 0).mean())),
         (UNDEREXPOSED, float((inside >= 1).mean())),
     ):
         if burnt > BURNT:
-            return Verdict(max(burnt, FLAGGED_FROM), kind, WORDS[kind], True)
+            return Quality(max(burnt, FLAGGED_FROM), kind, WORDS[kind], True)
     return None
 
 
-def _picture(image: NDArray[np.float32], lungs: LungFields) -> Verdict:
-    """The classifier's verdict."""
+def _picture(image: NDArray[np.float32], lungs: LungFields) -> Quality:
+    """The classifier's quality."""
     if np.ptp(image) <= 1e-6:
-        return Verdict(1.0, BLANK, WORDS[BLANK], True)
+        return Quality(1.0, BLANK, WORDS[BLANK], True)
     small = area_resize(image, (measures.FRAME, measures.FRAME))
     scores = scores_of(load(), measures.measure(small, lungs, image.shape[0] / image.shape[1]))
-    return judge(load().kinds, scores)
+    return classify(load().kinds, scores)
 
 
 def expanded(
@@ -199,8 +199,8 @@ def log_odds(kinds: tuple[str, ...], scores: NDArray[np.float64]) -> NDArray[np.
     return np.logaddexp.reduce(wrong, axis=-1) - np.logaddexp.reduce(right, axis=-1)
 
 
-def judge(kinds: tuple[str, ...], scores: NDArray[np.float64]) -> Verdict:
-    """The verdict that follows from a picture's scores (kinds,)."""
+def classify(kinds: tuple[str, ...], scores: NDArray[np.float64]) -> Quality:
+    """The quality that follows from a picture's scores (kinds,)."""
     odds = float(log_odds(kinds, scores)) - LIMIT
     probability = float(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
     flagged = probability >= FLAGGED_FROM
@@ -210,4 +210,4 @@ def judge(kinds: tuple[str, ...], scores: NDArray[np.float64]) -> Verdict:
     else:
         ahead = by_kind[MIRRORED] - by_kind[GOOD]
         kind = MIRRORED if ahead > np.log(MIRRORED_FROM / (1 - MIRRORED_FROM)) else GOOD
-    return Verdict(probability, kind, WORDS[kind], flagged)
+    return Quality(probability, kind, WORDS[kind], flagged)

@@ -1,17 +1,17 @@
-"""The table of the quality gate's verdicts: one row for each measured image."""
+"""The table of the quality gate's qualities: one row for each measured image."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from features.quality.gate import GOOD, Verdict
+from features.quality.gate import GOOD, Quality
 from features.run.folder import RunFolder
 
 
-def rows_of(ids: Sequence[str], verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def rows_of(ids: Sequence[str], qualities: Sequence[Quality]) -> pd.DataFrame:
     """Rows of `RunFolder.quality` for some images, none of them set aside."""
     columns = ("probability", "kind", "words", "flagged")
-    rows = pd.DataFrame([[getattr(verdict, name) for name in columns] for verdict in verdicts])
+    rows = pd.DataFrame([[getattr(quality, name) for name in columns] for quality in qualities])
     rows.columns = pd.Index(columns)
     rows.insert(0, "id", list(ids))
     return rows.assign(flagged=rows["flagged"].astype("int64"), aside=0)

@@ -54,6 +54,8 @@ def _content(path: Path) -> bytes:
     """The bytes of a file or a zip's member; a pipe would never end, a large file fill memory."""
     if reason := storage.obstacle(path):
         raise UnreadableImage(f"{path}: {reason}.")
+    if not storage.is_file(path):
+        raise UnreadableImage(f"{path}: no such file.")
     with blame_bytes(path, "cannot be read"):
         size = storage.size(path)
         if size <= LARGEST_FILE:

@@ -89,7 +89,9 @@ def run(main: Callable[[Any], None], writes: bool = True) -> None:
 def _run_folder(settings: Any) -> Iterator[None]:
     """Hold the run folder that a stage writes into, and note what it has written there."""
     root = getattr(settings, "run", None)
-    if not isinstance(root, Path):
+    # Processes that train as one hold the folder by the first of them.
+    is_further = getattr(getattr(settings, "cluster", None), "process", 0) > 0
+    if not isinstance(root, Path) or is_further:
         yield
         return
     with lock.held(root):

@@ -37,7 +37,7 @@ _OF_A_ZIP = re.compile(rf"(.*?\.zip){MEMBERS}(?:/|$)", re.IGNORECASE | re.DOTALL
 written: set[Path] = set()
 
 # Most signs of a line of a sentence, and of its end.
-LONGEST, END = 390, 100
+LONGEST, END = 390, 130
 
 Record = TypeVar("Record")
 

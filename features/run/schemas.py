@@ -41,7 +41,7 @@ TRUTH = Schema({"id": "str", "mask": "str"})
 FEATURES = Schema({"id": "str"}, further="float32")
 # One row for each measured image: the probability that it is no whole, upright frontal chest
 # X-ray, what it is instead (one of `features.quality.gate.WORDS`), and what was found in words, ""
-# for nothing; flagged is 1 where no verdict may rest on it, aside where nothing is learned from it.
+# for nothing; flagged is 1 where nothing may rest on it, aside where nothing is learned from it.
 QUALITY = Schema(
     {
         "id": "str",

@@ -39,22 +39,22 @@ SAMPLE, SEED = 200, 7
 # Share of every second X-ray that the rule lets be flagged.
 LET_BE_FLAGGED = 1 / 200
 
-Seen = list[tuple[str, gate.Verdict, float]]  # kind of copy, verdict, log-odds without the limit
+Seen = list[tuple[str, gate.Quality, float]]  # kind of copy, quality, log-odds without the limit
 
 
-def look(kind: str, pixels: NDArray[np.float32]) -> tuple[str, gate.Verdict, float]:
-    """The verdict on a picture, and its log-odds without the limit."""
+def look(kind: str, pixels: NDArray[np.float32]) -> tuple[str, gate.Quality, float]:
+    """The quality on a picture, and its log-odds without the limit."""
     image = working_size(np.ascontiguousarray(pixels, np.float32))
     lungs = grow(segment(image), MARGIN * max(image.shape))
-    verdict = gate.examine(Study("", Path(), *image.shape), image, lungs)
+    quality = gate.examine(Study("", Path(), *image.shape), image, lungs)
     small = area_resize(image, (measures.FRAME, measures.FRAME))
     model = gate.load()
     values = measures.measure(small, lungs, image.shape[0] / image.shape[1])
-    return kind, verdict, float(gate.log_odds(model.kinds, gate.scores_of(model, values)))
+    return kind, quality, float(gate.log_odds(model.kinds, gate.scores_of(model, values)))
 
 
 def look_at(path: Path, spoilt: bool) -> Seen:
-    """The verdicts on an X-ray, and on its copies."""
+    """The qualities on an X-ray, and on its copies."""
     image = working_size(images.read(path)[1])
     if not spoilt:
         return [look("good", image)]
@@ -83,12 +83,12 @@ def chosen(paths: list[Path], count: int) -> list[Path]:
     return [paths[k] for k in np.sort(rng.permutation(len(paths))[:count])]
 
 
-def row(name: str, seen: list[gate.Verdict], wanted: str) -> None:
+def row(name: str, seen: list[gate.Quality], wanted: str) -> None:
     """Print a row of the table."""
-    flagged = sum(verdict.flagged for verdict in seen)
+    flagged = sum(quality.flagged for quality in seen)
     kinds: dict[str, int] = defaultdict(int)
-    for verdict in seen:
-        kinds[verdict.kind] += 1
+    for quality in seen:
+        kinds[quality.kind] += 1
     most = ", ".join(
         f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda item: -item[1])[:4]
     )
@@ -104,18 +104,18 @@ def report_siim(folder: Path, only: int) -> None:
     print(f"limit of the rule: {rule:.2f}, in use: {gate.LIMIT}\n")
     print("| images | flagged | share | wanted | called |\n|---|---|---|---|---|")
     for name, part in (("all", seen), ("half of the limit", seen[::2]), ("other half", seen[1::2])):
-        row(f"siim-mini, {name}", [verdict for _, verdict, _ in part], "at most 1%")
+        row(f"siim-mini, {name}", [quality for _, quality, _ in part], "at most 1%")
     work = partial(look_at, spoilt=True)
     by_kind = defaultdict(list)
     for part in parallel.stream(work, chosen(paths, min(SAMPLE, only)), "copies"):
-        for kind, verdict, _ in part:
-            by_kind[kind].append(verdict)
+        for kind, quality, _ in part:
+            by_kind[kind].append(quality)
     plain = []
-    for kind, verdicts in by_kind.items():
+    for kind, qualities in by_kind.items():
         wanted = "at most 1%" if kind in gate.NOTED else "at least 90%"
-        row(f"siim-mini, {kind}", verdicts, wanted)
+        row(f"siim-mini, {kind}", qualities, wanted)
         if kind not in gate.NOTED and "stretched" not in kind:
-            plain += verdicts
+            plain += qualities
     row("siim-mini, all copies but stretched ones", plain, "at least 95%")
 
 
@@ -124,7 +124,7 @@ def report_lungs(folder: Path, only: int) -> None:
     for name in ("JSRT", "Montgomery"):
         paths = chosen(sorted((folder / name / "images").glob("*.png")), only)
         seen = [part[0] for part in parallel.stream(partial(look_at, spoilt=False), paths, name)]
-        row(name, [verdict for _, verdict, _ in seen], "at most 2%")
+        row(name, [quality for _, quality, _ in seen], "at most 2%")
 
 
 def report_others(folder: Path) -> None:
@@ -141,10 +141,10 @@ def report_others(folder: Path) -> None:
             continue
         image = working_size(pixels)
         lungs = grow(segment(image), MARGIN * max(image.shape))
-        verdict = gate.examine(study, pixels, lungs)
+        quality = gate.examine(study, pixels, lungs)
         print(
-            f"- {path.name}: {'FLAGGED' if verdict.flagged else 'passed'} "
-            f"({verdict.probability:.1%}) {verdict.kind}: {verdict.words}"
+            f"- {path.name}: {'FLAGGED' if quality.flagged else 'passed'} "
+            f"({quality.probability:.1%}) {quality.kind}: {quality.words}"
         )
 
 
