@@ -1,5 +1,8 @@
 """PNG, JPEG and TIFF: depths agree, transparency is air, damage is told and nothing is printed."""
 
+import tracemalloc
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +12,7 @@ from PIL import Image
 from features.reading import images, kinds
 from features.reading.unreadable import UnreadableImage
 from tests.helpers import picture_files as write
+from tests.helpers.image_files import write_png
 
 SIZE = (96, 80)
 GREY = np.rint(np.add.outer(np.arange(96), np.arange(80)) * 255 / 174).astype(np.uint8)
@@ -119,3 +123,18 @@ def test_kinds(head, kind):
 @given(st.binary(max_size=600))
 def test_kinds_of_any_bytes(head):
     assert kinds.of_bytes(head) in {None, "DICOM", "PNG", "JPEG", "TIFF"}
+
+
+def test_a_damaged_length_reserves_no_memory(tmp_path, monkeypatch):
+    """Pillow reads as many bytes as a chunk says, and a file would reserve them all."""
+    path = write_png(tmp_path / "a.png")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"IDAT") - 4
+    content[place : place + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    tracemalloc.start()
+    with suppress(UnreadableImage):
+        images.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6

@@ -13,7 +13,7 @@ import pydicom
 from pydicom.dataset import FileDataset
 
 from features.reading import storage
-from features.reading.unreadable import LARGEST_FILE, UnreadableImage, blame_bytes
+from features.reading.unreadable import LARGEST_FILE, UnreadableImage, blame_bytes, check_length
 
 NOT_DICOM = "not a DICOM file, or a damaged one"
 DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -57,10 +57,8 @@ def _content(path: Path) -> bytes:
     if not storage.is_file(path):
         raise UnreadableImage(f"{path}: no such file.")
     with blame_bytes(path, "cannot be read"):
-        size = storage.size(path)
-        if size <= LARGEST_FILE:
-            return storage.read(path)
-    raise UnreadableImage(f"{path}: {size:,} bytes; an X-ray's file has at most {LARGEST_FILE:,}.")
+        check_length(path, storage.size(path))
+        return storage.read(path)
 
 
 def _check_inflated(content: bytes, path: Path) -> None:

@@ -4,6 +4,7 @@ Their size is known from the header before anything is decoded. What they do not
 age and view, is unknown.
 """
 
+import io
 import logging
 import os
 import warnings
@@ -20,7 +21,7 @@ from features.reading import names, storage
 from features.reading.grey_levels import BRIGHTEST, to_unit
 from features.reading.kinds import JPEG, PNG, TIFF
 from features.reading.study import Study
-from features.reading.unreadable import UnreadableImage, blame_bytes, check_size
+from features.reading.unreadable import UnreadableImage, blame_bytes, check_length, check_size
 
 # Grey that was stored as colour by JPEG comes back with channels that differ by rounding.
 COLOUR = 4
@@ -89,6 +90,8 @@ def read_levels(path: Path, kind: str) -> NDArray[np.generic]:
 def _decode(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[np.uint8] | None, bool]:
     """Stored values, (h, w) or (h, w, 3); the alpha channel; whether the largest value is black."""
     logging.getLogger("PIL").addHandler(_SILENT)
+    with blame_bytes(path, "cannot be read"):
+        check_length(path, storage.size(path))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, and of pixels, which are counted below
         try:
@@ -148,7 +151,8 @@ def _quiet_libtiff(kind: str) -> Iterator[None]:
 def _open(path: Path, kind: str) -> Image.Image | None:
     """The picture's header; None if it announces more pixels than Pillow would ever decode."""
     try:
-        return Image.open(storage.source(path), formats=[kind])
+        # From memory: of a file Pillow would reserve as much as a damaged length says.
+        return Image.open(io.BytesIO(storage.read(path)), formats=[kind])
     except Image.DecompressionBombError:
         return None
 

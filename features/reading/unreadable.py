@@ -145,6 +145,20 @@ def _is_panic(error: BaseException) -> bool:
     return (kind.__module__, kind.__name__) == ("pyo3_runtime", "PanicException")
 
 
+def check_length(path: Path, count: int) -> None:
+    """Refuse a file of more bytes than any X-ray's.
+
+    Raises
+    ------
+    UnreadableImage
+        If it is.
+    """
+    if count > LARGEST_FILE:
+        raise UnreadableImage(
+            f"{path}: {count:,} bytes; an X-ray's file has at most {LARGEST_FILE:,}."
+        )
+
+
 def check_size(path: Path, rows: int, columns: int) -> None:
     """Refuse what is too small, too long or too large for a chest X-ray.
 
