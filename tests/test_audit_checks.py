@@ -23,6 +23,7 @@ from baseline.audit import (
 )
 from baseline.audit.duplicates import Pair
 from baseline.audit.facts import Facts
+from features.run.schemas import QUALITY
 from tests.helpers.datasets import dataset
 
 QUARANTINE = pd.DataFrame({"id": [], "path": [], "reason": []}, dtype=str)
@@ -171,7 +172,8 @@ def test_flags_of_the_quality_gate_are_shown_where_they_are():
     facts = made(list("ab"))
     assert check_labels.quality_flags(facts).state == "not applicable"
     quality = pd.DataFrame(
-        {"id": list("ab"), "probability": [0.99, 0.1], "kind": ["inverted", ""], "words": ["w", ""]}
+        [["a", 0.99, "inverted", "w", 1, 0], ["b", 0.1, "mirrored", "noted alone", 0, 0]],
+        columns=list(QUALITY.columns),
     )
     assert named(check_labels.quality_flags(made(list("ab"), {"quality": quality}))) == [("a",)]
 

@@ -91,7 +91,7 @@ def quality_flags(facts: Facts) -> Finding:
             name, "not applicable", "The quality gate has not run on this dataset.", pipeline, user
         )
     table = facts.quality[facts.quality["id"].isin(facts.ids)]
-    flagged = table[table["kind"].fillna("").astype(str).str.strip() != ""]
+    flagged = table[table["flagged"] == 1]
     flagged = flagged.sort_values("probability", ascending=False, kind="stable")
     place_of = {key: place for place, key in enumerate(facts.ids)}
     items = [

@@ -18,6 +18,7 @@ from baseline.audit.duplicates import Pair
 from baseline.audit.picture_facts import PictureFacts
 from features.reading import images, layouts, rle
 from features.reading.layouts import ID, MASK
+from features.reading.names import image_id
 from features.reading.unreadable import UnreadableImage
 from features.run import parallel
 from features.run.files import UserError
@@ -213,25 +214,12 @@ def read_annotations(data: Path | None, table: pd.DataFrame) -> dict[str, list[s
     Where the folder's annotation csv cannot be found, each image has one row: its mask in the
     table, which is the union of its annotations.
     """
-    if data is not None:
-        try:
-            path = getattr(layouts.find(data), "train_csv", None)
-            if path is not None:
-                rows = layouts.read_csv(path, (ID, MASK))
-                return {str(key): list(part) for key, part in rows.groupby(ID, sort=False)[MASK]}
-        except UserError:
-            pass
+    if data is not None and (path := layouts.find(data).train_csv):
+        rows = layouts.read_csv(path, (ID, MASK))
+        by_id = rows.groupby(rows[ID].map(image_id), sort=False)[MASK]
+        return {str(key): list(part) for key, part in by_id}
     known = table[table["mask"].notna()]
     return {str(row.id): [str(row.mask)] for row in known.itertuples()}
-
-
-def read_quality(run: RunFolder) -> pd.DataFrame | None:
-    """Flags of the quality gate: id, probability (0 to 1), kind and words; None where not made."""
-    path = run.root / "quality.parquet"
-    if not path.exists():
-        return None
-    table = pd.read_parquet(path)
-    return table if {"id", "probability", "kind", "words"} <= set(table.columns) else None
 
 
 def read(run: RunFolder, data: Path | None, limit: int, jobs: int) -> Facts:
@@ -264,7 +252,7 @@ def read(run: RunFolder, data: Path | None, limit: int, jobs: int) -> Facts:
         jobs,
         features=run.features.read() if run.features.exists() else None,
         oof=run.oof.read() if run.oof.exists() else None,
-        quality=read_quality(run),
+        quality=run.quality.read() if run.quality.exists() else None,
     )
 
 
