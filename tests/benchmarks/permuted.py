@@ -4,11 +4,11 @@
 
 RUN is measured (make measure); AUXILIARY is the run of the auxiliary phantoms that help to train
 its evidence map (make names it: runs/auxiliary-300). Labels go with their masks from one truly
-labelled image to another, and weak labels among the weakly labelled. Then cells, evidence map and
-classifier are made anew in WORK, as make would. There is nothing to be learned, so the classifier
-must fall back to guessing: AUC 0.5 on the permuted labels lies within the printed interval in all
-but one of twenty tries. The permuted labels of `make shortcuts` test the features alone in the same
-way.
+labelled image to another, and weak labels with theirs among the weakly labelled. Then cells,
+evidence map and classifier are made anew in WORK, as make would. There is nothing to be learned,
+so the classifier must fall back to guessing: AUC 0.5 on the permuted labels lies within the printed
+interval in all but one of twenty tries. The permuted labels of `make shortcuts` test the features
+alone in the same way.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from baseline.learning import scores
 from features import measure
 from features.run.folder import RunFolder
 
-MOVED = ["label", "weak", "mask"]
+MOVED = ["label", "weak", "mask", "weak_mask"]
 
 
 def permuted(dataset: pd.DataFrame, seed: int) -> pd.DataFrame:
