@@ -10,6 +10,7 @@ import pytest
 import shap
 
 from baseline.explanation import attributions, tree_shap
+from baseline.explanation.reference import of_training
 from baseline.learning.calibrate import Calibration
 from baseline.learning.estimator import Classifier, raw_scores
 from baseline.learning.feature_table import FeatureTable
@@ -173,7 +174,7 @@ def test_sums_are_those_counted_by_hand():
 def test_a_comparison_goes_to_the_side_that_is_out_of_the_ordinary():
     training = pd.DataFrame([[-1.0, 1, 2, 0, 0], [1.0, -1, 2, 0, 0]], columns=list(NAMES))
     table = pd.DataFrame([[3.0, -1, 4, 0, 0], [0.0, 0, 0, 0, 0]], columns=list(NAMES))
-    right = attributions.right_shares(NAMES, table, training)
+    right = of_training(training).right_shares(table.to_numpy())
     # The median of both sides is 0: the right lies 3 from it, the left 1.
     np.testing.assert_allclose(right, [[1, 0, 0.75, 0, 0.5], [1, 0, 0.5, 0, 0.5]])
     first = attributions.by_place(made_up([[1, 2, 4, 8, 16]] * 2), right).loc["i0"]
@@ -186,7 +187,7 @@ def test_sums_lose_nothing():
     table = make(30, seed=3)[0]
     fold = pd.Series(0, table.index, dtype="Int64")
     explanation = attributions.explain([fit().booster_], FeatureTable(table), fold)
-    right = attributions.right_shares(NAMES, table, make(50, seed=4)[0])
+    right = of_training(make(50, seed=4)[0]).right_shares(table.to_numpy())
     total = explanation.scores - explanation.base
     sums = [attributions.sums(explanation, part) for part in ("family", "zone", "measure")]
     for parts in (*sums, attributions.by_place(explanation, right)):

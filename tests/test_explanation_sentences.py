@@ -5,10 +5,12 @@ from dataclasses import replace
 from math import exp
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from baseline.explanation import wording
-from baseline.explanation.case import Case, percentiles, strongest
+from baseline.explanation.case import Case, strongest
+from baseline.explanation.reference import of_training
 from baseline.explanation.sentences import sentences
 from features.families import registry
 
@@ -22,8 +24,8 @@ NAMES = (
 
 
 def test_percentiles_count_equals_by_half():
-    training = np.array([[1.0], [2.0], [2.0], [3.0]])
-    ranks = percentiles(training, np.array([[0.0], [2.0], [2.5], [9.0]]))
+    reference = of_training(pd.DataFrame({NAMES[0]: [2.0, 1.0, 3.0, 2.0]}))
+    ranks = reference.percentiles(np.array([[0.0], [2.0], [2.5], [9.0]]))
     np.testing.assert_allclose(ranks[:, 0], [0, 50, 75, 100])
 
 

@@ -194,41 +194,6 @@ def importance(explanation: Explanation) -> pd.Series:
     return pd.Series(mean[order], index=np.array(explanation.names, object)[order])
 
 
-def right_shares(names: tuple[str, ...], table: pd.DataFrame, training: pd.DataFrame) -> Floats:
-    """Share of each feature that is due to the right lung; the rest is due to the left.
-
-    A one-sided feature belongs to its side. A comparison of both lungs is divided in proportion to
-    how far each side's own value lies from the median of both sides of the training images: the
-    more unusual side has the larger share.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Features, m of them.
-    table, training : DataFrame
-        Features of n images, and of the training images.
-
-    Returns
-    -------
-    (n, m) array in [0, 1]
-        0.5 for what has no side.
-    """
-    shares = np.full((len(table), len(names)), 0.5)
-    for column, name in enumerate(names):
-        feature = registry.describe(name)
-        side = feature.zone.split("_")[0]
-        if side in SIDES:
-            shares[:, column] = side == SIDES[0]
-        elif feature.family == "asymmetry":
-            family, _, key = feature.measure.partition("_")
-            pair = [f"{family}.{side}_{feature.zone}.{key}" for side in SIDES]
-            middle = np.median(training[pair].to_numpy())
-            far = np.abs(table[pair].to_numpy(float) - middle)
-            total = far.sum(axis=1)
-            shares[:, column] = np.where(total > 0, far[:, 0] / np.where(total > 0, total, 1), 0.5)
-    return shares
-
-
 def parts(names: tuple[str, ...], right: Floats, place: str) -> Floats:
     """Which part of each feature lies in a place.
 
@@ -237,7 +202,7 @@ def parts(names: tuple[str, ...], right: Floats, place: str) -> Floats:
     names : tuple of str
         Features, m of them.
     right : (..., m) array
-        The right lung's shares, from `right_shares`.
+        The right lung's shares, from `Reference.right_shares`.
     place : str
         One of `PLACES`.
 
@@ -266,7 +231,7 @@ def by_place(explanation: Explanation, right: Floats) -> pd.DataFrame:
     ----------
     explanation : Explanation
     right : (n, m) array
-        The right lung's shares, from `right_shares`.
+        The right lung's shares, from `Reference.right_shares`.
 
     Returns
     -------

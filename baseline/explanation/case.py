@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from baseline.explanation.attributions import parts, right_shares
+from baseline.explanation.attributions import parts
 from baseline.explanation.trained_run import TrainedRun
 from features.lungs.zones import FINEST_NAMES, NAMES, enclosing
 from features.reading.folds import by_fold
@@ -30,7 +30,7 @@ class Case:
     percentiles : (m,) array
         Where each feature lies among the training images, 0 to 100.
     right : (m,) array
-        Share of each feature that is due to the right lung, from `attributions.right_shares`.
+        Share of each feature that is due to the right lung, from `Reference.right_shares`.
     """
 
     names: tuple[str, ...]
@@ -63,30 +63,6 @@ class Case:
         A finest zone shows what belongs to it and to the larger zones that it lies in.
         """
         return np.sum([self.within(zone) for zone in enclosing(finest)], axis=0)
-
-
-def percentiles(training: NDArray[np.floating], rows: NDArray[np.floating]) -> Floats:
-    """Percentiles of values among the training images, column by column.
-
-    Parameters
-    ----------
-    training : (t, m) array
-        Features of the training images, t > 0.
-    rows : (n, m) array
-        Features of the images that are compared.
-
-    Returns
-    -------
-    (n, m) array in [0, 100]
-        Share of the training values below, equal ones counted by half.
-    """
-    result = np.empty(rows.shape)
-    ordered = np.sort(training, axis=0)
-    for column in range(rows.shape[1]):
-        below = np.searchsorted(ordered[:, column], rows[:, column], side="left")
-        upto = np.searchsorted(ordered[:, column], rows[:, column], side="right")
-        result[:, column] = 50.0 * (below + upto) / len(ordered)
-    return result
 
 
 def strongest(case: Case, finest_zones: Sequence[str] = FINEST_NAMES) -> str:
@@ -127,9 +103,10 @@ def make_cases(trained: TrainedRun, rows: Sequence[int]) -> list[Case]:
     right = np.empty((len(positions), len(names)))
     for fold, members in by_fold(trained.predicted["fold"].iloc[positions]):
         ids = trained.predicted["id"].iloc[positions[members]]
-        features, training = trained.seen_by(ids, fold)
-        ranks[members] = percentiles(training.to_numpy(), features.to_numpy())
-        right[members] = right_shares(trained.explanation.names, features, training)
+        reference = trained.reference(fold)
+        features = trained.features.for_model(ids, fold)[names].to_numpy(float)
+        ranks[members] = reference.percentiles(features)
+        right[members] = reference.right_shares(features)
     return [
         Case(
             names=trained.explanation.names,

@@ -15,7 +15,7 @@ from baseline.evidence_map import by_zone, models
 from baseline.evidence_map.maps import EvidenceMap
 from baseline.evidence_map.training_data import by_lung
 from baseline.explanation import attributions, hottest_cell
-from baseline.explanation.case import Case, percentiles
+from baseline.explanation.case import Case
 from baseline.explanation.sentences import Reason
 from baseline.explanation.trained_run import TrainedRun
 from baseline.learning import feature_table
@@ -72,14 +72,19 @@ class StudyExplanation:
 def explain(path: Path, trained: TrainedRun) -> StudyExplanation:
     """Measure an X-ray, predict it and explain the prediction.
 
+    Parameters
+    ----------
+    path : Path
+    trained : TrainedRun
+        Whose models were checked (`TrainedRun.check_models`).
+
     Raises
     ------
     UnreadableImage
         If the file is missing or is no X-ray.
     UserError
-        If the run's models do not belong to its predictions.
+        If the run holds a feature of another version.
     """
-    trained.check_models()
     study, pixels = images.read(path)
     prepared = prepare(pixels)
     cells = cell_measures.measure(prepared) if trained.uses_evidence else None
@@ -157,13 +162,13 @@ def _case(
     )
     names = list(trained.names)
     row = table.for_model(table.index, fold)[names]
-    training = trained.features.for_model(trained.training_ids(fold), fold)[names]
+    values, reference = row.to_numpy(float), trained.reference(fold)
     return Case(
         names=calibrated.names,
         shap=calibrated.values[0],
         base=float(calibrated.base[0]),
-        percentiles=percentiles(training.to_numpy(), row.to_numpy())[0],
-        right=attributions.right_shares(calibrated.names, row, training)[0],
+        percentiles=reference.percentiles(values)[0],
+        right=reference.right_shares(values)[0],
     )
 
 

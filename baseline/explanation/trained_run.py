@@ -7,7 +7,7 @@ score of another model is ever explained. Parts are read when they are first use
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import lightgbm as lgb
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from baseline.evidence_map import models
 from baseline.evidence_map.models import EvidenceModel
-from baseline.explanation.attributions import TOLERANCE, Explanation, right_shares
+from baseline.explanation.attributions import TOLERANCE, Explanation
+from baseline.explanation.reference import Reference, of_training
 from baseline.learning import calibrate, feature_table, metrics, scores
 from baseline.learning.calibrate import Calibration
 from baseline.learning.estimator import load, raw_scores
@@ -53,6 +54,7 @@ class TrainedRun:
     predicted: pd.DataFrame
     metrics: ClassifierMetrics
     calibrations: dict[int | None, Calibration]
+    _references: dict[int | None, Reference] = field(default_factory=dict, repr=False)
 
     @cached_property
     def dataset(self) -> pd.DataFrame:
@@ -111,14 +113,22 @@ class TrainedRun:
     def right(self) -> Floats:
         """Share of the right lung in each feature of the predicted images, (n, m).
 
-        See `attributions.right_shares`; an image is compared with those from which the models that
+        See `Reference.right_shares`; an image is compared with those from which the models that
         predict it have learned.
         """
         shares = np.empty((len(self.fold), len(self.names)))
         for fold, rows in by_fold(self.fold):
-            features, training = self.seen_by(self.predicted["id"].iloc[rows], fold)
-            shares[rows] = right_shares(self.names, features, training)
+            features = self.features.for_model(self.predicted["id"].iloc[rows], fold)
+            values = features[list(self.names)].to_numpy(float)
+            shares[rows] = self.reference(fold).right_shares(values)
         return shares
+
+    def reference(self, fold: int | None) -> Reference:
+        """The training images that an image of this fold is compared with; sorted once."""
+        if fold not in self._references:
+            training = self.features.for_model(self.training_ids(fold), fold)
+            self._references[fold] = of_training(training[list(self.names)])
+        return self._references[fold]
 
     @cached_property
     def evidence_models(self) -> list[EvidenceModel]:

@@ -175,6 +175,7 @@ def main(settings: Settings) -> None:
     check_names(paths)
     run = RunFolder(settings.run).check()
     trained = trained_run.read(run)
+    trained.check_models()
     folder = settings.out or run.report.parent
     console, failures = Console(), []
     for path in paths:
