@@ -193,9 +193,10 @@ def test_real_pneumothorax_lies_within_reach_of_the_lungs(shared_data: Path) -> 
     positive = [(name, code) for name, code in rows if not code.strip().startswith("-1")][:24]
     inside, reached = [], []
     for name, code in positive:
-        pixels = images.read(folder / "stage_2_images" / f"{name}.dcm")[1]
+        study, pixels = images.read(folder / "stage_2_images" / f"{name}.dcm")
         fields = lungs.segment(pixels[::2, ::2])
-        mask, lung_fields = rle.decode(code.strip())[::2, ::2], fields.right | fields.left
+        mask = study.place.to_picture(rle.decode(code.strip()))[::2, ::2]
+        lung_fields = fields.right | fields.left
         inside.append(lung_fields[mask].mean())
         reached.append(ndimage.binary_dilation(lung_fields, iterations=8)[mask].mean())
     assert np.mean(inside) > 0.7

@@ -15,6 +15,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGBaseline8Bit, RLELossless
 
 from features.reading import file_masks, images, rle, square_pixels
+from features.reading.placement import Placement
 from features.reading.unreadable import LARGEST_FILE, UnreadableImage
 from tests.helpers.image_files import dicom_dataset, write_dicom, write_jpeg_dicom
 
@@ -308,7 +309,7 @@ def test_blank_pictures_and_texts_are_refused(tmp_path, level):
 def test_oblong_pixels_are_made_square(tmp_path, picture, tags):
     study, pixels = images.read(write_dicom(tmp_path / "a.dcm", picture, **tags))
     assert pixels.shape == (study.rows, study.columns) == (192, 80)
-    assert study.stored_size == study.file_size == (96, 80)
+    assert study.place == Placement.whole((96, 80), (192, 80))
     plain = images.read(write_dicom(tmp_path / "b.dcm", picture))[1]
     np.testing.assert_allclose(pixels.reshape(96, 2, 80).mean(axis=1), plain, atol=0.02)
 
@@ -320,13 +321,12 @@ def test_masks_come_back_to_the_file_as_they_were():
         there = square_pixels.resample_mask(mask, size)
         assert there.shape == size
         np.testing.assert_array_equal(square_pixels.resample_mask(there, shape), mask)
-        sizes = file_masks.Sizes(shape, size)
-        assert file_masks.encode(there, sizes) == rle.encode(mask)
+        assert file_masks.encode(there, Placement.whole(shape, size)) == rle.encode(mask)
 
 
 def test_annotations_are_brought_to_the_picture(tmp_path):
     (tmp_path / "a.csv").write_text("ImageId,EncodedPixels\na,0 4\nb,-1\n")
-    of = {name: file_masks.Sizes((4, 3), (8, 3)) for name in "ab"}
+    of = {name: Placement.whole((4, 3), (8, 3)) for name in "ab"}
     codes = file_masks.read(tmp_path / "a.csv", of)
     assert codes["b"] == rle.EMPTY
     assert rle.decode(codes["a"], (8, 3))[:, 0].all() and rle.area(codes["a"]) == 8
@@ -398,7 +398,7 @@ def test_files_from_the_field_are_right(shared_data):
             study, pixels = images.read(folder / name)
             assert pixels.shape == right.shape, name
             assert np.corrcoef(pixels.ravel(), right.ravel())[0, 1] > 0.98, name
-            assert study.file_size == ((512, 256) if "nonsquare" in name else (512, 512))
+            assert study.place.file == ((512, 256) if "nonsquare" in name else (512, 512))
 
 
 def test_damaged_files_from_the_field_are_told_in_a_sentence(shared_data, capfd):

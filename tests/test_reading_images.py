@@ -60,8 +60,8 @@ def test_a_marker_and_padding_do_not_darken_a_deep_image(tmp_path, ramp):
     padded = images.read(write_dicom(tmp_path / "c.dcm", levels, bits=16, PixelPaddingValue=65535))[
         1
     ]
-    np.testing.assert_allclose(padded[30:-30, 30:-30], plain, atol=1e-6)
-    assert (padded[:30] == 0).all()
+    # What is padded is 0, and a border that is cut.
+    np.testing.assert_allclose(padded, plain, atol=1e-6)
     inverse = write_dicom(
         tmp_path / "d.dcm",
         np.pad(3000 - ramp * 10, 30, constant_values=40000),
@@ -222,7 +222,8 @@ def test_odd_real_files(shared_data, tmp_path):
         dataset = pydicom.dcmread(folder / name)
         dataset.PatientOrientation = ""
         dataset.save_as(tmp_path / name)
-        assert images.read(tmp_path / name)[1].shape == (1760, 1760)
+        study, _ = images.read(tmp_path / name)
+        assert study.place.file == (1760, 1760)  # a leg between two black borders
     dataset = pydicom.dcmread(folder / "RG3_JPLY.dcm")
     dataset.PatientOrientation = ""
     dataset.save_as(tmp_path / "JPLY.dcm")

@@ -93,4 +93,5 @@ def sizes_of(run: RunFolder) -> Sizes:
     UserError
         If it has no dataset.
     """
-    return {name: sizes.file for name, sizes in file_masks.sizes(run.dataset.read()).items()}
+    places = file_masks.placements(run.dataset.read())
+    return {name: place.file for name, place in places.items()}

@@ -53,12 +53,12 @@ def codes(run: RunFolder, policy: str | None) -> Iterator[tuple[str, str]]:
     maps = SourceMaps(together(run, gate.also))
     rows = scored_images.sized(run, run.test)
     rows["mask"] = pd.NA  # the rule must not use the truth
-    sizes = file_masks.sizes(run.dataset.read())
+    places = file_masks.placements(run.dataset.read())
     images = zip(rows["id"].tolist(), maps.measure(rows, (source,)), strict=True)
     for name, (grey, inputs) in command.progress(images, "drawing masks", len(rows)):
         kept = rules.keeps(rule, inputs[source])[0]
         mask = masks.cut(grey[source], rule.mask_level)
-        yield name, file_masks.encode(mask, sizes[name]) if kept else rle.EMPTY
+        yield name, file_masks.encode(mask, places[name]) if kept else rle.EMPTY
 
 
 def main(settings: Settings) -> None:

@@ -32,7 +32,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from threadpoolctl import ThreadpoolController
 
-from features.lungs import letterbox
 from features.lungs.cascade import (
     PAIR_GRID,
     Lung,
@@ -205,15 +204,10 @@ def _libraries() -> ThreadpoolController:
 
 def segment_with(model: LungModel, pixels: Array) -> LungFields:
     """`segment` with a given model."""
-    picture = letterbox.picture_in(pixels)
     # BLAS adds in another order where it has more threads, and on a poor image the steps of the
     # pose magnify that: one thread, so that every machine finds the same lungs.
     with _libraries().limit(limits=1, user_api="blas"):
-        found = _segment(model, pixels[picture])
-    right, left = (
-        letterbox.put_back(lung, picture, pixels.shape) for lung in (found.right, found.left)
-    )
-    return LungFields(right, left, found.quality, found.signs)
+        return _segment(model, pixels)
 
 
 def _segment(model: LungModel, pixels: Array) -> LungFields:

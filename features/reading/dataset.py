@@ -31,6 +31,7 @@ from features.reading.image_list import ImageList
 from features.reading.layout import Layout
 from features.reading.layouts import ID, MASK
 from features.reading.names import image_id, shown
+from features.reading.placement import Placement
 from features.reading.quarantine import read_studies
 from features.reading.study import Study
 from features.run import command
@@ -102,13 +103,11 @@ def _weak_labels(path: Path, paths: dict[str, Path]) -> dict[str, float]:
     return labels
 
 
-def _weak_masks(
-    path: Path, paths: dict[str, Path], sizes: dict[str, file_masks.Sizes]
-) -> dict[str, str]:
+def _weak_masks(path: Path, paths: dict[str, Path], places: dict[str, Placement]) -> dict[str, str]:
     if not storage.is_file(path):
         return {}
     image_list.require_images(layouts.read_csv(path, (ID, MASK))[ID].map(image_id), paths, path)
-    return file_masks.read(path, sizes)
+    return file_masks.read(path, places)
 
 
 def _with_weak(table: pd.DataFrame, weak: dict[str, float], masks: dict[str, str]) -> pd.DataFrame:
@@ -141,14 +140,13 @@ def _table(
             "spacing_mm": study.spacing_mm,
             "rows": study.rows,
             "columns": study.columns,
-            "stored_rows": study.stored_size and study.stored_size[0],
-            "stored_columns": study.stored_size and study.stored_size[1],
         }
+        | file_masks.to_row(study)
         for study in studies
     ]
     table = pd.DataFrame(rows)
     table["mask"] = table["mask"].astype("string")
-    for column in ("stored_rows", "stored_columns"):
+    for column in file_masks.COLUMNS:
         table[column] = table[column].astype("Int64")
     positive = (table["mask"] != rle.EMPTY).astype("Float64")
     table["label"] = positive.to_numpy(float, na_value=np.nan)
@@ -185,14 +183,16 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     listed = image_list.read(layout)
     studies, quarantine = read_studies(listed.paths, settings.jobs)
     studies = _completed(studies, listed)
-    sizes = {study.id: file_masks.Sizes.of_study(study) for study in studies}
-    in_files = listed.codes(layout, {name: of.file for name, of in sizes.items()}, settings.jobs)
-    masks = file_masks.on_pictures(in_files, sizes)
+    places = {study.id: study.place for study in studies}
+    in_files = listed.codes(
+        layout, {name: place.file for name, place in places.items()}, settings.jobs
+    )
+    masks = file_masks.on_pictures(in_files, places)
     groups = _patients(settings, layout, studies, listed)
     table = _table(studies, listed.split(), masks, groups)
     table.loc[table["id"].isin(listed.positive()), "label"] = 1.0
     weak = _weak_labels(layout.beside("weak_labels.csv"), listed.paths)
-    weak_masks = _weak_masks(layout.beside("weak_masks.csv"), listed.paths, sizes)
+    weak_masks = _weak_masks(layout.beside("weak_masks.csv"), listed.paths, places)
     table = _with_weak(table, weak, weak_masks)
     table["fold"] = pd.NA if layout.is_unlabelled else _folds(table, settings)
     for note in listed.notes:
@@ -230,7 +230,7 @@ def _folds(table: pd.DataFrame, settings: Settings) -> pd.Series:
 
 def _truth(path: Path, table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
     """Masks of the readable test images; only the test set's truth may score the test set."""
-    annotations = file_masks.read(path, file_masks.sizes(table))
+    annotations = file_masks.read(path, file_masks.placements(table))
     masks = {name: annotations[name] for name in test if name in annotations}
     if not masks:
         raise UserError(f"{path}: none of its images is a test image; remove or mend the file.")

@@ -15,6 +15,7 @@ from features.reading.dicom_tags import number, pixel_sides, text, values
 from features.reading.dicom_view import check_kind, notes_of, view_of
 from features.reading.grey_levels import to_unit
 from features.reading.grey_transforms import to_display
+from features.reading.placement import Placement
 from features.reading.square_pixels import picture_size, to_picture
 from features.reading.study import Study
 from features.reading.unreadable import UnreadableImage, check_size, quiet_libraries, quoted
@@ -66,7 +67,7 @@ def study_of(dataset: FileDataset, path: Path, image_id: str) -> Study:
         sex=dicom_tags.sex(dataset),
         patient=dicom_tags.patient(dataset, image_id),
         notes=notes_of(dataset),
-        stored_size=None if stored == (rows, columns) else stored,
+        placement=None if stored == (rows, columns) else Placement.whole(stored, (rows, columns)),
     )
 
 

@@ -1,63 +1,69 @@
 """Masks come with the files and go back to them: run-length codes on another grid than the picture.
 
-A run holds all masks on the grid of the picture, whose pixels are square. Here they are brought
-from the grid of the file, as annotations have it, and back to it, as a submission wants it.
+A run holds all masks on the grid of the picture. Here they are brought from the grid of the file,
+as annotations have it, and back to it, as a submission wants it (see `placement`).
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from features.reading import layouts, rle
-from features.reading.square_pixels import resample_mask
+from features.reading.placement import Placement
 from features.reading.study import Study
 
-
-class Sizes(NamedTuple):
-    """Rows and columns of an image's file, and of its picture: the same for square pixels."""
-
-    file: tuple[int, int]
-    picture: tuple[int, int]
-
-    @classmethod
-    def of_study(cls, study: Study) -> "Sizes":
-        """The sizes of a study."""
-        return cls(study.file_size, (study.rows, study.columns))
+# Columns of the dataset that say where the picture lies, missing where it is just the file's.
+COLUMNS = ("stored_rows", "stored_columns", "square_rows", "square_columns", "top", "left")
 
 
-def sizes(dataset: pd.DataFrame) -> dict[str, Sizes]:
-    """The sizes of the images of a dataset, by id."""
-    rows, columns = dataset["rows"], dataset["columns"]
-    stored = (
-        dataset["stored_rows"].fillna(rows).astype(int),
-        dataset["stored_columns"].fillna(columns).astype(int),
+def to_row(study: Study) -> dict[str, int | None]:
+    """What the dataset's table says of a study's placement, by `COLUMNS`."""
+    place = study.placement
+    values = (
+        (None,) * len(COLUMNS) if place is None else (*place.file, *place.square, *place.corner)
     )
-    files = zip(*(side.tolist() for side in stored), strict=True)
-    pictures = zip(rows.tolist(), columns.tolist(), strict=True)
-    return dict(zip(dataset["id"], map(Sizes, files, pictures), strict=True))
+    return dict(zip(COLUMNS, values, strict=True))
 
 
-def read(path: Path, of: Mapping[str, Sizes]) -> dict[str, str]:
+def placements(dataset: pd.DataFrame) -> dict[str, Placement]:
+    """The placements of the images of a dataset, by id."""
+    pictures = zip(dataset["rows"].tolist(), dataset["columns"].tolist(), strict=True)
+    rows = dataset[list(COLUMNS)].itertuples(index=False, name=None)
+    return {
+        name: _placement(row, picture)
+        for name, picture, row in zip(dataset["id"], pictures, rows, strict=True)
+    }
+
+
+def _placement(row: tuple[Any, ...], picture: tuple[int, int]) -> Placement:
+    """The placement that the values of `COLUMNS` describe."""
+    if pd.isna(row[0]):
+        return Placement.whole(picture, picture)
+    rows, columns, square_rows, square_columns, top, left = map(int, row)
+    return Placement((rows, columns), (square_rows, square_columns), (top, left), picture)
+
+
+def read(path: Path, of: Mapping[str, Placement]) -> dict[str, str]:
     """Read an annotation csv as `layouts.read_annotations` does: codes of the pictures, by id."""
-    codes = layouts.read_annotations(path, {name: sizes.file for name, sizes in of.items()})
+    codes = layouts.read_annotations(path, {name: place.file for name, place in of.items()})
     return on_pictures(codes, of)
 
 
-def on_pictures(codes: Mapping[str, str], of: Mapping[str, Sizes]) -> dict[str, str]:
+def on_pictures(codes: Mapping[str, str], of: Mapping[str, Placement]) -> dict[str, str]:
     """Codes on the files' grids, by id, brought to the pictures' grids."""
     return {name: _on_picture(code, of[name]) for name, code in codes.items()}
 
 
-def _on_picture(code: str, sizes: Sizes) -> str:
-    if sizes.file == sizes.picture or code == rle.EMPTY:
+def _on_picture(code: str, place: Placement) -> str:
+    if place.is_file or code == rle.EMPTY:
         return code
-    return rle.encode(resample_mask(rle.decode(code, sizes.file), sizes.picture))
+    return rle.encode(place.to_picture(rle.decode(code, place.file)))
 
 
-def encode(mask: NDArray[np.bool_], sizes: Sizes) -> str:
+def encode(mask: NDArray[np.bool_], place: Placement) -> str:
     """The code on the file's grid of a mask (h, w) on the picture's."""
-    return rle.encode(resample_mask(mask, sizes.file))
+    return rle.encode(place.to_file(mask))

@@ -5,12 +5,13 @@ Baseline Secondary Captures with odd tags (empty UIDs, an age of '38' that is no
 tags are read leniently and pixels strictly.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.reading import dicom_image, kinds, names, picture, storage
+from features.reading import borders, dicom_image, kinds, names, picture, storage
 from features.reading.blank import check_picture
 from features.reading.study import Study
 from features.reading.unreadable import UnreadableImage
@@ -30,7 +31,8 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     pixels : (h, w) array of float32 in [0, 1]
         Air dark, bone bright (MONOCHROME1 is inverted); 0 and 1 are the ends of the stored range
         for 8-bit images; for deeper ones, whose range is arbitrary, the levels that the darkest
-        thousandth and the brightest two hundredth of the image lie beyond. Padding is 0.
+        thousandth and the brightest two hundredth of the image lie beyond. Padding is 0. A black or
+        white border is cut.
 
     Raises
     ------
@@ -54,7 +56,17 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
         study = dicom_image.study_of(dataset, path, names.image_id(path.name))
         pixels = dicom_image.read_pixels(dataset, path)
     _check_pixels(study, pixels)
-    return study, pixels
+    return _without_border(study, pixels)
+
+
+def _without_border(study: Study, pixels: NDArray[np.float32]) -> tuple[Study, NDArray[np.float32]]:
+    picture = borders.picture_in(pixels)
+    placement = study.place.cut(picture)
+    if placement == study.place:
+        return study, pixels
+    rows, columns = placement.picture
+    cut = replace(study, rows=rows, columns=columns, placement=placement)
+    return cut, np.ascontiguousarray(pixels[picture])
 
 
 def _check_pixels(study: Study, pixels: NDArray[np.float32]) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.reading.placement import Placement
+
 
 @dataclass(frozen=True)
 class Study:
@@ -15,7 +17,7 @@ class Study:
     path : Path
         The file it was read from.
     rows, columns : int
-        Size of the picture in pixels, which are square.
+        Size of the picture in pixels, which are square, without a border.
     spacing_mm : float or None
         Distance between pixel centres in mm, as the file says; None where it does not. SIIM-ACR's
         is of the larger original, so nothing is measured by it.
@@ -29,9 +31,9 @@ class Study:
         The file's patient id, if it has one that is not the image's own id.
     notes : tuple of str
         What the file's tags say against a chest X-ray ready for reading, a sentence each.
-    stored_size : (int, int) or None
-        Rows and columns of the file where its pixels are not square; masks that come with it and
-        go out are of this size. None where the file's size is the picture's.
+    placement : Placement or None
+        Where the picture lies in the file; masks that come with it and go out are of the file's
+        size. None where the file is the picture.
     """
 
     id: str
@@ -44,9 +46,10 @@ class Study:
     sex: str | None = None
     patient: str | None = None
     notes: tuple[str, ...] = ()
-    stored_size: tuple[int, int] | None = None
+    placement: Placement | None = None
 
     @property
-    def file_size(self) -> tuple[int, int]:
-        """Rows and columns of the file."""
-        return self.stored_size or (self.rows, self.columns)
+    def place(self) -> Placement:
+        """Where the picture lies in the file, also where it is just the file's."""
+        size = (self.rows, self.columns)
+        return self.placement or Placement.whole(size, size)

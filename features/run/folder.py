@@ -33,7 +33,7 @@ from features.run.tables import Table
 from features.run.version import VERSION
 
 # Raised whenever a file of a run changes its place or its content's form.
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from features.run.tables import Schema
 # One row for each readable image. split is "train", "test" or "unlabelled"; label is 0 or 1, where
 # it is known; weak is the probability that another model gave; mask is a run-length code, and
 # weak_mask one that another model drew, where no mask is known; age is in years; rows and columns
-# are the size of the picture in pixels, which are square, and masks are of that size; stored_rows
-# and stored_columns are the file's size where it is another; fold is missing where an image belongs
-# to none.
+# are the size of the picture in pixels, which are square, and masks are of that size. Where the
+# picture is not just the file's, stored_rows and stored_columns are the file's size, square_rows
+# and square_columns the same with square pixels, and top and left the widths of the border that was
+# cut. fold is missing where an image belongs to none.
 DATASET = Schema(
     {
         "id": "str",
@@ -29,6 +30,10 @@ DATASET = Schema(
         "columns": "int64",
         "stored_rows": "Int64",
         "stored_columns": "Int64",
+        "square_rows": "Int64",
+        "square_columns": "Int64",
+        "top": "Int64",
+        "left": "Int64",
         "label": "float64",
         "weak": "float64",
         "fold": "Int64",

@@ -38,9 +38,7 @@ def probability(pixels: NDArray[np.uint8], path: Path, trained: TrainedRun) -> f
     return one_study.explain(path, trained).case.probability()
 
 
-def bordered(
-    pixels: NDArray[np.uint8], shares: tuple[float, ...], level: int
-) -> NDArray[np.uint8]:
+def bordered(pixels: NDArray[np.uint8], shares: tuple[float, ...], level: int) -> NDArray[np.uint8]:
     """The picture with a border of one level around it."""
     above, below, left, right = (round(share * max(pixels.shape)) for share in shares)
     return np.pad(pixels, ((above, below), (left, right)), constant_values=level)

@@ -11,6 +11,7 @@ from PIL import Image
 from baseline.classifier import train
 from baseline.explanation import shap_values
 from baseline.learning import scores
+from features.reading import file_masks
 from features.run.folder import RunFolder
 from features.run.schemas import DATASET
 
@@ -72,8 +73,7 @@ def _dataset(
             "spacing_mm": 0.14,
             "rows": 64,
             "columns": 64,
-            "stored_rows": pd.array([None] * len(ids), dtype="Int64"),
-            "stored_columns": pd.array([None] * len(ids), dtype="Int64"),
+            **{name: pd.array([None] * len(ids), dtype="Int64") for name in file_masks.COLUMNS},
             "label": np.where(is_test, np.nan, positive),
             "weak": np.nan,
             "fold": pd.array(numbers // 2 % 2, dtype="Int64"),
