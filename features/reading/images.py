@@ -18,7 +18,7 @@ from features.reading.unreadable import UnreadableImage
 
 
 def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
-    """Read one X-ray.
+    """Read one X-ray, without a black or white border.
 
     Parameters
     ----------
@@ -31,8 +31,7 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
     pixels : (h, w) array of float32 in [0, 1]
         Air dark, bone bright (MONOCHROME1 is inverted); 0 and 1 are the ends of the stored range
         for 8-bit images; for deeper ones, whose range is arbitrary, the levels that the darkest
-        thousandth and the brightest two hundredth of the image lie beyond. Padding is 0. A black or
-        white border is cut.
+        thousandth and the brightest two hundredth of the image lie beyond. Padding is 0.
 
     Raises
     ------
@@ -40,6 +39,11 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
         If the file is missing, damaged, blank, not a greyscale image, of an unknown encoding, or
         tagged as something else than a frontal chest X-ray.
     """
+    return cut_border(*read_whole(path))
+
+
+def read_whole(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
+    """Read one X-ray as `read` does, but with its border."""
     path = Path(path)
     if reason := storage.obstacle(path):
         raise UnreadableImage(f"{names.shown(path)}: {reason}.")
@@ -56,10 +60,11 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
         study = dicom_image.study_of(dataset, path, names.image_id(path.name))
         pixels = dicom_image.read_pixels(dataset, path)
     _check_pixels(study, pixels)
-    return _without_border(study, pixels)
+    return study, pixels
 
 
-def _without_border(study: Study, pixels: NDArray[np.float32]) -> tuple[Study, NDArray[np.float32]]:
+def cut_border(study: Study, pixels: NDArray[np.float32]) -> tuple[Study, NDArray[np.float32]]:
+    """What `read` makes of the result of `read_whole`."""
     picture = borders.picture_in(pixels)
     placement = study.place.cut(picture)
     if placement == study.place:
