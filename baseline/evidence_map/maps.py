@@ -1,5 +1,6 @@
 """The evidence map of each image, read back and painted at the X-ray's own size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,9 +53,19 @@ def read(run: RunFolder) -> dict[str, EvidenceMap]:
         if count not in (1, models):
             raise run.evidence_map.refused(f"{name} was predicted by {count} of {models} models")
         first = rows[: len(rows) // count]
-        means = rows[["probability", "lung"]].to_numpy().reshape(count, -1, 2).mean(axis=0)
-        maps[str(name)] = EvidenceMap(first["row"].to_numpy(), first["column"].to_numpy(), *means.T)
+        values = rows[["probability", "lung"]].to_numpy().reshape(count, -1, 2)
+        place = first["row"].to_numpy(), first["column"].to_numpy()
+        maps[str(name)] = mean([EvidenceMap(*place, *of_model.T) for of_model in values])
     return maps
+
+
+def mean(of_models: Sequence[EvidenceMap]) -> EvidenceMap:
+    """The mean of several models' maps of one image, which list its cells in the same order."""
+    probability, lung = (
+        np.stack([getattr(of_model, name) for of_model in of_models]).mean(axis=0)
+        for name in ("probability", "lung")
+    )
+    return replace(of_models[0], probability=probability, lung=lung)
 
 
 def read_for_fold(run: RunFolder, fold: int, pairs: bool = False) -> dict[str, EvidenceMap]:

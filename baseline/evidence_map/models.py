@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from baseline.evidence_map.maps import EvidenceMap
 from baseline.evidence_map.training_data import Floats, TrainingData
 from baseline.learning import estimator
 from features import trees
@@ -101,6 +102,17 @@ def predict(model: EvidenceModel, features: pd.DataFrame, cells: Cells) -> tuple
     lungs = model.predict_lungs(features)[0]
     # A run keeps its cells in half precision, so a single image's are rounded to it too.
     return lungs, model.predict_cells(cells.values.astype(np.float16)) * lungs[cells.sides]
+
+
+def draw(model: EvidenceModel, features: pd.DataFrame, cells: Cells) -> EvidenceMap:
+    """The evidence map of one image by `predict`, in single precision as a run keeps it."""
+    lungs, probability = predict(model, features, cells)
+    return EvidenceMap(
+        cells.rows,
+        cells.columns,
+        probability.astype(np.float32),
+        lungs[cells.sides].astype(np.float32),
+    )
 
 
 def predict_many(

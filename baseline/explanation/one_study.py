@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from baseline.evidence_map import by_zone, models
+from baseline.evidence_map import by_zone, maps, models
 from baseline.evidence_map.maps import EvidenceMap
 from baseline.evidence_map.training_data import by_lung
 from baseline.explanation import attributions, hottest_cell
@@ -52,8 +53,15 @@ class StudyExplanation:
         Which models predicted it, and what else a reader must know.
     quality : Quality
         Whether it is a frontal chest X-ray.
-    evidence_map : EvidenceMap or None
-        None where the classifier does not use it.
+    prepared : Prepared
+        The picture as it was measured.
+    cells : Cells or None
+        None where the classifier does not use the evidence map.
+    by_lung : DataFrame
+        Its features lung by lung, as the evidence models read them.
+    by_model : tuple of EvidenceMap
+        The evidence map by each model that predicts the image, fold by fold; none where the
+        classifier does not use it.
     hottest : Reason or None
         The sentence on the hottest cell of the map.
     """
@@ -65,27 +73,46 @@ class StudyExplanation:
     mask: str | None
     notes: tuple[str, ...]
     quality: gate.Quality
-    evidence_map: EvidenceMap | None = None
+    prepared: Prepared
+    by_lung: pd.DataFrame
+    cells: Cells | None = None
+    by_model: tuple[EvidenceMap, ...] = ()
     hottest: Reason | None = None
+
+    @property
+    def evidence_map(self) -> EvidenceMap | None:
+        """The mean of the models' maps; None where the classifier does not use it."""
+        return maps.mean(self.by_model) if self.by_model else None
 
 
 def explain(path: Path, trained: TrainedRun) -> StudyExplanation:
-    """Measure an X-ray, predict it and explain the prediction.
-
-    Parameters
-    ----------
-    path : Path
-    trained : TrainedRun
-        Whose models were checked (`TrainedRun.check_models`).
+    """Read an X-ray, measure it, predict it and explain the prediction; see `explain_picture`.
 
     Raises
     ------
     UnreadableImage
         If the file is missing or is no X-ray.
+    """
+    return explain_picture(*images.read(path), trained)
+
+
+def explain_picture(
+    study: Study, pixels: NDArray[np.float32], trained: TrainedRun
+) -> StudyExplanation:
+    """Measure an X-ray, predict it and explain the prediction.
+
+    Parameters
+    ----------
+    study, pixels
+        As `images.read` gives them.
+    trained : TrainedRun
+        Whose models were checked (`TrainedRun.check_models`).
+
+    Raises
+    ------
     UserError
         If the run holds a feature of another version.
     """
-    study, pixels = images.read(path)
     prepared = prepare(pixels)
     cells = cell_measures.measure(prepared) if trained.uses_evidence else None
     table = _measure(prepared, study, cells, trained)
@@ -104,7 +131,7 @@ def explain(path: Path, trained: TrainedRun) -> StudyExplanation:
             "image; rename the file to have it predicted as a new one."
         )
     mask = trained.dataset["mask"].get(study.id) if is_same_image else None
-    evidence = (None, None) if cells is None else _evidence(trained, fold, table, cells)
+    evidence = ((), None) if cells is None else _evidence(trained, fold, table, cells)
     return StudyExplanation(
         study,
         fold,
@@ -113,6 +140,9 @@ def explain(path: Path, trained: TrainedRun) -> StudyExplanation:
         mask if isinstance(mask, str) else None,
         tuple(notes),
         quality,
+        prepared,
+        by_lung(table.measured),
+        cells,
         *evidence,
     )
 
@@ -174,20 +204,13 @@ def _case(
 
 def _evidence(
     trained: TrainedRun, fold: int | None, table: FeatureTable, cells: Cells
-) -> tuple[EvidenceMap, Reason | None]:
-    """The evidence map by the models that may predict this fold, and its hottest cell in words."""
+) -> tuple[tuple[EvidenceMap, ...], Reason | None]:
+    """Evidence maps by the models that may predict this fold, and the hottest cell in words."""
     used = trained.evidence_models if fold is None else [trained.evidence_models[fold]]
     lung_features = by_lung(table.measured)
-    predictions = [models.predict(model, lung_features, cells) for model in used]
-    lungs, air = (np.stack(parts).mean(axis=0) for parts in zip(*predictions, strict=True))
-    hottest = hottest_cell.find(used, cells, air)
-    evidence_map = EvidenceMap(
-        cells.rows,
-        cells.columns,
-        air.astype(np.float32),
-        lungs[cells.sides].astype(np.float32),
-    )
-    return evidence_map, None if hottest is None else hottest_cell.sentence(hottest)
+    by_model = tuple(models.draw(model, lung_features, cells) for model in used)
+    hottest = hottest_cell.find(used, cells, maps.mean(by_model).probability)
+    return by_model, None if hottest is None else hottest_cell.sentence(hottest)
 
 
 def _same(table: FeatureTable, other: FeatureTable) -> bool:

@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.explanation import trained_run
+from baseline.explanation.case import Case
+from features.cells.measure import Cells
 from features.lungs.prepared import CELL_SIDE, working_shape
 from features.lungs.zones import NAMES, PARENTS
 from features.run.folder import RunFolder
@@ -69,6 +71,13 @@ def read(run: RunFolder) -> dict[str, TopZone]:
     return {
         str(name): TopZone(rows["row"].to_numpy(), rows["column"].to_numpy()) for name, rows in kept
     }
+
+
+def of_one_image(case: Case, cells: Cells) -> TopZone:
+    """The top zone of an image that belongs to no run."""
+    contributions = [float(case.within(name).sum()) for name in NAMES]
+    inside = PARENTS[int(np.argmax(contributions)), cells.zones]
+    return TopZone(cells.rows[inside], cells.columns[inside])
 
 
 def paint(zone: TopZone, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -84,8 +84,12 @@ def centres(rows: int, columns: int, size: int) -> tuple[NDArray[np.float64], ND
 
 def read_square(path: Path | str, size: int) -> NDArray[np.uint8]:
     """Read one X-ray as the network sees it: (size, size), 0 for air to 255."""
-    _, pixels = images.read(path)
-    return _to_bytes(to_square(pixels, size))
+    return square_bytes(images.read(path)[1], size)
+
+
+def square_bytes(pixels: NDArray[np.floating], size: int) -> NDArray[np.uint8]:
+    """An X-ray in [0, 1], or a mask, as the network sees it: (size, size), 0 to 255."""
+    return np.rint(np.clip(to_square(pixels, size), 0, 1) * 255).astype(np.uint8)
 
 
 def read_pair(
@@ -118,11 +122,7 @@ def read_pair(
             "run `make dataset` again."
         )
     mask = rle.decode(code, shape)
-    return _to_bytes(to_square(pixels, size)), _to_bytes(to_square(mask.astype(np.float32), size))
-
-
-def _to_bytes(unit: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+    return square_bytes(pixels, size), square_bytes(mask.astype(np.float32), size)
 
 
 def _frame(rows: int, columns: int) -> tuple[int, int, int]:

@@ -76,19 +76,10 @@ class SourceMaps:
         if set(sources) != {"evidence"}:
             squares = zip(*(stream_maps(run, ids) for run in self.runs), strict=True)
         for name, shape, of_runs in zip(ids, shapes, squares, strict=True):
-            drawn = {}
-            if of_runs:
-                drawn["unet"] = mean([masks.to_original(square, shape) for square in of_runs])
+            known = None
             if set(sources) != {"unet"}:
-                drawn["evidence"] = self._paint(name, shape)
-            if "joint" in sources:
-                drawn["joint"] = mean([drawn["unet"], drawn["evidence"]])
-            yield {source: drawn[source] for source in sources}
-
-    def _paint(self, name: str, shape: tuple[int, int]) -> GreyMap:
-        """The evidence map of an image at its own size."""
-        known = self._evidence.get(name, evidence_maps.EMPTY)
-        return to_bytes(evidence_maps.paint(evidence_maps.of_one_lung(known), shape))
+                known = self._evidence.get(name, evidence_maps.EMPTY)
+            yield draw(of_runs, known, shape, sources)
 
     def measure(
         self, rows: pd.DataFrame, sources: Sequence[str] = SOURCES
@@ -121,6 +112,41 @@ class SourceMaps:
                     for source, grey in maps.items()
                 },
             )
+
+
+def draw(
+    squares: Squares,
+    evidence_map: EvidenceMap | None,
+    shape: tuple[int, int],
+    sources: Sequence[str] = SOURCES,
+) -> dict[str, GreyMap]:
+    """The maps of one image at its own size.
+
+    Parameters
+    ----------
+    squares : tuple of (size, size) arrays of float32
+        The U-Net's map of each run; none where only the evidence map is wanted.
+    evidence_map : EvidenceMap or None
+        None where only the U-Net's map is wanted.
+    shape : (int, int)
+        Rows and columns of the image.
+    sources : sequence of str
+        Which of `rules.SOURCES` are wanted.
+
+    Returns
+    -------
+    dict of (rows, columns) arrays of uint8
+        By source.
+    """
+    drawn = {}
+    if squares:
+        drawn["unet"] = mean([masks.to_original(square, shape) for square in squares])
+    if evidence_map is not None:
+        one_lung = evidence_maps.of_one_lung(evidence_map)
+        drawn["evidence"] = to_bytes(evidence_maps.paint(one_lung, shape))
+    if "joint" in sources:
+        drawn["joint"] = mean([drawn["unet"], drawn["evidence"]])
+    return {source: drawn[source] for source in sources}
 
 
 def log_odds(probability: pd.Series) -> NDArray[np.float64]:

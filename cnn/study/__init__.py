@@ -1,0 +1,1 @@
+"""One X-ray, one answer: probability, reasons, mask and quality by a trained run."""

@@ -1,0 +1,145 @@
+"""The command `pneumothorax`: answers on single X-rays, and a check of submissions.
+
+``pneumothorax predict x.dcm --run RUN`` prints the answer in words, with ``--json`` as one line of
+JSON an X-ray; folders and zips are streamed. ``pneumothorax check`` examines a submission.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from rich.console import Console
+
+from baseline.explanation.wording import percent
+from cnn.study.answer import Answer, Refusal, schema, to_json
+from cnn.submission import check
+from features.reading import listing, unreadable
+from features.reading.names import image_id, shown
+from features.run import command, files
+from features.run.files import UserError
+
+if TYPE_CHECKING:
+    from cnn.study.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Answer on X-rays by a trained run: probability, reasons, mask, quality."""
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """DICOM, PNG, JPEG or TIFF files, or folders and zips of them."""
+    run: Path
+    """Run folder that has come as far as its gate (make gate)."""
+    json: bool = False
+    """Print one line of JSON an X-ray; `pneumothorax schema` prints what is in it."""
+    out: Path | None = None
+    """Folder that gets an answer.json for each X-ray, by its name."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Print the JSON Schema of an answer."""
+
+
+Command = (
+    Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[check.Settings, tyro.conf.subcommand("check")]
+    | Annotated[Schema, tyro.conf.subcommand("schema")]
+)
+
+
+def predict(settings: Predict) -> None:
+    """Answer on the images one by one.
+
+    An image that cannot be read gets its sentence, among the others' answers.
+
+    Raises
+    ------
+    UserError
+        At the end, if there was such an image.
+    """
+    from cnn.study.predictor import Predictor  # jax and LightGBM take seconds; --help need not wait
+
+    if not settings.images:
+        raise UserError("images: name at least one image, or a folder or a zip of them.")
+    paths = listing.expanded(settings.images)
+    names = [image_id(path.name) for path in paths]
+    if settings.out is not None and (twice := [n for n in names if names.count(n) > 1]):
+        raise UserError(
+            f"--out: {shown(repr(twice[0]))} is the name of two images; their answers would take "
+            "one another's place, so rename one, or print lines (--json)."
+        )
+    predictor = Predictor.load(settings.run)
+    refused = 0
+    shown_paths = command.progress(paths, "answering") if len(paths) > 1 else paths
+    for path in shown_paths:
+        result = answer(predictor, path)
+        refused += isinstance(result, Refusal)
+        if settings.out is not None and isinstance(result, Answer):
+            files.write_text(settings.out / f"{result.id}.json", to_json(result) + "\n")
+        if settings.json:
+            print(to_json(result), flush=True)
+        elif isinstance(result, Answer):
+            show(result, Console())
+        if isinstance(result, Refusal) and len(paths) > 1 and not settings.json:
+            print(f"error: {result.error}", file=sys.stderr)
+    if refused == len(paths) == 1:
+        raise UserError(result.error if isinstance(result, Refusal) else "")
+    if refused:
+        raise UserError(f"{refused} of {len(paths)} images could not be read and have no answer.")
+
+
+def answer(predictor: "Predictor", path: Path) -> Answer | Refusal:
+    """The answer on an image, or why there is none."""
+    try:
+        return predictor(path)
+    except unreadable.UnreadableImage as error:
+        return Refusal(str(path), str(error))
+
+
+def show(result: Answer, console: Console) -> None:
+    """Print an answer in words."""
+
+    def say(text: str, style: str = "") -> None:
+        console.print(text, markup=False, style=style, soft_wrap=True)
+
+    low, high = (percent(bound) for bound in vars(result.probability_range).values())
+    say(f"{shown(result.id)}: {result.headline}", "bold")
+    say(f"The probability may be {low} to {high} (Venn-Abers).")
+    if result.quality.words:
+        say(f"Image quality: {result.quality.words}.", "bold")
+    for sentence in result.reasons:
+        say(f"- {sentence.text}")
+    mask = result.mask
+    if mask.kept:
+        area = f"{mask.area_cm2:.1f} cm2, " if mask.area_cm2 is not None else ""
+        say(
+            f"Mask ({mask.policy}): {area}{mask.area:.1%} of the picture, "
+            f"{mask.share_of_lung:.0%} of the {mask.side} lung"
+        )
+    for note in (*result.quality.notes, *result.notes):
+        say(note, "dim")
+    model = result.model
+    say(f"Model {model.name} ({model.digest}), {result.milliseconds:.0f} ms.", "dim")
+
+
+def main(settings: Command) -> None:
+    """Carry out one of the commands."""
+    if isinstance(settings, Predict):
+        predict(settings)
+    elif isinstance(settings, check.Settings):
+        check.main(settings)
+    else:
+        print(json.dumps(schema(), indent=1))
+
+
+def run() -> None:
+    """What the console script calls."""
+    command.run(main, writes=False)
+
+
+if __name__ == "__main__":
+    run()
