@@ -6,7 +6,7 @@
 .SUFFIXES:
 
 # --- settings: what is not given is as RUN/settings.mk remembers it, or else the default ---------------------
-GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
+GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
 open := (
 close := )
 ODD := ' " ` ; & | < > * ? ! \ \# $$ $(open) $(close)
@@ -96,7 +96,7 @@ ENV := .venv/.installed
 
 # --- the pipeline ----------------------------------------------------------------------------------------------
 .PHONY: FORCE help env demo dataset audit measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
-	submission pretrained test check format lock clean
+	submission predict pretrained test check format lock clean
 
 help: ## show this help
 	@echo "usage: make <target> [DATA=<dataset folder>] [RUN=<run folder>] [SEED=0] [PROFILE=demo|lite|full]"
@@ -195,6 +195,11 @@ $(call made,submission): $(call made,dataset gate) $(call code,cnn/submission) |
 
 demo: ## the whole pipeline on phantoms: scores, report and submission in minutes
 	@$(MAKE) --no-print-directory submission DATA=$(PHANTOMS) RUN=runs/$(notdir $(PHANTOMS)) PROFILE=demo FOLDS=3
+
+# A trained run answers as it is, whatever has changed since: nothing is made again.
+predict: | $(ENV) ## answer on single X-rays by a trained RUN: IMAGE=<file or folder>
+	$(if $(IMAGE),,$(error IMAGE: no image given; name a file, a folder or a zip, as in make predict IMAGE=x.dcm RUN=$(RUN)))
+	@$(PY) -m cnn.study.cli predict $(IMAGE) --run $(RUN)
 
 # The network that ships has learned from phantoms alone, which are drawn nowhere else.
 pretrained: | $(ENV) ## make the network anew from which lite begins (15 minutes)

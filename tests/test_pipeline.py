@@ -4,6 +4,7 @@ The phantom set holds one truncated DICOM, which must not stop anything.
 """
 
 import hashlib
+import json
 import os
 import runpy
 import shutil
@@ -11,12 +12,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from baseline.explanation import one_study, trained_run
+from baseline.gate import rules
+from baseline.gate.results import Gate
+from baseline.gate.rules import SOURCES
+from cnn.gate import scored_images
+from cnn.gate.sources import SourceMaps
+from cnn.study import cli
+from cnn.study.answer import schema, to_json
+from cnn.study.predictor import Predictor
+from features.reading import images
+from features.run.files import UserError
 from features.run.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,6 +183,66 @@ def test_an_image_explained_by_itself_gets_the_prediction_of_the_run(undisturbed
         calibrated = scale.slope * row["raw"] + scale.intercept
         assert explained.case.score == pytest.approx(calibrated, abs=1e-6)
         assert explained.case.probability() == pytest.approx(row["probability"], abs=1e-6)
+
+
+def test_an_answer_on_one_image_is_that_of_the_run(undisturbed):
+    """From its file alone: the run's probability and maps, and its row of the submission."""
+    run = RunFolder(undisturbed[0])
+    predictor = Predictor.load(run)
+    submission = run.submission.read().set_index("ImageId")["EncodedPixels"]
+    test = scored_images.sized(run, run.test).set_index("id", drop=False).assign(mask=pd.NA)
+    oof = scored_images.sized(run, run.oof).set_index("id", drop=False).assign(mask=pd.NA)
+    for rows in (test, oof.iloc[:4]):
+        batch = SourceMaps((run,)).measure(rows.reset_index(drop=True))
+        for name, (greys, inputs) in zip(rows["id"], batch, strict=True):
+            path = Path(predictor.trained.dataset.loc[name, "path"])
+            study, pixels = images.read(path)
+            explained = one_study.explain_picture(study, pixels, predictor.trained)
+            for source in SOURCES:
+                drawn = predictor.grey_map(study, pixels, explained, source)
+                np.testing.assert_array_equal(drawn, greys[source])
+            answer = predictor(path)
+            assert answer.probability == pytest.approx(rows["probability"][name], abs=1e-6)
+            low, high = answer.probability_range.low, answer.probability_range.high
+            assert 0 <= low <= high <= 1
+            assert len(answer.headline.split()) <= 20
+            if rows is test:
+                assert answer.mask.code == submission[name]
+                assert (answer.mask.code == "-1") != answer.mask.kept
+            # Any rule decides alike: the gate sees the same numbers.
+            for policy in ("fused", "joint"):
+                rule = replace(predictor.gate.rules[policy], cutoff=0.0, least_area=0.0)
+                gate = Gate(policy, (), {policy: rule})
+                again = replace(predictor, gate=gate)(path)
+                assert again.mask.kept == rules.keeps(rule, inputs[rules.source(policy)])[0]
+            content = json.loads(to_json(answer))
+            assert set(content) == set(schema()["$defs"]["Answer"]["properties"])
+
+
+def test_a_folder_is_answered_line_by_line(data, undisturbed, tmp_path, capsys):
+    """One line of JSON a file, also for the one that cannot be read; the exit status says so."""
+    broken, *good = (data / "stage_2_images" / f"{test_ids(data)[k]}.dcm" for k in (3, 0, 1))
+    folder = tmp_path / "x-rays"
+    folder.mkdir()
+    for path in (broken, *good):
+        shutil.copy(path, folder)
+    settings = cli.Predict((folder,), undisturbed[0], json=True, out=tmp_path / "answers")
+    with pytest.raises(UserError, match="1 of 3 images could not be read"):
+        cli.main(settings)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    errors = [line for line in lines if "error" in line]
+    assert [Path(line["file"]).name for line in errors] == [broken.name]
+    assert broken.name in errors[0]["error"]
+    assert sorted(path.stem for path in (tmp_path / "answers").iterdir()) == sorted(
+        path.stem for path in good
+    )
+    cli.main(cli.Predict((good[0],), undisturbed[0]))
+    words = capsys.readouterr().out
+    assert words.startswith(f"{good[0].stem}: Pneumothorax") and "Venn-Abers" in words
+    with pytest.raises(UserError, match=broken.name):
+        cli.main(cli.Predict((broken,), undisturbed[0]))
+    with pytest.raises(UserError, match="name of two images"):
+        cli.main(cli.Predict((good[0], good[0]), undisturbed[0], out=tmp_path))
 
 
 def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_it(

@@ -139,18 +139,24 @@ class Predictor:
             milliseconds=round(1e3 * (time.perf_counter() - start), 1),
         )
 
+    def grey_map(
+        self, study: Study, pixels: NDArray[np.float32], explained: StudyExplanation, source: str
+    ) -> sources.GreyMap:
+        """A map that masks are cut from, one of `rules.SOURCES`, at the picture's own size."""
+        squares: sources.Squares = ()
+        if source != "evidence":
+            squares = tuple(draw(part, pixels, explained) for part in self.drawing)
+        evidence_map = None if source == "unet" else explained.evidence_map
+        return sources.draw(squares, evidence_map, (study.rows, study.columns), (source,))[source]
+
     def _mask(
         self, study: Study, pixels: NDArray[np.float32], explained: StudyExplanation
     ) -> MaskAnswer:
         """The mask by the gate's default policy."""
         policy = self.gate.default
         rule, source = self.gate.rules[policy], rules.source(policy)
-        squares: sources.Squares = ()
-        if source != "evidence":
-            squares = tuple(draw(part, pixels, explained) for part in self.drawing)
-        evidence_map = None if source == "unet" else explained.evidence_map
+        grey = self.grey_map(study, pixels, explained, source)
         shape = (study.rows, study.columns)
-        grey = sources.draw(squares, evidence_map, shape, (source,))[source]
         zone = top_zone.NONE
         if explained.cells is not None:
             zone = top_zone.of_one_image(explained.case, explained.cells)

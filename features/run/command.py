@@ -52,7 +52,9 @@ def run(main: Callable[[Any], None], writes: bool = True) -> None:
         Whether it writes into the run folder.
     """
     _print_any_sign()
-    hints = [kind for name, kind in get_type_hints(main, include_extras=True).items() if name != "return"]
+    hints = [
+        kind for name, kind in get_type_hints(main, include_extras=True).items() if name != "return"
+    ]
     if "--version" in sys.argv[1:]:
         print(f"pneumothorax-reasons {VERSION}")
         return
