@@ -240,6 +240,8 @@ def _truth(path: Path, table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
 def main(settings: Settings) -> None:
     """Write dataset.parquet, quarantine.csv, sample.csv and, if known, truth.parquet."""
     run = RunFolder(settings.run)
+    if run.format.exists():  # what another version left there would be taken for this one's
+        run.check()
     table, quarantine, test = build(settings)
     path = layouts.find(settings.data).beside("stage_2_test_truth.csv")
     truth = _truth(path, table, test.map(image_id)) if storage.is_file(path) else None
