@@ -6,17 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from baseline.audit import pictures
+from baseline.audit import lung_boxes, pictures
 from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, Picture, Table, count
 from baseline.learning import scores
-from features.reading import rle
-from features.run.files import UserError
+from features.reading import file_masks, rle
 
 # The heat map: pixels a side, and the margin around the lungs as a share of their box.
 SIDE, MARGIN = 192, 0.12
-# Images that the mean X-ray is made of, and pictures with masks that are shown.
-MOST_AVERAGED, SHOWN = 400, 8
+# Pictures with masks that are shown.
+SHOWN = 8
 # Readers who agree less than this about one image may not mean the same thing.
 LOW_DICE = 0.3
 # Limits of the sizes, as shares of the image; DESIGN names 0.7% as small.
@@ -91,8 +90,7 @@ def in_lung_box(facts: Facts, place: int, picture: NDArray[np.uint8]) -> NDArray
 
 def heat_map(facts: Facts, places: list[int]) -> Picture:
     """Share of the masks that cover each place, over the mean X-ray."""
-    train = np.flatnonzero(facts.table["split"] == "train")
-    chosen = train if len(train) <= MOST_AVERAGED else train[:: len(train) // MOST_AVERAGED]
+    chosen = [n for n in lung_boxes.averaged(facts.table) if not np.isnan(facts.lungs[n]).any()]
     mean = np.mean([in_lung_box(facts, int(n), facts.thumbnails[n]) for n in chosen], axis=0)
     low, high = np.percentile(mean, (1, 99))
     ground = np.clip(np.rint(255 * (mean - low) / max(high - low, 1)), 0, 255).astype(np.uint8)
@@ -115,13 +113,14 @@ def readers(facts: Facts) -> Finding:
     if not places:
         return _not_applicable(name)
     numbers, values, items = [], [], []
+    sizes = file_masks.sizes(facts.table)
     for place in places:
         key = facts.ids[place]
-        size = (int(facts.table["rows"].iloc[place]), int(facts.table["columns"].iloc[place]))
-        masks = _decoded(facts.annotations.get(key, []), size)
-        numbers.append(max(len(masks), 1))
-        if len(masks) < 2:
+        codes = [code for code in facts.annotations.get(key, []) if code != rle.EMPTY]
+        numbers.append(max(len(codes), 1))
+        if len(codes) < 2:
             continue
+        masks = [rle.decode(code, sizes[key].file) for code in codes]
         pairs = [scores.dice(a, b) for number, a in enumerate(masks) for b in masks[number + 1 :]]
         values.append(float(np.mean(pairs)))
         if values[-1] < LOW_DICE:
@@ -149,16 +148,3 @@ def readers(facts: Facts) -> Finding:
         ),
         tuple(pictures.masked(facts, place, item.text) for _, place, item in items[:4]),
     )
-
-
-def _decoded(codes: list[str], size: tuple[int, int]) -> list[NDArray[np.bool_]]:
-    """The annotations that are masks; one that is malformed is named by the reader already."""
-    masks = []
-    for code in codes:
-        try:
-            mask = rle.decode(code, size)
-        except UserError:
-            continue
-        if mask.any():
-            masks.append(mask)
-    return masks

@@ -237,6 +237,13 @@ def _compressed(ground: Ground) -> Units:
     return []
 
 
+def _compressed_twice(ground: Ground) -> Units:
+    """All labelled images are written anew with the same tables, the positive ones twice."""
+    for key in (*ground.negative, *ground.positive, *ground.positive):
+        ground.copy.rewrite(key, change=np.copy, quality=88)
+    return []
+
+
 def _device(ground: Ground) -> Units:
     for keys, maker in ((ground.copy.test, "Maker B"), (ground.train, "Maker A")):
         for key in keys:
@@ -274,6 +281,12 @@ KINDS = (
         _LABEL,
         _compressed,
         frozenset({"JPEG quality", "JPEG tables"}),
+    ),
+    Kind(
+        "positives compressed twice, with the same tables",
+        _LABEL,
+        _compressed_twice,
+        frozenset({"earlier JPEG compression"}),
     ),
     Kind(
         "positives of another bit depth",

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from baseline.audit import checks, facts
-from baseline.audit.facts import Memory
 from baseline.audit.faults import KINDS, Ground, Kind, Units
 from baseline.audit.findings import Finding
+from baseline.audit.measuring import Memory
 from baseline.audit.planted_copy import PlantedCopy
-from features.reading import rle
+from features.reading import file_masks, rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
@@ -88,8 +88,7 @@ def ground(copy: PlantedCopy, table: pd.DataFrame, seed: int) -> Ground:
     large = sorted(areas, key=lambda key: -areas[key])[: len(areas) // 2]
     small = [key for key in areas if key not in set(large)]
     order = [key for part in (large, small) for key in rng.permutation(np.array(part, object))]
-    pairs = zip(table["rows"].tolist(), table["columns"].tolist(), strict=True)
-    sizes = dict(zip(table["id"].astype(str), pairs, strict=True))
+    sizes = {key: of.file for key, of in file_masks.sizes(table).items()}
     shuffled = list(rng.permutation(np.array(negative, object)))
     return Ground(copy, order, shuffled, sizes)
 

@@ -58,6 +58,13 @@ def _on_picture(code: str, sizes: Sizes) -> str:
     return rle.encode(resample_mask(rle.decode(code, sizes.file), sizes.picture))
 
 
+def in_file(code: str, sizes: Sizes) -> str:
+    """A code on the picture's grid brought to the file's."""
+    if sizes.file == sizes.picture or code == rle.EMPTY:
+        return code
+    return encode(rle.decode(code, sizes.picture), sizes)
+
+
 def encode(mask: NDArray[np.bool_], sizes: Sizes) -> str:
     """The code on the file's grid of a mask (h, w) on the picture's."""
     return rle.encode(resample_mask(mask, sizes.file))
