@@ -141,7 +141,8 @@ def _usable(facts: Facts, place: int) -> bool:
     fit = facts.fits.get(facts.ids[place])
     if fit is None or np.isnan(fit).any():
         return False
-    return bool(np.exp(fit[0, AREA]) <= LARGEST and fit[0, OUTSIDE] <= OUTSIDE_SHARE)
+    # A turned mask may well lie outside the lungs: then both checks name it.
+    return bool(np.exp(fit[0, AREA]) <= LARGEST)
 
 
 def copied(facts: Facts) -> Finding:

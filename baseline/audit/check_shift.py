@@ -66,7 +66,8 @@ def shift(facts: Facts) -> Finding:
         if one.suspicious
     ]
     differ = "differ" if items else "are alike as far as this can tell"
-    by = f", and {count(len(items) - 1, 'fact')} of the files" if len(items) > 1 else ""
+    facts_named = sum(one.suspicious for one in weighed)
+    by = f", and so do {count(facts_named, 'fact')} of the files" if facts_named else ""
     return Finding(
         NAME,
         "fail" if items else "pass",

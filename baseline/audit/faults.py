@@ -19,6 +19,7 @@ from baseline.audit import (
     check_pictures,
     check_shift,
     check_shortcuts,
+    predictors,
 )
 from baseline.audit.checks import Check
 from baseline.audit.picture_facts import CORNERS
@@ -286,7 +287,7 @@ KINDS = (
         "positives compressed twice, with the same tables",
         _LABEL,
         _compressed_twice,
-        frozenset({"earlier JPEG compression"}),
+        frozenset({predictors.EARLIER}),
     ),
     Kind(
         "positives of another bit depth",

@@ -17,6 +17,8 @@ from baseline.audit.picture_facts import CORNERS
 from baseline.learning.scores import Estimate
 from features.reading import folds
 
+# What `baseline.audit.recompression` counts.
+EARLIER = "earlier JPEG compression (pixels of a million that one more changes)"
 # Facts of the file by the name shown, then of the picture; none of them is anatomy.
 FILE = {
     "file size": "bytes",
@@ -25,7 +27,7 @@ FILE = {
     "JPEG quality": "JPEG quality",
     "JPEG tables": "JPEG tables",
     "JPEG header": "JPEG header",
-    "earlier JPEG compression": "pixels changed",
+    EARLIER: "pixels changed",
     "bit depth (tag)": "bits",
     "which tags are present": "tags present",
     "source folder": "folder",
