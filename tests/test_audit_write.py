@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 
 from baseline.audit import checks, facts, file_facts, self_test, write
 from baseline.audit.faults import KINDS
+from baseline.audit.findings import Finding, Item
+from baseline.audit.measuring import Memory
 from baseline.audit.planted_copy import PlantedCopy
 from features.phantom import write as phantom
 from features.reading import dataset, images
@@ -117,7 +120,7 @@ def test_planted_faults_are_found_on_phantoms(phantoms, tmp_path):
     data, run = phantoms
     table = RunFolder(run).dataset.read()
     annotations = facts.read_annotations(data, table)
-    clean, memory = PlantedCopy.of(tmp_path / "clean", table, annotations), facts.Memory()
+    clean, memory = PlantedCopy.of(tmp_path / "clean", table, annotations), Memory()
     place = self_test.ground(clean, table, seed=0)
     own, quarantine = clean.read(1)
     gathered = facts.gather(
@@ -130,6 +133,15 @@ def test_planted_faults_are_found_on_phantoms(phantoms, tmp_path):
     # The original is as it was.
     assert set(RunFolder(run).dataset.read()["id"]) == set(table["id"])
     assert all(images.read(path)[1].any() for path in table["path"][:3])
+
+
+def test_a_fault_that_the_data_have_already_is_not_counted():
+    kind = next(kind for kind in KINDS if "borders" in kind.subjects)
+    finding = Finding("c", "pass", "s", "p", "u")
+    named = replace(finding, items=(Item("borders", "text"),))
+    assert self_test.found(kind, [], finding, named) == (1, 1)
+    assert self_test.found(kind, [], finding, finding) == (1, 0)
+    assert self_test.found(kind, [], named, named) == (0, 0)
 
 
 def test_every_kind_has_a_name_of_its_own():

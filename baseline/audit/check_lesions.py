@@ -1,22 +1,22 @@
 """Where the lesions lie, how large they are, and how well several readers of one image agree."""
 
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from baseline.audit import pictures
+from baseline.audit import lung_boxes, pictures
 from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, Picture, Table, count
 from baseline.learning import scores
-from features.reading import rle
-from features.run.files import UserError
+from features.reading import file_masks, rle
 
 # The heat map: pixels a side, and the margin around the lungs as a share of their box.
 SIDE, MARGIN = 192, 0.12
-# Images that the mean X-ray is made of, and pictures with masks that are shown.
-MOST_AVERAGED, SHOWN = 400, 8
+# Pictures with masks that are shown.
+SHOWN = 8
 # Readers who agree less than this about one image may not mean the same thing.
 LOW_DICE = 0.3
 # Limits of the sizes, as shares of the image; DESIGN names 0.7% as small.
@@ -31,6 +31,22 @@ def lesions(facts: Facts) -> Finding:
     table = facts.table.iloc[places]
     areas = np.array([rle.area(str(code)) for code in table["mask"]])
     shares = areas / (table["rows"] * table["columns"]).to_numpy(float)
+    return Finding(
+        "size and place of lesions",
+        "pass",
+        f"{count(len(places), 'image')} with a mask; the median mask takes "
+        f"{np.median(shares):.1%} of the image, the smallest {shares.min():.2%}, the largest "
+        f"{shares.max():.1%}.",
+        "Masks train the evidence map and the U-Net; the challenge's Dice weighs each image alike, "
+        "so small lesions count as much as large ones.",
+        "Look at the heat map: most pneumothoraces lie along the chest wall and at the apex. A map "
+        "that is spread over the whole image means that masks and images do not belong together.",
+        tables=(_sizes(shares),),
+        pictures=(heat_map(facts, places), *_from_small_to_large(facts, places, shares)),
+    )
+
+
+def _sizes(shares: NDArray[np.float64]) -> Table:
     rows = tuple(
         (
             f"{low:.1%} to {high:.1%}" if high < 1 else f"above {low:.1%}",
@@ -38,27 +54,17 @@ def lesions(facts: Facts) -> Finding:
         )
         for low, high in pairwise(SIZES)
     )
-    middle = np.median(shares)
-    shown = np.linspace(0, len(places) - 1, min(SHOWN, len(places))).astype(int)
+    return Table("Area of the mask, share of the image", ("area", "images"), rows)
+
+
+def _from_small_to_large(
+    facts: Facts, places: list[int], shares: NDArray[np.float64]
+) -> Iterator[Picture]:
+    """Masks of all sizes, the smallest first."""
     order = np.argsort(shares)
-    return Finding(
-        "size and place of lesions",
-        "pass",
-        f"{count(len(places), 'image')} with a mask; the median mask takes {middle:.1%} of the "
-        f"image, the smallest {shares.min():.2%}, the largest {shares.max():.1%}.",
-        "Masks train the evidence map and the U-Net; the challenge's Dice weighs each image alike, "
-        "so small lesions count as much as large ones.",
-        "Look at the heat map: most pneumothoraces lie along the chest wall and at the apex. A map "
-        "that is spread over the whole image means that masks and images do not belong together.",
-        tables=(Table("Area of the mask, share of the image", ("area", "images"), rows),),
-        pictures=(
-            heat_map(facts, places),
-            *(
-                pictures.masked(facts, places[order[n]], f"mask of {shares[order[n]]:.2%}")
-                for n in shown
-            ),
-        ),
-    )
+    for number in np.linspace(0, len(places) - 1, min(SHOWN, len(places))).astype(int):
+        place, share = places[order[number]], shares[order[number]]
+        yield pictures.masked(facts, place, f"{share:.2%}: {facts.ids[place]}")
 
 
 def _not_applicable(name: str) -> Finding:
@@ -91,8 +97,7 @@ def in_lung_box(facts: Facts, place: int, picture: NDArray[np.uint8]) -> NDArray
 
 def heat_map(facts: Facts, places: list[int]) -> Picture:
     """Share of the masks that cover each place, over the mean X-ray."""
-    train = np.flatnonzero(facts.table["split"] == "train")
-    chosen = train if len(train) <= MOST_AVERAGED else train[:: len(train) // MOST_AVERAGED]
+    chosen = [n for n in lung_boxes.averaged(facts.table) if not np.isnan(facts.lungs[n]).any()]
     mean = np.mean([in_lung_box(facts, int(n), facts.thumbnails[n]) for n in chosen], axis=0)
     low, high = np.percentile(mean, (1, 99))
     ground = np.clip(np.rint(255 * (mean - low) / max(high - low, 1)), 0, 255).astype(np.uint8)
@@ -104,7 +109,8 @@ def heat_map(facts: Facts, places: list[int]) -> Picture:
     return Picture(
         pictures.uri(pictures.heat(ground, covered)),
         f"Where the masks of {count(len(places), 'image')} lie, over the mean X-ray; all lungs are "
-        f"stretched to one size. Brightest: in {covered.max():.0%} of the masks.",
+        "stretched to one size, the patient's right is at the left. Brightest: in "
+        f"{covered.max():.0%} of the masks.",
     )
 
 
@@ -115,22 +121,19 @@ def readers(facts: Facts) -> Finding:
     if not places:
         return _not_applicable(name)
     numbers, values, items = [], [], []
+    places_in_files = file_masks.placements(facts.table)
     for place in places:
         key = facts.ids[place]
-        size = (int(facts.table["rows"].iloc[place]), int(facts.table["columns"].iloc[place]))
-        masks = _decoded(facts.annotations.get(key, []), size)
-        numbers.append(max(len(masks), 1))
-        if len(masks) < 2:
-            continue
-        pairs = [scores.dice(a, b) for number, a in enumerate(masks) for b in masks[number + 1 :]]
-        values.append(float(np.mean(pairs)))
-        if values[-1] < LOW_DICE:
-            text = f"{len(masks)} annotations with a mean Dice of {values[-1]:.2f}"
-            items.append((values[-1], place, Item(key, text, (key,))))
+        codes = [code for code in facts.annotations.get(key, []) if code != rle.EMPTY]
+        numbers.append(max(len(codes), 1))
+        if len(codes) > 1:
+            values.append(mean_dice(codes, places_in_files[key].file))
+            if values[-1] < LOW_DICE:
+                text = f"{len(codes)} annotations with a mean Dice of {values[-1]:.2f}"
+                items.append((values[-1], place, Item(key, text, (key,))))
     items.sort(key=lambda row: row[:2])
     several = len(values)
     agree = f"; their mean Dice is {np.mean(values):.2f}" if values else ""
-    counted = np.bincount(numbers)
     return Finding(
         name,
         "pass",
@@ -140,25 +143,25 @@ def readers(facts: Facts) -> Finding:
         "else two readers who do not agree. The list names those with a Dice below "
         f"{LOW_DICE:g}.",
         tuple(item for _, _, item in items),
-        (
-            Table(
-                "Annotations of a positive image",
-                ("annotations", "images"),
-                tuple((str(n), f"{k:,}") for n, k in enumerate(counted) if k),
-            ),
-        ),
+        (_how_many(numbers),),
         tuple(pictures.masked(facts, place, item.text) for _, place, item in items[:4]),
     )
 
 
-def _decoded(codes: list[str], size: tuple[int, int]) -> list[NDArray[np.bool_]]:
-    """The annotations that are masks; one that is malformed is named by the reader already."""
-    masks = []
-    for code in codes:
-        try:
-            mask = rle.decode(code, size)
-        except UserError:
-            continue
-        if mask.any():
-            masks.append(mask)
-    return masks
+def _how_many(numbers: list[int]) -> Table:
+    rows = tuple((str(n), f"{images:,}") for n, images in enumerate(np.bincount(numbers)) if images)
+    return Table("Annotations of a positive image", ("annotations", "images"), rows)
+
+
+def mean_dice(codes: list[str], size: tuple[int, int]) -> float:
+    """Mean Dice of all pairs of an image's annotations.
+
+    Parameters
+    ----------
+    codes : list of str
+        Two or more, none of them empty.
+    size : (int, int)
+        Rows and columns of the file.
+    """
+    masks = [rle.decode(code, size) for code in codes]
+    return float(np.mean([scores.dice(one, other) for one, other in combinations(masks, 2)]))

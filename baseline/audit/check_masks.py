@@ -2,8 +2,9 @@
 
 Whether a mask fits is learned from the dataset itself: a logistic regression tells the masks as
 drawn from their broken copies (mirrored, transposed, another image's), out of fold by patient. A
-mask is suspicious where its mirrored or transposed copy fits clearly better. Most masks must be
-right for that: if all are mirrored nothing looks odd, except the pictures.
+mask is suspicious where its mirrored or transposed copy fits clearly better. It is learned twice:
+the second time without the masks that did not fit at first, which taught the opposite. Most masks
+must be right for that: if all are mirrored nothing looks odd, except the pictures.
 """
 
 from collections import defaultdict
@@ -27,7 +28,7 @@ LARGEST = 0.4
 OUTSIDE_SHARE = 0.8
 # How much better the mirrored and the transposed copy must fit, in log-odds, and the fewest masks
 # to learn that from. A right mask that is wider than high fits transposed sooner than mirrored.
-CLEARLY, FEWEST = np.array([2.0, 3.0]), 12
+CLEARLY, FEWEST = np.array([2.0, 2.5]), 12
 SHOWN = 6
 # A mask this small may be the same by chance.
 SMALL_CODE = 4
@@ -78,8 +79,9 @@ def turned(facts: Facts) -> Finding:
         )
     fits = np.stack([facts.fits[facts.ids[place]] for place in places])
     patients = facts.table["patient"].iloc[places].to_numpy(object)
-    better = log_odds(fits, patients)
-    gains = better[:, 1:3] - better[:, :1]
+    first = gains_of_copies(fits, patients, np.ones(len(fits), bool))
+    fitting = np.asarray((first < 0).all(axis=1))
+    gains = gains_of_copies(fits, patients, fitting) if fitting.sum() >= FEWEST else first
     items = []
     for place, gain in zip(places, gains, strict=True):
         if (gain > CLEARLY).any():
@@ -99,42 +101,48 @@ def turned(facts: Facts) -> Finding:
     )
 
 
-def log_odds(fits: Floats, patients: NDArray[np.object_]) -> Floats:
-    """Log-odds that each variant of each mask is one as drawn, out of fold by patient.
+def gains_of_copies(
+    fits: Floats, patients: NDArray[np.object_], teaching: NDArray[np.bool_]
+) -> Floats:
+    """How much better the mirrored and the transposed copy of each mask fit, out of fold.
 
     Parameters
     ----------
     fits : (n, variants, measures) array
         Without NaN.
     patients : (n,) array of str
+    teaching : (n,) array of bool
+        Masks to learn from; a fold learns from those of the other patients.
 
     Returns
     -------
-    (n, variants) array
+    (n, 2) array
+        In log-odds of being a mask as drawn.
     """
     groups = np.unique(patients.astype(str), return_inverse=True)[1]
     fold = groups % min(predictors.FOLDS, int(groups.max()) + 1)
-    values = np.empty(fits.shape[:2])
+    odds = np.empty(fits.shape[:2])
     truth = np.zeros(fits.shape[:2])
     truth[:, 0] = 1
     middle, spread = fits.mean(axis=(0, 1)), fits.std(axis=(0, 1)) + 1e-6
     scaled = np.clip((fits - middle) / spread, -4, 4)
     for number in np.unique(fold):
-        rest, held = fold != number, fold == number
+        rest, held = (fold != number) & teaching, fold == number
         # One mask as drawn stands against three broken ones.
         model = LogisticRegression(C=0.5, class_weight="balanced", max_iter=1000)
         model.fit(scaled[rest].reshape(-1, fits.shape[2]), truth[rest].ravel())
         # (held, variants, measures) to (held * variants, measures) and back
         raw = model.decision_function(scaled[held].reshape(-1, fits.shape[2]))
-        values[held] = raw.reshape(-1, len(VARIANTS))
-    return values
+        odds[held] = raw.reshape(-1, len(VARIANTS))
+    return odds[:, 1:3] - odds[:, :1]
 
 
 def _usable(facts: Facts, place: int) -> bool:
     fit = facts.fits.get(facts.ids[place])
     if fit is None or np.isnan(fit).any():
         return False
-    return bool(np.exp(fit[0, AREA]) <= LARGEST and fit[0, OUTSIDE] <= OUTSIDE_SHARE)
+    # A turned mask may well lie outside the lungs: then both checks name it.
+    return bool(np.exp(fit[0, AREA]) <= LARGEST)
 
 
 def copied(facts: Facts) -> Finding:

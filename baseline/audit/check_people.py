@@ -16,6 +16,22 @@ LIFETIME = 20.0
 def people(facts: Facts) -> Finding:
     """Age, sex, view, spacing and exposure of images with and without pneumothorax."""
     table = facts.table
+    unknown = int(table["age"].isna().sum())
+    return Finding(
+        "people and exposures",
+        "pass",
+        f"Age is known of {count(len(table) - unknown, 'image')}, sex of "
+        f"{table['sex'].notna().sum():,}, view of {table['view'].notna().sum():,}.",
+        "Age, sex and view form a feature family of their own, whose share of a prediction the "
+        "report shows; make shortcuts says what they reach alone.",
+        "Where the columns differ much, judge the scores within one view or one age group too "
+        "(make shortcuts report).",
+        tables=(_by_label(facts),),
+    )
+
+
+def _by_label(facts: Facts) -> Table:
+    table = facts.table
     groups = {
         "positive": table["label"] == 1,
         "negative": table["label"] == 0,
@@ -37,24 +53,7 @@ def people(facts: Facts) -> Finding:
             shares = (_share(table[name][chosen] == value) for chosen in groups.values())
             rows.append((f"{name} {value}", *shares))
         rows.append((f"{name} unknown", *(_share(table[name][c].isna()) for c in groups.values())))
-    unknown = int(table["age"].isna().sum())
-    return Finding(
-        "people and exposures",
-        "pass",
-        f"Age is known of {count(len(table) - unknown, 'image')}, sex of "
-        f"{table['sex'].notna().sum():,}, view of {table['view'].notna().sum():,}.",
-        "Age, sex and view form a feature family of their own, whose share of a prediction the "
-        "report shows; make shortcuts says what they reach alone.",
-        "Where the columns differ much, judge the scores within one view or one age group too "
-        "(make shortcuts report).",
-        tables=(
-            Table(
-                "Median and middle half, or share of images",
-                ("", *groups),
-                tuple(rows),
-            ),
-        ),
-    )
+    return Table("Median and middle half, or share of images", ("", *groups), tuple(rows))
 
 
 def _tag(facts: Facts, name: str) -> pd.Series:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.audit import predictors
+from baseline.audit import predictors, resampled_auc
 from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, Table, count
 from baseline.explanation.wording import label
@@ -27,6 +27,7 @@ PARAMETERS = {
     "bagging_freq": 1,
     "deterministic": True,
     "force_row_wise": True,
+    "num_threads": 1,  # so few rows: threads would wait for one another
     "seed": 0,
     "verbosity": -1,
 }
@@ -65,7 +66,8 @@ def shift(facts: Facts) -> Finding:
         if one.suspicious
     ]
     differ = "differ" if items else "are alike as far as this can tell"
-    by = f", and {count(len(items) - 1, 'fact')} of the files" if len(items) > 1 else ""
+    facts_named = sum(one.suspicious for one in weighed)
+    by = f", and so do {count(facts_named, 'fact')} of the files" if facts_named else ""
     return Finding(
         NAME,
         "fail" if items else "pass",
@@ -101,7 +103,7 @@ def _told_apart(
         raw = np.asarray(booster.predict(values[~rest], raw_score=True))
         mean = target[rest].mean()
         scored[~rest] = raw - np.log(mean / (1 - mean))
-    return predictors.estimate(target, scored, patients)
+    return resampled_auc.estimate(target, scored, resampled_auc.weights(patients))
 
 
 def _table(measures: pd.DataFrame, target: NDArray[np.float64]) -> Table:

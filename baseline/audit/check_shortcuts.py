@@ -2,9 +2,23 @@
 
 from baseline.audit import predictors
 from baseline.audit.facts import Facts
-from baseline.audit.findings import Finding, Item, Table, count
+from baseline.audit.findings import Finding, Item, State, Table, count
 
 SHOWN = 12
+
+
+NAME = "what predicts the label"
+PIPELINE = (
+    "Features are measured within the lungs and in lung units, which removes exposure, borders and "
+    "text outside; but compression and sharpness still reach them. make shortcuts measures what "
+    "such facts reach alone beside the classifier."
+)
+USER = (
+    "Make the files alike: decode all of them, cut borders, and store them again with one size, "
+    "depth and compression. Or judge scores within one source only. (Where one more JPEG "
+    "compression changes few pixels, another program has unpacked the picture and compressed it "
+    "again: it is of another source, though all tables are equal.)"
+)
 
 
 def shortcuts(facts: Facts) -> Finding:
@@ -14,42 +28,32 @@ def shortcuts(facts: Facts) -> Finding:
     target = table["label"].to_numpy(float)
     columns = {name: column[known] for name, column in predictors.values(facts).items()}
     columns["images of the patient"] = table.groupby("patient")["id"].transform("count")
-    patients = table["patient"].to_numpy(object)
-    weighed = predictors.weigh(columns, target, patients)
-    name = "what predicts the label"
-    pipeline = (
-        "Features are measured within the lungs and in lung units, which removes exposure, "
-        "borders and text outside; but compression and sharpness still reach them. "
-        "make shortcuts measures what such facts reach alone beside the classifier."
-    )
-    user = (
-        "Make the files alike: decode all of them, cut borders, and store them again with one "
-        "size, depth and compression. Or judge scores within one source only."
-    )
+    weighed = predictors.weigh(columns, target, table["patient"].to_numpy(object))
     if weighed is None:
-        return Finding(
-            name,
-            "not applicable",
-            f"Fewer than {predictors.FEWEST} images of a class have a true label.",
-            pipeline,
-            user,
-        )
+        few = f"Fewer than {predictors.FEWEST} images of a class have a true label."
+        return Finding(NAME, "not applicable", few, PIPELINE, USER)
     items = tuple(
         Item(one.name, f"AUC {one.auc} for the label; {one.values} (positive against negative)")
         for one in weighed
         if one.suspicious
     )
-    sentence = (
-        f"{count(len(items), 'fact')} that should not predict the label: "
-        f"{weighed[0].name} most of all, with an AUC of {weighed[0].auc}."
-        if items
-        else f"None of {len(weighed)} facts of file and border predicts the label: no interval of "
-        f"its AUC lies above {predictors.SUSPICIOUS}."
-        if weighed
-        else "All files are alike in every fact that is compared."
-    )
+    state: State = "fail" if items else "pass"
     return Finding(
-        name, "fail" if items else "pass", sentence, pipeline, user, items, (rows(weighed),)
+        NAME, state, _sentence(weighed, len(items)), PIPELINE, USER, items, (rows(weighed),)
+    )
+
+
+def _sentence(weighed: list[predictors.Predictor], named: int) -> str:
+    if named:
+        return (
+            f"{count(named, 'fact')} that should not predict the label: {weighed[0].name} most of "
+            f"all, with an AUC of {weighed[0].auc}."
+        )
+    if not weighed:
+        return "All files are alike in every fact that is compared."
+    return (
+        f"None of {len(weighed)} facts of file and border predicts the label: no interval of its "
+        f"AUC lies above {predictors.SUSPICIOUS}."
     )
 
 

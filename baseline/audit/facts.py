@@ -1,28 +1,25 @@
-"""Everything that the checks look at, gathered once: each image is opened a single time.
+"""Everything that the checks look at, gathered once.
 
 Checks never open a file. What a later stage may have written (features, predictions, flags of the
 quality gate) is read if it is there.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.audit import duplicates, file_facts, mask_facts, picture_facts
+from baseline.audit import duplicates, measuring
 from baseline.audit.duplicates import Pair
-from baseline.audit.picture_facts import PictureFacts
-from features.reading import images, layouts, rle
-from features.reading.layouts import ID, MASK
-from features.reading.names import image_id
-from features.reading.unreadable import UnreadableImage
-from features.run import parallel
+from baseline.audit.measuring import Memory
+from features.reading import file_masks, layouts
 from features.run.files import UserError
 from features.run.folder import RunFolder
+
+# The box of lungs that were not sought.
+NOT_SOUGHT = (float("nan"),) * 4
 
 
 @dataclass(frozen=True)
@@ -39,13 +36,14 @@ class Facts:
         Coarse measures and "digest" of each picture; rows as in `table`.
     thumbnails : (n, side, side) array of uint8
     lungs : (n, 4) array
-        Box around both lungs: top, bottom, left, right as shares of the image's sides.
+        Box around both lungs, see `baseline.audit.lung_boxes`; NaN where they were not sought.
     fits : dict of str to (variants, measures) array
         How each mask fits, by id, see `baseline.audit.mask_facts`.
     pairs : list of Pair
         Pictures of the same exposure.
     annotations : dict of str to list of str
-        All annotation rows of an image, by id; also of ids without an image.
+        All annotation rows of an image, by id, on the grid of its file; also of ids without an
+        image.
     quarantine : DataFrame
         Images that cannot be used, and why.
     features, oof, quality : DataFrame or None
@@ -69,88 +67,6 @@ class Facts:
     def ids(self) -> list[str]:
         """Ids in the order of the table."""
         return list(self.table["id"])
-
-
-@dataclass(frozen=True)
-class Task:
-    """One image to measure: its file, its mask if it has one, and the mask of another image."""
-
-    path: str
-    mask: str | None
-    foreign: tuple[str, int, int]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured of one image; `fit` is None without a mask, `picture` where it is gone."""
-
-    file: dict[str, Any]
-    picture: PictureFacts | None
-    fit: NDArray[np.float64] | None
-
-
-@dataclass
-class Memory:
-    """What was measured already, by the file itself, its date and its mask; for the self-test."""
-
-    known: dict[object, Measured] = field(default_factory=dict)
-
-    def key(self, task: Task) -> object:
-        """Equal for two tasks that give the same facts, but for the name of the folder."""
-        path = Path(task.path).resolve()
-        return path, path.stat().st_mtime_ns, path.stat().st_size, task.mask
-
-
-def measure_one(task: Task) -> Measured:
-    """Open one image and measure it."""
-    path = Path(task.path)
-    file = file_facts.measure(path)
-    try:
-        _, pixels = images.read(path)
-    except UnreadableImage:
-        return Measured(file, None, None)
-    fit = None if task.mask is None else mask_facts.measure(pixels, task.mask, task.foreign)
-    return Measured(file, picture_facts.measure(pixels), fit)
-
-
-def tasks(table: pd.DataFrame) -> list[Task]:
-    """What to measure: every image, with its mask and one from half-way round the positives."""
-    masked = table["mask"].notna() & (table["mask"] != rle.EMPTY)
-    part = table[masked]
-    codes = list(
-        zip(part["mask"].astype(str), part["rows"].tolist(), part["columns"].tolist(), strict=True)
-    )
-    place = dict(zip(table.index[masked], range(len(codes)), strict=True))
-    return [
-        Task(
-            str(row.path),
-            str(row.mask) if row.Index in place else None,
-            codes[(place[row.Index] + len(codes) // 2) % len(codes)]
-            if row.Index in place
-            else ("", 0, 0),
-        )
-        for row in table.itertuples()
-    ]
-
-
-def measure_all(
-    table: pd.DataFrame, jobs: int, memory: Memory | None = None, what: str = "audit"
-) -> Iterator[Measured]:
-    """Measure every image, in order; what `memory` knows is not measured again."""
-    todo = tasks(table)
-    if memory is None:
-        yield from parallel.stream(measure_one, todo, what, jobs)
-        return
-    keys = [memory.key(task) for task in todo]
-    new = [number for number, key in enumerate(keys) if key not in memory.known]
-    if new:
-        results = parallel.stream(measure_one, [todo[n] for n in new], what, jobs)
-        for number, measured in zip(new, results, strict=True):
-            memory.known[keys[number]] = measured
-    for task, key in zip(todo, keys, strict=True):
-        measured = memory.known[key]
-        folder = {"folder": Path(task.path).parent.name}
-        yield Measured(measured.file | folder, measured.picture, measured.fit)
 
 
 def gather(
@@ -179,29 +95,29 @@ def gather(
     UserError
         If no image can be opened any more.
     """
-    measured = list(measure_all(table, jobs, memory))
-    pictures = [one.picture for one in measured]
-    kept = [number for number, picture in enumerate(pictures) if picture is not None]
-    if not kept:
+    measured = list(measuring.measure_all(table, jobs, memory))
+    readable = np.array([one is not None for one in measured])
+    known = [one for one in measured if one is not None]
+    if not known:
         raise UserError(
             f"{table['path'].iloc[0]}: neither this image nor another can be read any more; put "
             "the dataset back, or run make dataset again."
         )
-    table = table.iloc[kept].reset_index(drop=True)
-    shown = [picture for picture in pictures if picture is not None]
-    thumbnails = np.stack([one.thumbnail for one in shown])
+    table = table[readable].reset_index(drop=True)
+    thumbnails = np.stack([one.picture.thumbnail for one in known])
+    digests = [one.picture.digest for one in known]
     return Facts(
         table=table,
-        files=pd.DataFrame([measured[number].file for number in kept]),
-        pictures=pd.DataFrame([one.numbers | {"digest": one.digest} for one in shown]),
+        files=pd.DataFrame([one.file for one in known]),
+        pictures=pd.DataFrame([one.picture.numbers for one in known]).assign(digest=digests),
         thumbnails=thumbnails,
-        lungs=np.array([one.lungs for one in shown]),
+        lungs=np.array([one.lungs or NOT_SOUGHT for one in known]),
         fits={
-            str(table["id"].iloc[place]): fit
-            for place, number in enumerate(kept)
-            if (fit := measured[number].fit) is not None
+            str(key): one.fit
+            for key, one in zip(table["id"], known, strict=True)
+            if one.fit is not None
         },
-        pairs=duplicates.find(thumbnails, [one.digest for one in shown]),
+        pairs=duplicates.find(thumbnails, digests),
         annotations=annotations,
         quarantine=quarantine,
         **later,
@@ -209,17 +125,24 @@ def gather(
 
 
 def read_annotations(data: Path | None, table: pd.DataFrame) -> dict[str, list[str]]:
-    """All annotation rows by image.
+    """All annotation rows by image, on the grid of its file.
 
     Where the folder's annotation csv cannot be found, each image has one row: its mask in the
     table, which is the union of its annotations.
+
+    Raises
+    ------
+    UserError
+        If a row of an image of the table is malformed, or leaves the image.
     """
+    placements = file_masks.placements(table)
     if data is not None and (path := layouts.find(data).train_csv):
-        rows = layouts.read_csv(path, (ID, MASK))
-        by_id = rows.groupby(rows[ID].map(image_id), sort=False)[MASK]
-        return {str(key): list(part) for key, part in by_id}
+        return layouts.read_rows(path, {key: of.file for key, of in placements.items()})
     known = table[table["mask"].notna()]
-    return {str(row.id): [str(row.mask)] for row in known.itertuples()}
+    return {
+        str(row.id): [file_masks.in_file(str(row.mask), placements[str(row.id)])]
+        for row in known.itertuples()
+    }
 
 
 def read(run: RunFolder, data: Path | None, limit: int, jobs: int) -> Facts:

@@ -19,6 +19,7 @@ from baseline.audit import (
     check_pictures,
     check_shift,
     check_shortcuts,
+    predictors,
 )
 from baseline.audit.checks import Check
 from baseline.audit.picture_facts import CORNERS
@@ -237,6 +238,13 @@ def _compressed(ground: Ground) -> Units:
     return []
 
 
+def _compressed_twice(ground: Ground) -> Units:
+    """All labelled images are written anew with the same tables, the positive ones twice."""
+    for key in (*ground.negative, *ground.positive, *ground.positive):
+        ground.copy.rewrite(key, change=np.copy, quality=88)
+    return []
+
+
 def _device(ground: Ground) -> Units:
     for keys, maker in ((ground.copy.test, "Maker B"), (ground.train, "Maker A")):
         for key in keys:
@@ -274,6 +282,12 @@ KINDS = (
         _LABEL,
         _compressed,
         frozenset({"JPEG quality", "JPEG tables"}),
+    ),
+    Kind(
+        "positives compressed twice, with the same tables",
+        _LABEL,
+        _compressed_twice,
+        frozenset({predictors.EARLIER}),
     ),
     Kind(
         "positives of another bit depth",

@@ -5,6 +5,7 @@ hospital, the scanner or the converter in place of the disease (Zech et al., PLo
 """
 
 import hashlib
+import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 
-from features.reading import dicom_tags
+from baseline.audit import recompression
+from features.reading import dicom_tags, storage
 
 # Sum of the luminance table of the JPEG standard (ITU T.81, table K.1), from which libjpeg scales.
 STANDARD_SUM = 3688
@@ -37,40 +40,45 @@ TAGS = {
 MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 
 
-def measure(path: Path) -> dict[str, Any]:
+def measure(path: Path, pixels: NDArray[np.float32]) -> dict[str, Any]:
     """Facts of one file by name; what it does not say is missing.
 
     Parameters
     ----------
     path : Path
         An image that the reader has read.
+    pixels : (h, w) array of float32 in [0, 1]
+        Its picture.
 
     Returns
     -------
     dict
         "bytes", "kind", "bits", "syntax", "writer" (the software that wrote the file), "JPEG
         quality" (1 to 100, as libjpeg counts), "JPEG tables" (a digest), "JPEG header" (its
-        markers), "folder", "tags present" (a digest) and the tags of `TAGS`.
+        markers), "pixels changed" (see `baseline.audit.recompression`), "folder", "tags present"
+        (a digest) and the tags of `TAGS`.
     """
-    facts: dict[str, Any] = {"folder": path.parent.name}
     try:
-        content = path.read_bytes()
-    except OSError:  # within an archive
-        return facts
-    facts["bytes"] = len(content)
-    facts["kind"] = MAGIC.get(content[:4], MAGIC.get(content[:3], "DICOM"))
-    if facts["kind"] == "DICOM":
-        facts |= _dicom(path)
-    if facts["kind"] == "JPEG" or "JPEG" in str(facts.get("syntax", "")):
-        facts |= jpeg_tables(content[max(content.find(b"\xff\xd8\xff"), 0) :])
+        content = storage.read(path)
+    except OSError:  # gone since it was read
+        return {"folder": path.parent.name}
+    kind = MAGIC.get(content[:4], MAGIC.get(content[:3], "DICOM"))
+    facts = {"folder": path.parent.name, "bytes": len(content), "kind": kind}
+    if kind == "DICOM":
+        facts |= _dicom(content)
+    if kind == "JPEG" or "JPEG" in str(facts.get("syntax", "")):
+        stream = content[max(content.find(b"\xff\xd8\xff"), 0) :]
+        unpacked = 1 - pixels if facts.get("photometric") == "MONOCHROME1" else pixels
+        changed = recompression.changed_pixels(stream, unpacked)
+        facts |= jpeg_tables(stream) | ({} if changed is None else {"pixels changed": changed})
     return facts
 
 
-def _dicom(path: Path) -> dict[str, Any]:
+def _dicom(content: bytes) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            dataset = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, force=True)
             syntax = dataset.file_meta.get("TransferSyntaxUID")
             writer = str(dataset.file_meta.get("ImplementationVersionName", ""))
             present = sorted(str(tag) for tag in dataset.keys())  # noqa: SIM118

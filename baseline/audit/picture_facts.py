@@ -1,4 +1,4 @@
-"""Coarse facts of a decoded picture: levels, borders, burnt-in signs, a thumbnail, where lungs lie.
+"""Coarse facts of a decoded picture: levels, borders, burnt-in signs, and a thumbnail.
 
 They are measured in a few milliseconds and mean the same on any X-ray, so they serve to compare
 images with one another and not to find a disease.
@@ -8,17 +8,15 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from features.lungs.fields import LungFields, segment
-from features.lungs.frames import area_resize
-from features.lungs.prepared import working_size
-from features.pixels import regions
+from features.lungs.frames import area_resize, halve
 
 Image = NDArray[np.float32]
 
-# Pixels a side of a thumbnail.
-SIDE = 128
+# Pixels a side of a thumbnail, and grey levels of a picture.
+SIDE, LEVELS = 128, 65536
 # A line of pixels whose levels differ by less than this share of the range is empty.
 EMPTY_RANGE = 0.04
 # Two neighbours that differ by more than this share of the range are ink, and no anatomy.
@@ -41,50 +39,62 @@ class PictureFacts:
     numbers : dict of str to float
         Coarse measures by name.
     thumbnail : (SIDE, SIDE) array of uint8
-    lungs : tuple of four floats
-        Box around both lungs: top, bottom, left, right as shares of the image's sides.
     """
 
     digest: str
     numbers: dict[str, float]
     thumbnail: NDArray[np.uint8]
-    lungs: tuple[float, float, float, float]
 
 
-def measure(pixels: Image) -> PictureFacts:
+def measure(pixels: Image, small: Image, outside: float) -> PictureFacts:
     """Measure a picture.
 
     Parameters
     ----------
     pixels : (h, w) array of float32 in [0, 1]
         Air dark.
+    small : (SIDE, SIDE) array of float32
+        The same, see `shrunk`.
+    outside : float
+        Share of the file's picture that is `border`.
     """
-    levels = np.rint(pixels * 65535).astype(np.uint16)
-    digest = hashlib.sha256(repr(levels.shape).encode() + levels.tobytes()).hexdigest()[:16]
-    thumbnail = np.clip(np.rint(255 * area_resize(pixels, (SIDE, SIDE))), 0, 255).astype(np.uint8)
-    counts = np.bincount(levels.ravel(), minlength=65536)
+    levels, counts = _levels(pixels)
+    digest = hashlib.sha256(repr(levels.shape).encode())
+    digest.update(levels)
+    thumbnail = np.clip(np.rint(255 * small), 0, 255).astype(np.uint8)
+    shares, grey = counts / levels.size, np.arange(LEVELS) / (LEVELS - 1)
     low, middle, high = np.searchsorted(counts.cumsum(), np.array([0.01, 0.5, 0.99]) * levels.size)
+    mean = float(shares @ grey)
     numbers = {
         "grey levels": float(np.count_nonzero(counts)),
-        "brightness": float(pixels.mean()),
-        "contrast": float(pixels.std()),
-        "dark end": low / 65535,
-        "middle level": middle / 65535,
-        "bright end": high / 65535,
-        "border": border(pixels),
+        "brightness": mean,
+        "contrast": float(np.sqrt(shares @ (grey - mean) ** 2)),
+        "dark end": float(grey[low]),
+        "middle level": float(grey[middle]),
+        "bright end": float(grey[high]),
+        "border": outside,
         "fine detail": float(np.abs(np.diff(pixels[::2, ::2], axis=1)).mean()),
     }
-    fields = segment(working_size(pixels))
-    return PictureFacts(
-        digest, numbers | ink(pixels) | {"lungs found": fields.quality}, thumbnail, box(fields)
-    )
+    return PictureFacts(digest.hexdigest()[:16], numbers | ink(pixels), thumbnail)
 
 
-def box(fields: LungFields) -> tuple[float, float, float, float]:
-    """Box around both lungs, as shares of the image's sides."""
-    rows, columns = regions.box(fields.right | fields.left)
-    height, width = fields.right.shape
-    return rows.start / height, rows.stop / height, columns.start / width, columns.stop / width
+def shrunk(pixels: Image) -> Image:
+    """The picture by means over areas, (SIDE, SIDE); one that is not square is squeezed."""
+    while pixels.shape[0] == pixels.shape[1] and pixels.shape[0] % (2 * SIDE) == 0:
+        pixels = halve(pixels)
+    return pixels if pixels.shape == (SIDE, SIDE) else area_resize(pixels, (SIDE, SIDE))
+
+
+@njit(cache=True)
+def _levels(pixels):  # type: ignore[no-untyped-def]
+    """The picture in 65,536 levels, and the number of pixels of each."""
+    levels, counts = np.empty(pixels.shape, np.uint16), np.zeros(LEVELS, np.int64)
+    for row in range(pixels.shape[0]):
+        for column in range(pixels.shape[1]):
+            level = np.uint16(np.rint(pixels[row, column] * np.float32(LEVELS - 1)))
+            levels[row, column] = level
+            counts[level] += 1
+    return levels, counts
 
 
 def border(pixels: Image) -> float:
@@ -110,17 +120,29 @@ def ink(pixels: Image) -> dict[str, float]:
     dict
         "burnt-in signs" of the whole picture, and of each corner.
     """
-    steep = np.zeros(pixels.shape, bool)
-    steep[:, 1:] |= np.abs(np.diff(pixels, axis=1)) > STEEP
-    steep[1:] |= np.abs(np.diff(pixels, axis=0)) > STEEP
+    steep = _steep(pixels, np.float32(STEEP))
     for axis in (0, 1):
-        lines = steep.mean(axis=axis) > EDGE_SHARE
-        steep &= ~(lines[None, :] if axis == 0 else lines[:, None])
+        lines = np.count_nonzero(steep, axis=axis) > EDGE_SHARE * steep.shape[axis]
+        steep[(slice(None), lines) if axis == 0 else lines] = False
     rows, columns = (round(CORNER * side) for side in pixels.shape)
     top, bottom = steep[:rows], steep[-rows:]
     parts = (top[:, :columns], top[:, -columns:], bottom[:, :columns], bottom[:, -columns:])
     share = 1e4 / pixels.size
-    return {"burnt-in signs": share * float(steep.sum())} | {
-        f"burnt-in signs, {corner}": share * float(part.sum())
+    return {"burnt-in signs": share * int(np.count_nonzero(steep))} | {
+        f"burnt-in signs, {corner}": share * int(np.count_nonzero(part))
         for corner, part in zip(CORNERS, parts, strict=True)
     }
+
+
+@njit(cache=True)
+def _steep(pixels, step):  # type: ignore[no-untyped-def]
+    """Where a pixel differs from its left or upper neighbour by more than a step."""
+    found = np.zeros(pixels.shape, np.bool_)
+    for row in range(pixels.shape[0]):
+        for column in range(pixels.shape[1]):
+            value = pixels[row, column]
+            if column and abs(value - pixels[row, column - 1]) > step:
+                found[row, column] = True
+            if row and abs(value - pixels[row - 1, column]) > step:
+                found[row, column] = True
+    return found

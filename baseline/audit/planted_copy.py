@@ -23,6 +23,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptu
 
 from features.reading import dataset, images, rle
 from features.reading.layouts import ID, MASK
+from features.reading.square_pixels import to_picture
 from features.run.files import write_csv
 
 Pixels = NDArray[np.float32]
@@ -150,7 +151,7 @@ def write_changed(
         Values by keyword.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    study, pixels = images.read(source)
+    study, pixels = images.read_whole(source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = _opened(source)
@@ -165,7 +166,8 @@ def write_changed(
             kind = pydicom.datadict.dictionary_VR(tag)
             data.add(DataElement(tag, kind, value, validation_mode=pydicom.config.IGNORE))
         if not keep:
-            _set_pixels(data, pixels if change is None else change(pixels), quality, bits)
+            changed = pixels if change is None else change(pixels)
+            _set_pixels(data, to_picture(changed, study.place.file), quality, bits)
         data.save_as(target, enforce_file_format=True)
 
 

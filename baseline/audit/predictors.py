@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from baseline.audit import resampled_auc
 from baseline.audit.facts import Facts
 from baseline.audit.picture_facts import CORNERS
-from baseline.learning import scores
 from baseline.learning.scores import Estimate
 from features.reading import folds
 
+# What `baseline.audit.recompression` counts.
+EARLIER = "earlier JPEG compression (pixels of a million that one more changes)"
 # Facts of the file by the name shown, then of the picture; none of them is anatomy.
 FILE = {
     "file size": "bytes",
@@ -25,6 +27,7 @@ FILE = {
     "JPEG quality": "JPEG quality",
     "JPEG tables": "JPEG tables",
     "JPEG header": "JPEG header",
+    EARLIER: "pixels changed",
     "bit depth (tag)": "bits",
     "which tags are present": "tags present",
     "source folder": "folder",
@@ -52,8 +55,8 @@ MOST_VALUES, BINS = 12, 6
 # A rare value is drawn to the mean as if this many more images had it.
 PRIOR = 2.0
 FOLDS = 5
-# Below this many images of a class nothing is said; above MANY the bootstrap is shorter.
-FEWEST, MANY = 10, 3000
+# Below this many images of a class nothing is said.
+FEWEST = 10
 # An interval that lies above this is a shortcut: by chance alone one in a thousand does.
 SUSPICIOUS = 0.55
 
@@ -129,16 +132,6 @@ def split(target: NDArray[np.float64], patients: NDArray[np.object_]) -> NDArray
     return folds.assign(target.astype(np.int64), patients, FOLDS, seed=0)
 
 
-def estimate(
-    target: NDArray[np.float64], scored: NDArray[np.float64], patients: NDArray[np.object_]
-) -> Estimate:
-    """AUC with its interval over patients."""
-    replicates = 500 if len(target) < MANY else 200
-    return scores.bootstrap(
-        lambda rows: scores.auc(target[rows], scored[rows]), patients, replicates
-    )
-
-
 def weigh(
     columns: dict[str, pd.Series], target: NDArray[np.float64], patients: NDArray[np.object_]
 ) -> list[Predictor] | None:
@@ -153,12 +146,13 @@ def weigh(
     fold = split(target, patients)
     if fold is None:
         return None
+    weights = resampled_auc.weights(patients)
     weighed = []
     for name, column in columns.items():
         code = codes(column.reset_index(drop=True))
         if code.min() == code.max():
             continue
-        auc = estimate(target, out_of_fold(code, target, fold), patients)
+        auc = resampled_auc.estimate(target, out_of_fold(code, target, fold), weights)
         weighed.append(Predictor(name, auc, describe(column, target)))
     return sorted(weighed, key=lambda one: -one.auc.value)
 

@@ -64,6 +64,13 @@ def _on_picture(code: str, place: Placement) -> str:
     return rle.encode(place.to_picture(rle.decode(code, place.file)))
 
 
+def in_file(code: str, place: Placement) -> str:
+    """A code on the picture's grid brought to the file's."""
+    if place.is_file or code == rle.EMPTY:
+        return code
+    return encode(rle.decode(code, place.picture), place)
+
+
 def encode(mask: NDArray[np.bool_], place: Placement) -> str:
     """The code on the file's grid of a mask (h, w) on the picture's."""
     return rle.encode(place.to_file(mask))

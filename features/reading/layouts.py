@@ -161,40 +161,51 @@ def read_pairs(path: Path, *headers: tuple[str, str]) -> dict[str, str]:
     return dict(zip(ids, values, strict=True))
 
 
-def read_annotations(path: Path, sizes: dict[str, tuple[int, int]]) -> dict[str, str]:
-    """Read an annotation csv: the union of the rows of each image.
+def read_rows(path: Path, sizes: dict[str, tuple[int, int]]) -> dict[str, list[str]]:
+    """Read an annotation csv: all codes of each image, of ids without an image too.
 
     Parameters
     ----------
     path : Path
         A csv with columns ImageId and EncodedPixels.
     sizes : dict
-        Rows and columns of the images that could be read; other ids are left out.
-
-    Returns
-    -------
-    dict
-        Run-length code of each image, "-1" where it has no pneumothorax.
+        Rows and columns of the files that could be read, by id; their codes must fit.
 
     Raises
     ------
     UserError
         If a code is malformed or leaves its image, or rows of one image contradict each other.
     """
-    masks: dict[str, str] = {}
     table = read_csv(path, (ID, MASK))
-    for key, rows in table.groupby(table[ID].map(image_id), sort=False)[MASK]:
-        name = str(key)
+    rows = {
+        str(key): list(part)
+        for key, part in table.groupby(table[ID].map(image_id), sort=False)[MASK]
+    }
+    for name, codes in rows.items():
         if name not in sizes:
             continue
-        codes = list(rows)
         if len(codes) > 1 and rle.EMPTY in codes and set(codes) != {rle.EMPTY}:
             raise UserError(
                 f"{path}: image {shown(name)} has both a mask and '-1'; it is either positive or "
                 "not, so remove the wrong row."
             )
         try:
-            masks[name] = rle.union(codes, sizes[name])
+            for code in codes:
+                rle.runs_inside(code, sizes[name])
         except UserError as error:
             raise UserError(f"{path}: image {shown(name)}: {error}") from None
-    return masks
+    return rows
+
+
+def read_annotations(path: Path, sizes: dict[str, tuple[int, int]]) -> dict[str, str]:
+    """Read an annotation csv: the union of the rows of each image; other ids are left out.
+
+    See `read_rows`.
+
+    Returns
+    -------
+    dict
+        Run-length code of each image, "-1" where it has no pneumothorax.
+    """
+    rows = read_rows(path, sizes)
+    return {name: rle.union(codes, sizes[name]) for name, codes in rows.items() if name in sizes}

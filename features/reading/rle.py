@@ -86,6 +86,36 @@ def area(text: str) -> int:
     return int(runs(text)[:, 1].sum())
 
 
+def runs_inside(text: str, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Parse a code whose runs lie within an image, see `runs`.
+
+    Parameters
+    ----------
+    text : str
+        Pairs ``gap length``, or ``-1``.
+    shape : (int, int)
+        Rows and columns of the image.
+
+    Raises
+    ------
+    UserError
+        If the code is malformed or a run leaves the image.
+    """
+    size = shape[0] * shape[1]
+    if len(text) > SIGNS * size + SIGNS:
+        raise UserError(
+            f"run-length code {text[:40]!r}: its {len(text)} signs are more than any mask of a "
+            f"{shape[0]}x{shape[1]} image needs."
+        )
+    spans = runs(text)
+    if spans.size and spans[-1].sum() > size:
+        raise UserError(
+            f"run-length code {text[:40]!r}: its last run ends at pixel {spans[-1].sum()}, beyond "
+            f"the {size} pixels of a {shape[0]}x{shape[1]} image."
+        )
+    return spans
+
+
 def decode(text: str, shape: tuple[int, int] = (1024, 1024)) -> NDArray[np.bool_]:
     """Decode a mask.
 
@@ -105,18 +135,8 @@ def decode(text: str, shape: tuple[int, int] = (1024, 1024)) -> NDArray[np.bool_
     UserError
         If the code is malformed or a run leaves the image.
     """
+    spans = runs_inside(text, shape)
     size = shape[0] * shape[1]
-    if len(text) > SIGNS * size + SIGNS:
-        raise UserError(
-            f"run-length code {text[:40]!r}: its {len(text)} signs are more than any mask of a "
-            f"{shape[0]}x{shape[1]} image needs."
-        )
-    spans = runs(text)
-    if spans.size and spans[-1].sum() > size:
-        raise UserError(
-            f"run-length code {text[:40]!r}: its last run ends at pixel {spans[-1].sum()}, beyond "
-            f"the {size} pixels of a {shape[0]}x{shape[1]} image."
-        )
     # Background up to each start, mask up to each end, background up to the last pixel.
     lengths = np.diff(
         np.append(np.stack((spans[:, 0], spans.sum(axis=1)), 1).ravel(), size), prepend=0

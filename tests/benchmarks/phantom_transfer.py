@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from baseline.learning import scores
 from cnn.gate.sources import SourceMaps
-from features.reading import layouts, listing, rle
+from features.reading import file_masks, layouts, listing, rle
 from features.run import files
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -75,8 +75,7 @@ def mix(phantoms: Path, real: Path, out: Path) -> None:
 def truth(run: RunFolder, real: Path) -> pd.DataFrame:
     """The run's images with the masks to score them by, as run-length codes."""
     table = run.dataset.read()
-    sizes = {row.id: (row.rows, row.columns) for row in table.itertuples()}
-    annotated = layouts.read_annotations(layouts.find(real).labels, sizes)
+    annotated = file_masks.read(layouts.find(real).labels, file_masks.placements(table))
     test = table["split"] == "test"
     table = table.assign(mask=table["mask"].where(~test, table["id"].map(annotated)))
     if table["mask"].isna().any():
