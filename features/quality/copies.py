@@ -1,12 +1,15 @@
 """Copies of an X-ray as a gate must catch them: inverted, turned, mirrored, cut."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.float32]
+Value = TypeVar("Value", bound=np.generic)
 CUT = 1 / 3  # share of the picture that is cut off
+CUTS = ("cut at the top", "cut at the bottom", "cut at the left", "cut at the right")
 
 
 def copies(picture: Picture, cut: float = CUT) -> Iterator[tuple[str, Picture]]:
@@ -19,14 +22,23 @@ def copies(picture: Picture, cut: float = CUT) -> Iterator[tuple[str, Picture]]:
     cut : float
         Share of the picture that is cut off.
     """
-    rows, columns = (round(cut * side) for side in picture.shape)
     yield "good", picture
     yield "inverted", 1 - picture
     yield "turned left", np.rot90(picture)
     yield "turned right", np.rot90(picture, -1)
     yield "upside down", np.rot90(picture, 2)
     yield "mirrored", picture[:, ::-1]
-    yield "cut at the top", picture[rows:]
-    yield "cut at the bottom", picture[: len(picture) - rows]
-    yield "cut at the left", picture[:, columns:]
-    yield "cut at the right", picture[:, : picture.shape[1] - columns]
+    for kind in CUTS:
+        yield kind, cut_at(kind, picture, cut)
+
+
+def cut_at(kind: str, picture: NDArray[Value], cut: float) -> NDArray[Value]:
+    """What a cut of this kind of `CUTS` leaves of a picture or mask (h, w)."""
+    rows, columns = (round(cut * side) for side in picture.shape)
+    if kind == "cut at the top":
+        return picture[rows:]
+    if kind == "cut at the bottom":
+        return picture[: len(picture) - rows]
+    if kind == "cut at the left":
+        return picture[:, columns:]
+    return picture[:, : picture.shape[1] - columns]

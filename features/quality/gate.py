@@ -1,9 +1,10 @@
 """The quality gate: is a picture a frontal chest X-ray, upright, whole and with air dark?
 
-A logistic regression reads a thumbnail and how the lungs fit (`features.quality.measures`). It has
-learned from phantoms, from their turned, inverted and cut copies, and from drawings of other things
-(`features.quality.fit`), so what ships is no model of patients. What is flagged is never
-ruled out, and the reason is given; a mirrored heart is noted only, since dextrocardia exists.
+A logistic regression reads a thumbnail, its edges, how the lungs fit and what lies beside them
+(`features.quality.measures`). It has learned from phantoms, from their turned, inverted and cut
+copies, and from drawings of other things (`features.quality.fit`), so what ships is no model of
+patients. What is flagged is never ruled out, and the reason is given. A second regression tells the
+heart's side; a mirrored heart is noted only, since dextrocardia exists.
 """
 
 from dataclasses import dataclass
@@ -44,13 +45,13 @@ WORDS = {
 # Kinds that are noted, not flagged.
 NOTED = (GOOD, MIRRORED)
 FLAGGED_FROM = 0.5
-# A heart on the right is noted from this probability among upright chests.
-MIRRORED_FROM = 0.85
 # Share of the lungs' pixels at one end of the grey scale from which an exposure is flagged.
 BURNT = 0.25
-# Log-odds at which a picture is flagged. Phantoms are cleaner than X-rays, so it is not 0: one in
-# 200 of every second X-ray of siim-mini lies beyond it (tests/benchmarks/quality_gate.py).
-LIMIT = 2.9
+# Log-odds at which a picture is flagged, and at which a heart on the right is noted. Phantoms are
+# cleaner than X-rays, so they are not 0: one in 200 and one in 100 of the X-rays in one half of
+# siim-mini's patients lie beyond them, rounded up to a tenth; the other half tells how good they
+# are (tests/benchmarks/quality_gate.py).
+LIMIT, HEART_LIMIT = 2.1, 1.6
 
 
 @dataclass(frozen=True)
@@ -87,15 +88,17 @@ class Quality:
 
 @dataclass(frozen=True)
 class GateModel:
-    """A logistic regression: scores are ``expanded(measures) @ weights + biases``.
+    """Two logistic regressions: scores are ``expanded(measures) @ weights + biases``.
 
     Parameters
     ----------
     kinds : tuple of str
-    centre, spread : (measures,) arrays
+    centre, spread : (measures.CLASSIFIED,) arrays
         Mean and standard deviation of what it has learned from.
     weights : (terms, kinds) array
     biases : (kinds,) array
+    heart : (measures.COUNT - measures.CLASSIFIED,) array
+        Log-odds that the heart lies at the viewer's left are the last measures times these.
     """
 
     kinds: tuple[str, ...]
@@ -103,6 +106,7 @@ class GateModel:
     spread: NDArray[np.float64]
     weights: NDArray[np.float64]
     biases: NDArray[np.float64]
+    heart: NDArray[np.float64]
 
 
 @lru_cache(maxsize=2)
@@ -111,9 +115,9 @@ def load(path: Path = MODEL) -> GateModel:
     with np.load(path, allow_pickle=False) as stored:
         kinds = tuple(str(name) for name in stored["kinds"])
         weights = stored["weights"] * stored["unit"]
-        numbers = (stored[name].astype(np.float64) for name in ("centre", "spread", "biases"))
-        centre, spread, biases = numbers
-        return GateModel(kinds, centre, spread, weights, biases)
+        names = ("centre", "spread", "biases", "heart")
+        centre, spread, biases, heart = (stored[name].astype(np.float64) for name in names)
+        return GateModel(kinds, centre, spread, weights, biases, heart)
 
 
 def write_model(path: Path, model: GateModel) -> None:
@@ -126,6 +130,7 @@ def write_model(path: Path, model: GateModel) -> None:
         "weights": np.rint(model.weights / unit).clip(-32767, 32767).astype(np.int16),
         "unit": np.array(unit),
         "biases": np.round(model.biases, 4).astype(np.float32),
+        "heart": np.round(model.heart, 5).astype(np.float32),
     }
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -168,9 +173,13 @@ def _picture(image: NDArray[np.float32], lungs: LungFields) -> Quality:
     """The classifier's quality."""
     if np.ptp(image) <= 1e-6:
         return Quality(1.0, BLANK, WORDS[BLANK], True)
+    return classify(load().kinds, *judged(load(), measured(image, lungs)))
+
+
+def measured(image: NDArray[np.float32], lungs: LungFields) -> NDArray[np.float64]:
+    """The measures of an image at the working size."""
     small = area_resize(image, (measures.FRAME, measures.FRAME))
-    scores = scores_of(load(), measures.measure(small, lungs, image.shape[0] / image.shape[1]))
-    return classify(load().kinds, scores)
+    return measures.measure(small, lungs, image.shape[0] / image.shape[1])
 
 
 def expanded(
@@ -180,34 +189,55 @@ def expanded(
 
     Whether a lung ends in the picture depends on the picture's shape, so what is said of the lungs
     enters also multiplied by that.
+
+    Parameters
+    ----------
+    values : (..., measures.CLASSIFIED) array
+    centre, spread : (measures.CLASSIFIED,) arrays
     """
     standard = (values - centre) / spread
-    fit = np.clip(standard[..., measures.PICTURE :], -4, 4)
+    fit = np.clip(standard[..., measures.PICTURE : measures.LUNGS], -4, 4)
+    rest = np.clip(standard[..., measures.LUNGS :], -4, 4)
     shape = fit[..., measures.SHAPE - measures.PICTURE, None]
-    return np.concatenate([standard, fit**2 - 1, shape * fit], axis=-1)
+    plain = standard[..., : measures.LUNGS]
+    return np.concatenate([plain, fit**2 - 1, shape * fit, rest], axis=-1)
 
 
-def scores_of(model: GateModel, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log of each kind's likelihood, up to a constant, for measures (..., measures)."""
-    return expanded(values, model.centre, model.spread) @ model.weights + model.biases
+def judged(
+    model: GateModel, values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log of each kind's likelihood, up to a constant; log-odds that the heart is on the right.
+
+    Parameters
+    ----------
+    model : GateModel
+    values : (..., measures.COUNT) array
+
+    Returns
+    -------
+    scores : (..., kinds) array
+    heart : (...) array
+    """
+    known = expanded(values[..., : measures.CLASSIFIED], model.centre, model.spread)
+    return known @ model.weights + model.biases, values[..., measures.CLASSIFIED :] @ model.heart
 
 
 def log_odds(kinds: tuple[str, ...], scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log-odds that something is wrong, for scores (..., kinds)."""
-    fine = np.isin(kinds, NOTED)
-    wrong, right = scores[..., ~fine], scores[..., fine]
-    return np.logaddexp.reduce(wrong, axis=-1) - np.logaddexp.reduce(right, axis=-1)
+    fine = np.array(kinds) == GOOD
+    return np.logaddexp.reduce(scores[..., ~fine], axis=-1) - scores[..., fine][..., 0]
 
 
-def classify(kinds: tuple[str, ...], scores: NDArray[np.float64]) -> Quality:
-    """The quality that follows from a picture's scores (kinds,)."""
+def classify(
+    kinds: tuple[str, ...], scores: NDArray[np.float64], heart: float | NDArray[np.float64]
+) -> Quality:
+    """The quality that follows from a picture's scores (kinds,) and the heart's log-odds."""
     odds = float(log_odds(kinds, scores)) - LIMIT
     probability = float(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
     flagged = probability >= FLAGGED_FROM
-    by_kind = dict(zip(kinds, scores.tolist(), strict=True))
     if flagged:
-        kind = max((name for name in kinds if name not in NOTED), key=by_kind.__getitem__)
+        by_kind = dict(zip(kinds, scores.tolist(), strict=True))
+        kind = max((name for name in kinds if name != GOOD), key=by_kind.__getitem__)
     else:
-        ahead = by_kind[MIRRORED] - by_kind[GOOD]
-        kind = MIRRORED if ahead > np.log(MIRRORED_FROM / (1 - MIRRORED_FROM)) else GOOD
+        kind = MIRRORED if heart > HEART_LIMIT else GOOD
     return Quality(probability, kind, WORDS[kind], flagged)

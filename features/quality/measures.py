@@ -1,4 +1,4 @@
-"""What the quality gate looks at: a thumbnail in ranks, its detail, and how the lungs fit.
+"""What the quality gate looks at: a thumbnail, edges, how the lungs fit, what lies beside them.
 
 Ranks do not change under any rising tone curve, so exposure and display hardly matter.
 """
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from features.lungs.fields import LungFields, cropped, in_levels
 from features.lungs.frames import area_resize, body_box
 from features.pixels.sampling import precise_gaussian, ranks
+from features.quality import edges, lung_frame
 
 SIDE = 64  # of the picture in ranks
 THUMBNAIL = 16  # pixels a side
@@ -18,7 +19,9 @@ FIT = 18  # numbers that say how the lungs fit
 SIGNS = 45  # numbers that say how the lungs were found
 PICTURE = THUMBNAIL**2 + DETAIL**2  # numbers of the picture itself, which come first
 SHAPE = PICTURE + 1  # place of the picture's shape
-COUNT = PICTURE + FIT + SIGNS
+LUNGS = PICTURE + FIT + SIGNS  # end of the numbers that say how the lungs fit and were found
+CLASSIFIED = LUNGS + edges.COUNT + lung_frame.COUNT  # numbers that tell the kinds apart
+COUNT = CLASSIFIED + lung_frame.ASYMMETRY  # the last tell the heart's side
 
 
 def measure(small: NDArray[np.float32], fields: LungFields, ratio: float) -> NDArray[np.float64]:
@@ -36,7 +39,8 @@ def measure(small: NDArray[np.float32], fields: LungFields, ratio: float) -> NDA
     Returns
     -------
     (COUNT,) array
-        Thumbnail and detail in ranks from -1 to 1, how the lungs lie, and how they were found.
+        Thumbnail and detail in ranks from -1 to 1, how the lungs lie, and how they were found;
+        edges, what lies around the lungs, and how far the sides differ.
     """
     box = body_box(small)
     body = in_levels(area_resize(cropped(small, box), (SIDE, SIDE)))
@@ -44,22 +48,29 @@ def measure(small: NDArray[np.float32], fields: LungFields, ratio: float) -> NDA
     thumbnail = area_resize(ranked, (THUMBNAIL, THUMBNAIL))
     fine = np.abs(ranked - precise_gaussian(ranked, 1.0, "edge"))
     detail = np.sqrt(area_resize(fine, (DETAIL, DETAIL)))
-    fit = _fit(ranked, box, fields, ratio)
-    signs = np.array(fields.signs) if fields.signs else np.zeros(SIGNS)
-    return np.concatenate([thumbnail.ravel(), 3 * detail.ravel(), fit, signs])
-
-
-def _fit(
-    ranked: NDArray[np.float32],
-    box: tuple[float, float, float, float],
-    fields: LungFields,
-    ratio: float,
-) -> NDArray[np.float64]:
-    """How the lungs lie in the body, how much darker than the rest they are, how far to trust."""
     lungs = [_inside(lung, box) for lung in (fields.right, fields.left)]
-    both = lungs[0] + lungs[1]
     shape = np.log(ratio * (box[1] - box[0]) / (box[3] - box[2]))
-    numbers = [2 * fields.quality - 1, 3 * float(np.clip(shape, -0.7, 0.7))]
+    trust = [2 * fields.quality - 1, 3 * float(np.clip(shape, -0.7, 0.7))]
+    signs = np.array(fields.signs) if fields.signs else np.zeros(SIGNS)
+    pose = lung_frame.pose_of(lungs)
+    return np.concatenate(
+        [
+            thumbnail.ravel(),
+            3 * detail.ravel(),
+            trust,
+            _fit(ranked, lungs),
+            signs,
+            edges.directions(ranked),
+            lung_frame.places(ranked, pose),
+            lung_frame.asymmetry(ranked, pose),
+        ]
+    )
+
+
+def _fit(ranked: NDArray[np.float32], lungs: lung_frame.Lungs) -> NDArray[np.float64]:
+    """How the lungs lie in the body, and how much darker than the rest they are."""
+    both = lungs[0] + lungs[1]
+    numbers: list[float] = []
     for lung in lungs:
         rows, columns = lung.mean(axis=1), lung.mean(axis=0)
         area = max(float(lung.mean()), 1e-4)
