@@ -62,11 +62,11 @@ def main(settings: Settings) -> None:
             process = _start(settings, Path(name), stage)
             handled.append(_wait_for_handler(process, begin))
             process.communicate()
-            seconds = time.monotonic() - begin
+            seconds, done = time.monotonic() - begin, process.returncode
             for number in STATUS:
                 found: Counter[str] = Counter()
                 for delay in _moments(seconds, settings.moments, rng):
-                    found[_interrupt(settings, Path(name), stage, number, delay)] += 1
+                    found[_interrupt(settings, Path(name), stage, done, number, delay)] += 1
                 total += found
                 what = ", ".join(f"{words} {count}" for words, count in found.most_common())
                 print(f"{stage:34} {seconds:5.1f} s {number.name:8} {what}", flush=True)
@@ -114,9 +114,9 @@ def _wait_for_handler(process: subprocess.Popen[str], begin: float) -> float:
 
 
 def _interrupt(
-    settings: Settings, folder: Path, stage: str, number: signal.Signals, delay: float
+    settings: Settings, folder: Path, stage: str, done: int, number: signal.Signals, delay: float
 ) -> str:
-    """What came of one signal, in a word or two."""
+    """What came of one signal, in a word or two, to a stage that ends with `done` in peace."""
     process = _start(settings, folder, stage)
     time.sleep(delay)
     early, ended = not _handles(process), process.poll() is not None
@@ -129,7 +129,7 @@ def _interrupt(
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return f"HANGS at {delay:.2f} s"
-    if ended or process.returncode == 0:
+    if ended or process.returncode == done:
         return "done before"
     if early:
         return "too early"
