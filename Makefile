@@ -85,7 +85,9 @@ setting = $(strip $(if $(filter DATA,$(1)),$(abspath $(DATA)),$($(1))))
 stale = $(if $(strip $(filter-out $(wildcard $($(1).files:%=$(RUN)/%)),$($(1).files:%=$(RUN)/%)) \
   $(foreach name,$($(1).uses),$(subst x$(call setting,$(name))x,,x$($(1).$(name))x))),FORCE)
 # $(call remember,stage): notes the settings once the stage is made; the last line of a name counts.
-remember = @printf '%s\n' $(foreach name,$($(1).uses),'$(1).$(name) := $(call setting,$(name))') >> $(RUN)/settings.mk
+remember = @new='$(RUN)/.settings.mk'; { touch $(RUN)/settings.mk && cat $(RUN)/settings.mk && printf '%s\n' \
+  $(foreach name,$($(1).uses),'$(1).$(name) := $(call setting,$(name))'); } 2>/dev/null > $$new && mv -f $$new $(RUN)/settings.mk || \
+  { rm -f $$new; echo 'error: $(RUN)/settings.mk: could not be written; free some space, then run the same command again.' >&2; exit 1; }
 code = $(foreach room,$(1),$(wildcard $(room) $(room)/*.py $(room)/*.npz $(room)/templates/*))
 PY := .venv/bin/python
 # The process that holds the run folder while its stages write, and the folder; see features/run/lock.py.

@@ -1,5 +1,7 @@
 """The table of cells: what belongs together, and what another version measured."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,18 @@ import pytest
 from features.cells import table
 from features.run.files import UserError
 from features.run.folder import RunFolder
+
+
+def two_cells(folder: Path, names: list[str]) -> RunFolder:
+    """A run with two cells of two images, whose index names some measures."""
+    run = RunFolder(folder)
+    places = {name: [1, 2] for name in ("row", "column", "side", "zone")}
+    index = pd.DataFrame(
+        {**places, "share": np.nan, "weak_share": np.nan, "id": pd.Categorical(["a", "b"])}
+    )
+    index.attrs["measures"] = names
+    run.cells.write(index)
+    return run
 
 
 @pytest.mark.parametrize(
@@ -17,13 +31,21 @@ from features.run.folder import RunFolder
     ],
 )
 def test_measures_of_another_version_are_refused(tmp_path, names, size, reason):
-    run = RunFolder(tmp_path)
-    places = {name: [1, 2] for name in ("row", "column", "side", "zone")}
-    index = pd.DataFrame(
-        {**places, "share": np.nan, "weak_share": np.nan, "id": pd.Categorical(["a", "b"])}
-    )
-    index.attrs["measures"] = names
-    run.cells.write(index)
+    run = two_cells(tmp_path, names)
     run.cell_values.write_bytes(b"\0" * size)
     with pytest.raises(UserError, match=rf"not a table of this version.*{reason}.*make measure"):
         table.read(run)
+
+
+def test_a_value_that_is_no_number_is_refused_when_it_is_read(tmp_path):
+    run = two_cells(tmp_path, table.NAMES)
+    stored = np.zeros((2, len(table.NAMES)), np.float16)
+    stored[1, 3] = np.nan
+    run.cell_values.write_bytes(stored.tobytes())
+    values = table.read(run)[1]
+    np.testing.assert_array_equal(values[:1], stored[:1])
+    for rows in (slice(1, 2), np.array([1]), slice(None)):
+        with pytest.raises(
+            UserError, match=r"values\.f16 beside it holds a value that is no number"
+        ):
+            values[rows]

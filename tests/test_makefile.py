@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.small_disk import small_disk
+
 ROOT = Path(__file__).resolve().parents[1]
 # What each stage writes into the run folder, in the order of the pipeline.
 FOLDS = range(3)
@@ -347,3 +349,20 @@ def test_a_run_folder_executes_nothing(tree, line, stage):
         assert done.returncode == 2
         assert "settings.mk: a line is not as make writes it; delete the file" in done.stderr
     assert not (tree / "planted").exists()
+
+
+def test_settings_that_cannot_be_noted_are_a_sentence_and_what_was_noted_stays(tree):
+    memory = tree / "runs" / "first" / "settings.mk"
+    memory.write_text(memory.read_text() + "gate.ALSO := \n" * 100)
+    noted = memory.read_text()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    with small_disk(len(noted) + 10):  # half a line more
+        done = subprocess.run(
+            ["make", "report", RUN, "CASES=5"], cwd=tree, env=kept, capture_output=True, text=True,
+            restore_signals=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "error: runs/first/settings.mk: could not be written; free some space" in done.stderr
+    assert memory.read_text() == noted and not (memory.parent / ".settings.mk").exists()
+    assert stages(make(tree, "report", RUN, "CASES=5")) == ["baseline.report.write"]
+    assert memory.read_text().endswith("report.CASES := 5\n")

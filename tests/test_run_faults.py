@@ -1,5 +1,6 @@
 """Faults from outside: damaged run files, signals, a folder that two write into, odd sentences."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -33,6 +34,7 @@ def test_a_signal_ends_a_stage_with_one_line_and_leaves_nothing(tmp_path, number
     _, printed = stage.communicate(timeout=30)
     assert (stage.returncode, printed) == (status, ENDED)
     assert list(tmp_path.iterdir()) == []
+    assert [path for path in Path("/dev/shm").glob("*") if f"_{stage.pid}_" in path.name] == []
     with pytest.raises(ProcessLookupError, match="No such process"):
         os.killpg(stage.pid, 0)
 
@@ -81,6 +83,32 @@ def test_a_run_folder_has_one_writer(tmp_path, monkeypatch, capsys):
     assert not held.exists()
 
 
+def test_a_run_folder_that_is_begun_is_held_from_the_start_and_goes_if_it_stays_empty(tmp_path):
+    root = tmp_path / "runs" / "new"
+    with lock.held(root):
+        assert not root.exists()
+    with pytest.raises(UserError, match="no data"), lock.held(root, create=True):
+        assert (root / ".lock").read_text().split()[1] == str(os.getpid())
+        raise UserError("no data")
+    assert not root.exists()
+    with lock.held(root, create=True):
+        files.write_text(root / "a.txt", "whole")
+    assert [path.name for path in root.iterdir()] == ["a.txt"]
+
+
+def test_a_lock_that_was_removed_while_another_waited_for_it_is_taken_anew(tmp_path, monkeypatch):
+    path, calls = tmp_path / ".lock", []
+
+    def wait(file, how) -> None:
+        if not calls:
+            path.unlink()  # the holder has ended
+        calls.append(file)
+
+    monkeypatch.setattr(lock.fcntl, "flock", wait)
+    with lock.held(tmp_path):
+        assert len(calls) == 2 and path.read_text().split()[1] == str(os.getpid())
+
+
 def test_stages_of_one_make_do_not_wait_for_one_another(tmp_path, monkeypatch):
     monkeypatch.setenv(lock.MAKE, f"{os.getppid()} {tmp_path}")
     with lock.held(tmp_path), lock.held(tmp_path):
@@ -111,7 +139,14 @@ def test_a_sentence_is_short_and_steers_no_terminal():
     error = UserError("a\x1b[31m\x00\ud800: " + "x" * 100_000 + " the end")
     assert str(error).isprintable() and str(error).startswith("a\\x1b[31m\\x00\\ud800: x")
     assert str(error).endswith("x the end") and len(str(error)) <= 390
-    assert str(UserError("one\n  two")) == "one\n  two"
+    assert str(UserError("one\ntwo\r\x85\u2028")) == "one\\ntwo\\r\\x85\\u2028"
+
+
+def test_several_sentences_are_a_line_each_also_from_another_process():
+    error = UserError("one\nof a file", "two")
+    assert str(error) == "one\\nof a file\ntwo"
+    again = copy.copy(error)  # by way of its arguments, as between processes
+    assert str(again) == str(error)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "\xff", '{"a": 1e', "{'a': 1}"])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from baseline.learning.training_rows import training_rows
 from features.cells import table as cell_table
+from features.cells.table import CellValues
 from features.families.table import read as read_features
 from features.lungs.zones import SIDES
 from features.run.files import UserError
@@ -67,7 +68,7 @@ class TrainingData:
         Of `by_lung`.
     cells : DataFrame
         Image by image in the order of `rows`; "image" is the row's number.
-    values : (cells, m) array of float16
+    values : CellValues
         Measures of the cells.
     starts : (n + 1,) array of int
         Where each image's cells begin.
@@ -80,7 +81,7 @@ class TrainingData:
     rows: pd.DataFrame
     features: pd.DataFrame
     cells: pd.DataFrame
-    values: NDArray[np.float16]
+    values: CellValues
     starts: NDArray[np.intp]
     mask_areas: Floats
     weak_areas: Floats
@@ -165,7 +166,7 @@ class LabelledCells:
 
 def labelled_cells(
     cells: pd.DataFrame,
-    values: NDArray[np.float16],
+    values: CellValues,
     lungs: NDArray[np.bool_],
     share: str = "share",
     step: int = 1,
@@ -176,7 +177,7 @@ def labelled_cells(
     ----------
     cells : DataFrame
         With "side", "share" and the number of their "image".
-    values : (cells, m) array of float16
+    values : CellValues
     lungs : (n, 2) array of bool
         Which lungs have collapsed, by number of the image.
     share : str

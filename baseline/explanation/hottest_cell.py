@@ -154,7 +154,7 @@ def read(
             rows["column"].to_numpy(),
             rows["side"].to_numpy(),
             rows["zone"].to_numpy(),
-            np.asarray(values[positions], np.float32),
+            values[np.asarray(positions)].astype(np.float32),
         )
         hottest = find([trained.evidence_models[fold]], cells, evidence_map.probability)
         results[name] = evidence_map, None if hottest is None else sentence(hottest)

@@ -184,7 +184,7 @@ def main(settings: Settings) -> None:
         except unreadable.UnreadableImage as error:
             failures.append(str(error))
     if failures:
-        raise UserError("\n".join(failures))
+        raise UserError(*failures)
 
 
 if __name__ == "__main__":

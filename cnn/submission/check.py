@@ -67,7 +67,7 @@ def main(settings: Settings) -> None:
         print(shares(masks, len(table), *_annotated(settings.train)))
     problems = examine(file, settings.sample, sizes)
     if problems:
-        raise UserError("\n       ".join(problems))
+        raise UserError(*problems)
     empty = 1 - masks / len(table)
     truth = {} if settings.truth is None else _truth(table, settings.truth, sizes)
     doubts = suspicions(

@@ -6,6 +6,7 @@ in the table, so that they can stay on the disk while a few rows of them are rea
 
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,38 @@ from features.run.folder import RunFolder
 from features.run.tables import Table
 
 NAMES = [measure.name for measure in MEASURES]
-# Rows of the values that are looked through at once.
-ROWS = 2**16
+
+
+@dataclass(frozen=True)
+class CellValues:
+    """The measures of all cells, left on the disk; ``values[rows]`` reads some of them.
+
+    What is read is checked then: to look through all of a large run at once would take longer than
+    what most readers want of it.
+
+    Parameters
+    ----------
+    index : Table
+        The index beside them.
+    stored : (cells, measures) array of float16
+        On the disk.
+    """
+
+    index: Table
+    stored: NDArray[np.float16]
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float16]:
+        """The measures of some cells, (n, measures).
+
+        Raises
+        ------
+        UserError
+            If one of them is no number.
+        """
+        values = np.asarray(self.stored[rows])
+        if not np.isfinite(values).all():
+            raise self.index.refused("values.f16 beside it holds a value that is no number")
+        return values
 
 
 def index_of(
@@ -58,10 +89,19 @@ def index_of(
 
 
 def write_values(path: Path, cells: Iterable[Cells]) -> None:
-    """Write the values of the measures of some images' cells: float16, cell after cell."""
+    """Write the values of the measures of some images' cells: float16, cell after cell.
+
+    Raises
+    ------
+    ArithmeticError
+        If one is no number in half precision.
+    """
     with files.atomic(path) as temporary, temporary.open("wb") as file:
         for of_image in cells:
-            of_image.values.astype(np.float16).tofile(file)
+            values = of_image.values.astype(np.float16)
+            if not np.isfinite(values).all():
+                raise ArithmeticError(f"{path}: a measure of a cell is not finite")
+            values.tofile(file)
 
 
 def join(
@@ -94,8 +134,8 @@ def _joined(group: list[Table], images: pd.CategoricalDtype) -> pd.DataFrame:
     return index
 
 
-def read(run: RunFolder) -> tuple[pd.DataFrame, NDArray[np.float16]]:
-    """The cells of a run: their index, and their measures (cells, measures), left on the disk.
+def read(run: RunFolder) -> tuple[pd.DataFrame, CellValues]:
+    """The cells of a run: their index, and their measures.
 
     Raises
     ------
@@ -108,8 +148,4 @@ def read(run: RunFolder) -> tuple[pd.DataFrame, NDArray[np.float16]]:
     path, shape = run.cell_values, (len(index), len(NAMES))
     if not path.exists() or path.stat().st_size != 2 * shape[0] * shape[1]:
         raise run.cells.refused(f"{path.name} beside it does not hold its measures")
-    values = np.memmap(path, np.float16, "r", shape=shape)
-    for start in range(0, len(values), ROWS):
-        if not np.isfinite(values[start : start + ROWS]).all():
-            raise run.cells.refused(f"{path.name} beside it holds a value that is no number")
-    return index, values
+    return index, CellValues(run.cells, np.memmap(path, np.float16, "r", shape=shape))

@@ -276,4 +276,4 @@ def summary(table: pd.DataFrame, quarantine: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, creates=True)

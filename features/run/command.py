@@ -33,7 +33,7 @@ from features.run.version import VERSION
 Item = TypeVar("Item")
 
 
-def run(main: Callable[[Any], None], writes: bool = True) -> None:
+def run(main: Callable[[Any], None], writes: bool = True, creates: bool = False) -> None:
     """Parse the command line into the settings that `main` takes, and call it.
 
     `--version` prints the toolkit's version instead.
@@ -50,6 +50,8 @@ def run(main: Callable[[Any], None], writes: bool = True) -> None:
         `main` works, see `features.run.lock`.
     writes : bool
         Whether it writes into the run folder.
+    creates : bool
+        Whether it may begin a run folder.
     """
     _print_any_sign()
     hints = [
@@ -62,7 +64,7 @@ def run(main: Callable[[Any], None], writes: bool = True) -> None:
     settings = tyro.cli(hints[0], description=f"{description}\n--version prints the version.")
     try:
         _check(settings)
-        with _run_folder(settings) if writes else nullcontext():
+        with _run_folder(settings, creates) if writes else nullcontext():
             main(settings)
         sys.stdout.flush()
     except UserError as error:
@@ -88,7 +90,7 @@ def run(main: Callable[[Any], None], writes: bool = True) -> None:
 
 
 @contextmanager
-def _run_folder(settings: Any) -> Iterator[None]:
+def _run_folder(settings: Any, creates: bool) -> Iterator[None]:
     """Hold the run folder that a stage writes into, and note what it has written there."""
     root = getattr(settings, "run", None)
     # Processes that train as one hold the folder by the first of them.
@@ -96,7 +98,7 @@ def _run_folder(settings: Any) -> Iterator[None]:
     if not isinstance(root, Path) or is_further:
         yield
         return
-    with lock.held(root):
+    with lock.held(root, creates):
         try:
             yield
         finally:
@@ -128,7 +130,7 @@ def _check(settings: Any) -> None:
 
 
 def _fail(error: UserError) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
+    print("error: " + "\n       ".join(error.args), file=sys.stderr)
     sys.exit(2)
 
 

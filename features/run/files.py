@@ -50,17 +50,21 @@ class UserError(Exception):
 
     Parameters
     ----------
-    sentence : str
-        What it quotes of a file may be anything, so signs that would steer a terminal are written
-        as escapes, and the middle of a line that nobody would read to its end is left out.
+    *sentences : object
+        One, or several that become a line each. What they quote of a file may be anything, so
+        signs that would steer a terminal or end the line are written as escapes, and the middle of
+        a line that nobody would read to its end is left out.
     """
 
-    def __init__(self, sentence: object) -> None:
-        super().__init__("\n".join(map(_readable, str(sentence).split("\n"))))
+    def __init__(self, *sentences: object) -> None:
+        super().__init__(*map(_readable, sentences))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
-def _readable(line: str) -> str:
-    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+def _readable(sentence: object) -> str:
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(sentence))
     if len(plain) <= LONGEST:
         return plain
     return f"{plain[: LONGEST - END - 3]}...{plain[-END:]}"

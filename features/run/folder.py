@@ -1,7 +1,9 @@
 """The run folder, the contract between stages: the path of every file, and the format's version.
 
-What each table holds is in `features.run.schemas`. Stages meet through these files alone. A run
-folder carries the version of its format, and one of another version is refused by name.
+Files of the package `baseline` stand in `features.run.baseline_files`, those of `cnn` in
+`features.run.cnn_files`; what each table holds is in `features.run.schemas`. Stages meet through
+these files alone. A run folder carries the version of its format, and one of another version is
+refused by name.
 """
 
 from dataclasses import dataclass
@@ -10,25 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from features.run import files
+from features.run.baseline_files import BaselineFiles
+from features.run.cnn_files import CnnFiles
 from features.run.files import UserError
-from features.run.network_folder import NetworkFolder
-from features.run.schemas import (
-    ABLATION,
-    CELLS,
-    DATASET,
-    EVIDENCE_BY_ZONE,
-    EVIDENCE_MAP,
-    FEATURES,
-    MAPS,
-    MASKS,
-    OUTLINES,
-    PREDICTIONS,
-    QUALITY,
-    QUARANTINE,
-    SHAP,
-    SHAP_BY_PLACE,
-    TRUTH,
-)
+from features.run.schemas import CELLS, DATASET, FEATURES, MASKS, QUALITY, QUARANTINE, TRUTH
 from features.run.tables import Table
 from features.run.version import VERSION
 
@@ -37,16 +24,14 @@ FORMAT = 4
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """Paths and tables of a run folder.
+class RunFolder(BaselineFiles, CnnFiles):
+    """Paths and tables of a run folder: here those that the package `features` writes.
 
     Parameters
     ----------
     root : Path
         The folder.
     """
-
-    root: Path
 
     def create(self) -> "RunFolder":
         """Note the version of the format in the folder; return the run folder itself."""
@@ -156,185 +141,6 @@ class RunFolder:
     def cell_values(self) -> Path:
         """The measures of the same cells: float16, cell after cell."""
         return self.root / "cells" / "values.f16"
-
-    # --- the evidence map ------------------------------------------------------------------------
-    @property
-    def evidence_by_zone(self) -> Table:
-        """The evidence map summed up by zone."""
-        return Table(self.root / "evidence" / "zones.parquet", EVIDENCE_BY_ZONE, "evidence")
-
-    @property
-    def evidence_map(self) -> Table:
-        """The map of each image by the models that did not see it."""
-        return Table(self.root / "evidence" / "map.parquet", EVIDENCE_MAP, "evidence")
-
-    @property
-    def evidence_pairs(self) -> Table:
-        """The maps to learn from: of models that saw neither the image's fold nor `for_fold`."""
-        return Table(self.root / "evidence" / "pairs.parquet", EVIDENCE_MAP, "evidence")
-
-    def lung_model(self, fold: int) -> Path:
-        """The booster for "has this lung collapsed?" that was trained without a fold."""
-        return self.root / "evidence" / f"lungs{fold}.txt"
-
-    def cell_model(self, fold: int) -> Path:
-        """The booster for "is there air in this cell?" that was trained without a fold."""
-        return self.root / "evidence" / f"cells{fold}.txt"
-
-    @property
-    def evidence_metrics(self) -> Path:
-        """How well the map finds lungs and cells."""
-        return self.root / "evidence" / "metrics.json"
-
-    @property
-    def evidence_settings(self) -> Path:
-        """What the map was learned with."""
-        return self.root / "evidence" / "settings.json"
-
-    # --- the classifier --------------------------------------------------------------------------
-    def classifier(self, fold: int) -> Path:
-        """The booster that was trained without a fold."""
-        return self.root / "baseline" / f"fold{fold}.txt"
-
-    @property
-    def oof(self) -> Table:
-        """Out-of-fold predictions."""
-        return Table(self.root / "baseline" / "oof.csv", PREDICTIONS, "classifier")
-
-    @property
-    def test(self) -> Table:
-        """Predictions of the test images."""
-        return Table(self.root / "baseline" / "test.csv", PREDICTIONS, "classifier")
-
-    @property
-    def calibration(self) -> Path:
-        """Slope and intercept for images of no fold; those of the folds are fitted when needed."""
-        return self.root / "baseline" / "calibration.json"
-
-    @property
-    def classifier_metrics(self) -> Path:
-        """Scores of the classifier."""
-        return self.root / "baseline" / "metrics.json"
-
-    @property
-    def classifier_settings(self) -> Path:
-        """What the classifier was trained with."""
-        return self.root / "baseline" / "settings.json"
-
-    @property
-    def shap(self) -> Table:
-        """SHAP values of every predicted image."""
-        return Table(self.root / "baseline" / "shap.parquet", SHAP, "shap")
-
-    @property
-    def shap_by_place(self) -> Table:
-        """SHAP values of every predicted image, summed up by place in the lungs."""
-        return Table(self.root / "baseline" / "shap_by_place.parquet", SHAP_BY_PLACE, "shap")
-
-    @property
-    def shortcuts(self) -> Path:
-        """Shortcut checks, subgroups, operating points and triage."""
-        return self.root / "baseline" / "shortcuts.json"
-
-    @property
-    def faithfulness(self) -> Path:
-        """Faithfulness of the reasons: pointing, deletion, stability."""
-        return self.root / "baseline" / "faithfulness.json"
-
-    @property
-    def ablation(self) -> Table:
-        """Each feature family alone, and all but each."""
-        return Table(self.root / "ablation.csv", ABLATION, "ablation")
-
-    @property
-    def search_journal(self) -> Path:
-        """Trials of the search for settings."""
-        return self.root / "tune" / "study.journal"
-
-    @property
-    def search_result(self) -> Path:
-        """Default and best settings of the search with their scores."""
-        return self.root / "tune" / "tune.json"
-
-    @property
-    def best_settings(self) -> Path:
-        """Best settings of the search, fit for the classifier's `--settings`."""
-        return self.root / "tune" / "best.json"
-
-    @property
-    def report(self) -> Path:
-        """The SHAP report."""
-        return self.root / "report" / "index.html"
-
-    # --- the U-Net -------------------------------------------------------------------------------
-    @property
-    def unet(self) -> Path:
-        """Folder of the U-Net."""
-        return self.root / "cnn"
-
-    def unet_fold(self, fold: int) -> "NetworkFolder":
-        """Folder of the network that was trained without a fold."""
-        return NetworkFolder(self.unet / f"fold{fold}")
-
-    def unet_folds(self) -> list["NetworkFolder"]:
-        """Folders of all networks that are there."""
-        return [NetworkFolder(path) for path in sorted(self.unet.glob("fold*"))]
-
-    @property
-    def unet_settings(self) -> Path:
-        """What the networks were trained with; written last."""
-        return self.unet / "settings.json"
-
-    def decoded_images(self, size: int) -> Path:
-        """The images to learn from at the network's size."""
-        return self.unet / f"images-{size}.npy"
-
-    def decoded_masks(self, size: int) -> Path:
-        """Their masks at the same size."""
-        return self.unet / f"masks-{size}.npy"
-
-    def decoded_from(self, size: int) -> Path:
-        """What files and masks these two come from."""
-        return self.unet / f"images-{size}.json"
-
-    @property
-    def maps(self) -> Table:
-        """Where the probability map of each image lies."""
-        return Table(self.unet / "maps" / "index.csv", MAPS, "cnn")
-
-    def map_part(self, part: int) -> Path:
-        """A file of some images' probability maps."""
-        return self.unet / "maps" / f"part-{part:04d}.npz"
-
-    # --- gate and submission ---------------------------------------------------------------------
-    @property
-    def outlines(self) -> Table:
-        """Masks for the report."""
-        return Table(self.unet / "outlines.csv", OUTLINES, "gate")
-
-    @property
-    def gate_figures(self) -> Path:
-        """What the report shows of the gate."""
-        return self.unet / "gate_figures.json"
-
-    @property
-    def gate(self) -> Path:
-        """The chosen rule."""
-        return self.root / "gate.json"
-
-    @property
-    def metrics(self) -> Path:
-        """Scores of every policy."""
-        return self.root / "metrics.json"
-
-    @property
-    def submission(self) -> Table:
-        """The submission."""
-        return Table(self.root / "submission.csv", MASKS, "submission")
-
-    def submission_of(self, policy: str) -> Table:
-        """The submission by another policy than the default one."""
-        return Table(self.root / f"submission_{policy}.csv", MASKS, "submission")
 
 
 def measured(dataset: pd.DataFrame) -> pd.DataFrame:

@@ -4,24 +4,34 @@ The imports of a stage take seconds, so the packages install the handlers before
 they are imported for a command (``python -m``). The process then ends at once. An exception would
 run through whatever library works just then, which may swallow it, wrap it or print a traceback,
 and JAX's threads crash while an interpreter is taken down.
+
+So that the handlers stand early, this module imports nothing that takes long: what comes before is
+the interpreter's own start. Once a stage is done, signals are ignored, since an interpreter that is
+taken down answers none.
 """
 
+# pathlib takes longer to import than all of this.
+# ruff: noqa: PTH106, PTH108, PTH112, PTH123, PTH208
+import atexit
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from types import FrameType
+
+TYPE_CHECKING = False  # that of typing takes long too
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
 
 # Exit status by signal: 128 and its number.
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 # Files and folders that are being written; they go if the process is ended.
-temporaries: set[Path] = set()
+temporaries: "set[Path | str]" = set()
 SENTENCE = b"interrupted: run the same command again to go on.\n"
-# Where Linux keeps named semaphores.
-SEMAPHORES = Path("/dev/shm")
+# Where Linux keeps named semaphores and joblib what its workers share, by names of these forms.
+SHARED = "/dev/shm"
+OF_WORKERS = ("sem.loky-{}-", "joblib_memmapping_folder_{}_")
 ROUNDS = 5
 SHOW_CURSOR = b"\r\x1b[?25h\n"
 
@@ -31,9 +41,15 @@ def install_for_commands() -> None:
 
     No import of the packages by another program changes how that program handles signals.
     """
-    if sys.argv[:1] == ["-m"]:
+    if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGTERM) is not _end:
         for number in STATUS:
             signal.signal(number, _end)
+        atexit.register(_ignore)  # the first to be registered is the last to be called
+
+
+def _ignore() -> None:
+    for number in STATUS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -52,13 +68,11 @@ def held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    for other in STATUS:
-        signal.signal(other, signal.SIG_IGN)
+def _end(number: int, frame: "FrameType | None") -> None:
+    _ignore()
     _end_workers()
     for path in tuple(temporaries):
-        with suppress(OSError):
-            path.unlink() if not path.is_dir() else shutil.rmtree(path, ignore_errors=True)
+        _remove(str(path))
     with suppress(Exception):  # it may be in use just now
         sys.stdout.flush()
     with suppress(OSError):
@@ -81,22 +95,38 @@ def _end_workers() -> None:
                 os.waitpid(child, 0)
         if not children:
             break
-    for left in SEMAPHORES.glob(f"sem.loky-{os.getpid()}-*"):
-        with suppress(OSError):
-            left.unlink()
+    forms = tuple(form.format(os.getpid()) for form in OF_WORKERS)
+    with suppress(OSError):
+        for name in os.listdir(SHARED):
+            if name.startswith(forms):
+                _remove(f"{SHARED}/{name}")
+
+
+def _remove(path: str) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    for folder, folders, names in os.walk(path, topdown=False):
+        for name in names:
+            with suppress(OSError):
+                os.unlink(f"{folder}/{name}")
+        for name in folders:
+            with suppress(OSError):
+                os.rmdir(f"{folder}/{name}")
+    with suppress(OSError):
+        os.unlink(path) if not os.path.isdir(path) else os.rmdir(path)
 
 
 def _children() -> list[int]:
     """Numbers of the processes that this one has started."""
     own, found = str(os.getpid()), []
     with suppress(OSError):
-        for folder in Path("/proc").iterdir():
+        for name in os.listdir("/proc"):
             with suppress(OSError):  # it has ended meanwhile
-                if folder.name.isdecimal():
+                if name.isdecimal():
                     # After the program's name, in brackets: state and number of the parent.
-                    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                    if fields[1] == own:
-                        found.append(int(folder.name))
+                    with open(f"/proc/{name}/stat", "rb") as file:
+                        fields = file.read().rpartition(b")")[2].split()
+                    if fields[1].decode() == own:
+                        found.append(int(name))
         return found
     # Where the system lists none, those that Python knows.
     module = sys.modules.get("multiprocessing.process")

@@ -28,19 +28,27 @@ PAUSE = 0.5
 
 
 @contextmanager
-def held(root: Path) -> Iterator[None]:
+def held(root: Path, create: bool = False) -> Iterator[None]:
     """Hold a run folder while its files are written; wait while another stage holds it.
 
     Parameters
     ----------
     root : Path
-        The run folder. One that is not there yet is not held.
+        The run folder.
+    create : bool
+        Make it first if it is not there, so that of two that begin it together one has to wait; it
+        goes again if nothing is written into it. Otherwise a folder that is not there is not held.
 
     Raises
     ------
     UserError
         If a make holds it, which may take hours.
     """
+    made = False
+    if create and not root.exists():
+        with suppress(OSError):  # of which a writer says more
+            root.mkdir(parents=True)
+            made = True
     if fcntl is None or not root.is_dir():
         yield
         return
@@ -60,9 +68,12 @@ def held(root: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if mine[1] == "stage":
-            with suppress(OSError):
+        with suppress(OSError):
+            is_empty = made and list(root.iterdir()) == [path]
+            if mine[1] == "stage" or is_empty:
                 path.unlink()
+            if is_empty:
+                root.rmdir()
 
 
 def _mine(root: Path) -> tuple[int, str]:
@@ -78,6 +89,8 @@ def _take(path: Path, mine: tuple[int, str]) -> tuple[int, str] | None:
     try:
         with path.open("a+", encoding="ascii", errors="replace") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return _take(path, mine)  # it was removed meanwhile
             file.seek(0)
             match file.read(200).split():
                 case [place, number, started, kind] if (

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.run.folder import EVIDENCE_MAP, RunFolder
+from features.run.folder import RunFolder
+from features.run.schemas import EVIDENCE_MAP
 from tests.helpers.datasets import dataset
 
 SHAPE = (16, 12)
