@@ -160,7 +160,7 @@ def weigh(
 def describe(column: pd.Series, target: NDArray[np.float64]) -> str:
     """What the values are with and without the target: medians, or the commonest values."""
     parts = [column[target == 1], column[target == 0]]
-    if column.dtype != object and column.nunique() > 2:
+    if pd.api.types.is_numeric_dtype(column) and column.nunique() > 2:
         return " against ".join(_short(float(pd.to_numeric(part).median())) for part in parts)
     wanted = column.astype(object).where(column.notna(), "missing").astype(str)
     gap = {
