@@ -192,7 +192,7 @@ def test_an_answer_on_one_image_is_that_of_the_run(undisturbed):
     submission = run.submission.read().set_index("ImageId")["EncodedPixels"]
     test = scored_images.sized(run, run.test).set_index("id", drop=False).assign(mask=pd.NA)
     oof = scored_images.sized(run, run.oof).set_index("id", drop=False).assign(mask=pd.NA)
-    for rows in (test, oof.iloc[:4]):
+    for rows in (test, oof.iloc[:2]):
         batch = SourceMaps((run,)).measure(rows.reset_index(drop=True))
         for name, (greys, inputs) in zip(rows["id"], batch, strict=True):
             path = Path(predictor.trained.dataset.loc[name, "path"])
@@ -210,7 +210,7 @@ def test_an_answer_on_one_image_is_that_of_the_run(undisturbed):
                 assert answer.mask.code == submission[name]
                 assert (answer.mask.code == "-1") != answer.mask.kept
             # Any rule decides alike: the gate sees the same numbers.
-            for policy in ("fused", "joint"):
+            for policy in ("fused", "joint") if name == rows["id"].iloc[0] else ():
                 rule = replace(predictor.gate.rules[policy], cutoff=0.0, least_area=0.0)
                 gate = Gate(policy, (), {policy: rule})
                 again = replace(predictor, gate=gate)(path)
