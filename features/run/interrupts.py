@@ -11,7 +11,7 @@ taken down answers none.
 """
 
 # pathlib takes longer to import than all of this.
-# ruff: noqa: PTH106, PTH108, PTH112, PTH123, PTH208
+# ruff: noqa: PTH106, PTH108, PTH112, PTH119, PTH123, PTH208
 import atexit
 import os
 import signal
@@ -33,15 +33,18 @@ SENTENCE = b"interrupted: run the same command again to go on.\n"
 SHARED = "/dev/shm"
 OF_WORKERS = ("sem.loky-{}-", "joblib_memmapping_folder_{}_")
 ROUNDS = 5
+# The name of a process that imports: the interpreter's for ``python -m``, and our script's.
+COMMANDS = ("-m", "pneumothorax")
 SHOW_CURSOR = b"\r\x1b[?25h\n"
 
 
 def install_for_commands() -> None:
-    """Install the handlers if this process begins as ``python -m``, which imports packages first.
+    """Install the handlers if this process begins as ``python -m`` or as our console script.
 
     No import of the packages by another program changes how that program handles signals.
     """
-    if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGTERM) is not _end:
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    if name in COMMANDS and signal.getsignal(signal.SIGTERM) is not _end:
         for number in STATUS:
             signal.signal(number, _end)
         atexit.register(_ignore)  # the first to be registered is the last to be called
