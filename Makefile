@@ -120,15 +120,15 @@ data/%/stage_2_train.csv: $(call code,features/phantom) | $(ENV)
 	@touch -c $@ # a folder that is there already is left as it is
 
 dataset: $(call made,dataset) ## read the dataset: labels, patients, folds; unreadable images set aside
-$(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/reading) $(call stale,dataset) | $(ENV)
-	$(PY) -m features.reading.dataset --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
+$(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/dataset features/reading features/storage) $(call stale,dataset) | $(ENV)
+	$(PY) -m features.dataset.read --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
 	$(call remember,dataset)
 
 # A check that fails is the audit's result, and the files are written before it says so.
 audit: $(call made,dataset) | $(ENV) ## look at the dataset before training: one offline page (SELFTEST=1 tests the audit)
 	$(PY) -m baseline.audit.write --run $(RUN) --data $(DATA) --seed $(SEED)$(if $(SELFTEST), --selftest)$(if $(LIMIT), --limit $(LIMIT))
 
-MEASURING := $(call code,$(addprefix features/,reading pixels lungs families cells quality measure.py trees.py))
+MEASURING := $(call code,$(addprefix features/,reading storage pixels lungs families cells quality measure.py trees.py))
 measure: $(call made,measure) ## measure features and cells of every image
 $(call made,measure): $(call made,dataset) $(MEASURING) $(call stale,measure) | $(ENV)
 	$(PY) -m features.measure --run $(RUN) $(MEASURE_OPTIONS)
@@ -139,7 +139,7 @@ AUX := auxiliary-$(AUXILIARY)
 $(AUX).phantoms := --train $(AUXILIARY) --test 1 --seed 1895 --positives 0.9 --difficulty 0.4 --drained 0.5
 AUX_CELLS := $(if $(filter-out 0,$(AUXILIARY)),runs/$(AUX)/cells/index.parquet)
 runs/$(AUX)/cells/index.parquet: data/$(AUX)/stage_2_train.csv $(MEASURING) | $(ENV)
-	$(PY) -m features.reading.dataset --data data/$(AUX) --run runs/$(AUX) --folds 2
+	$(PY) -m features.dataset.read --data data/$(AUX) --run runs/$(AUX) --folds 2
 	$(PY) -m features.measure --run runs/$(AUX) --only-cells
 
 evidence: $(call made,evidence) ## learn the evidence map: which lung has collapsed, and where the air lies
@@ -206,7 +206,7 @@ predict: | $(ENV) ## answer on single X-rays by a trained RUN: IMAGE=<file or fo
 # The network that ships has learned from phantoms alone, which are drawn nowhere else.
 pretrained: | $(ENV) ## make the network anew from which lite begins (15 minutes)
 	$(PY) -m features.phantom.write --out data/pretrained --train 2400 --test 1 --seed 2019 --difficulty 0.4 --drained 0.5
-	$(PY) -m features.reading.dataset --data data/pretrained --run runs/pretrained --folds 10
+	$(PY) -m features.dataset.read --data data/pretrained --run runs/pretrained --folds 10
 	$(PY) -m cnn.training.train --run runs/pretrained --only 0 --init none --no-evidence --first-epochs 0 --epochs 48 --rate 1.5e-3 --overwrite
 	$(PY) -m cnn.weights.pretrained --run runs/pretrained
 

@@ -16,13 +16,11 @@ from baseline.audit import (
     check_pictures,
     check_shift,
     check_shortcuts,
-    duplicates,
-    mask_facts,
-    picture_facts,
     predictors,
 )
-from baseline.audit.duplicates import Pair
-from baseline.audit.facts import Facts
+from baseline.audit_facts import duplicates, mask_facts, picture_facts
+from baseline.audit_facts.duplicates import Pair
+from baseline.audit_facts.facts import Facts
 from features.run.schemas import QUALITY
 from tests.helpers.datasets import dataset
 

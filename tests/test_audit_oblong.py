@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baseline.audit import check_lesions, facts, write
+from baseline.audit import check_lesions, write
 from baseline.audit.planted_copy import PlantedCopy
+from baseline.audit_facts import facts
+from features.dataset import read
 from features.phantom import write as phantom
-from features.reading import dataset, images, rle
+from features.reading import images, rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
 from tests.helpers.image_files import write_dicom
@@ -31,7 +33,7 @@ def oblong(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     # Columns 10 to 13 and 12 to 15 of all 80 rows: half of each is shared, Dice 0.5.
     rows = [f"{name},{10 * 80} {4 * 80}", f"{name},{12 * 80} {4 * 80}"]
     csv.write_text("\n".join([line for line in lines if not line.startswith(name)] + rows) + "\n")
-    dataset.main(dataset.Settings(data, folder / "run", folds=2, jobs=1))
+    read.main(read.Settings(data, folder / "run", folds=2, jobs=1))
     return data, folder / "run", name
 
 

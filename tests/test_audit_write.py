@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from baseline.audit import checks, facts, file_facts, self_test, write
+from baseline.audit import checks, self_test, write
 from baseline.audit.faults import KINDS
 from baseline.audit.findings import Finding, Item
-from baseline.audit.measuring import Memory
 from baseline.audit.planted_copy import PlantedCopy
+from baseline.audit_facts import facts, file_facts
+from baseline.audit_facts.measuring import Memory
+from features.dataset import read
 from features.phantom import write as phantom
-from features.reading import dataset, images
+from features.reading import images
 from features.run.files import UserError
 from features.run.folder import RunFolder
 from tests.helpers.page_reader import Page
@@ -27,7 +29,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("audit")
     settings = phantom.Settings(folder / "data", train=32, test=12, positives=0.42, size=96, seed=5)
     phantom.write_dataset(settings, jobs=1)
-    dataset.main(dataset.Settings(folder / "data", folder / "run", folds=2, jobs=1))
+    read.main(read.Settings(folder / "data", folder / "run", folds=2, jobs=1))
     return folder / "data", folder / "run"
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # What each stage writes into the run folder, in the order of the pipeline.
 FOLDS = range(3)
 OUTPUTS = {
-    "features.reading.dataset": ["dataset.parquet", "quarantine.csv", "sample.csv"],
+    "features.dataset.read": ["dataset.parquet", "quarantine.csv", "sample.csv"],
     "features.measure": [
         "features.parquet",
         "quality.parquet",
@@ -145,7 +145,7 @@ def test_a_finished_run_has_nothing_to_do(tree):
 @pytest.mark.parametrize(
     ("file", "first", "target"),
     [
-        ("features/reading/images.py", "features.reading.dataset", "submission"),
+        ("features/reading/images.py", "features.dataset.read", "submission"),
         ("features/pixels/filters.py", "features.measure", "submission"),
         ("features/lungs/lungs_model.npz", "features.measure", "submission"),
         ("features/families/glcm.py", "features.measure", "submission"),
@@ -190,9 +190,9 @@ def test_training_does_not_hang_on_its_code(tree):
 @pytest.mark.parametrize(
     ("given", "first"),
     [
-        ("SEED=7", "features.reading.dataset"),
-        ("FOLDS=3", "features.reading.dataset"),
-        ("PATIENTS=patients.csv", "features.reading.dataset"),
+        ("SEED=7", "features.dataset.read"),
+        ("FOLDS=3", "features.dataset.read"),
+        ("PATIENTS=patients.csv", "features.dataset.read"),
         ("MEASURE_OPTIONS=--families glcm", "features.measure"),
         ("CLASSIFIER_OPTIONS=--leaves 4", "baseline.classifier.train"),
         ("CASES=3", "baseline.report.write"),
@@ -215,7 +215,7 @@ def test_other_settings_make_a_stage_anew_and_what_is_left_out_is_remembered(tre
 
 
 def test_a_replaced_added_or_lost_image_is_noticed(tree):
-    image, first = tree / "data" / "real" / "a.dcm", ["features.reading.dataset"]
+    image, first = tree / "data" / "real" / "a.dcm", ["features.dataset.read"]
     before = image.stat()
     os.utime(image, (before.st_atime, before.st_mtime - 1000))  # an older one put in its place
     assert planned(tree, "dataset") == first
@@ -229,7 +229,7 @@ def test_a_replaced_added_or_lost_image_is_noticed(tree):
 
 
 def test_odd_names_in_the_dataset_folder_neither_stop_nor_steer_make(tree):
-    real, first = tree / "data" / "real", ["features.reading.dataset"]
+    real, first = tree / "data" / "real", ["features.dataset.read"]
     odd = ["stage_2_train (1).csv", "a:b.csv", "$(shell touch planted)", "it's", 'a "b".csv', "%.x"]
     for name in [*odd, "`touch planted`", "; touch planted", "#x", "a\nb.csv", "-rf", "ä.csv"]:
         (real / name).write_text("x")
@@ -247,10 +247,10 @@ def test_odd_names_in_the_dataset_folder_neither_stop_nor_steer_make(tree):
 def test_a_zip_is_a_dataset(tree):
     (tree / "data" / "kaggle.zip").write_text("as if")
     given = ("DATA=data/kaggle.zip", "RUN=runs/zip", "AUXILIARY=0")
-    assert stages(make(tree, "dataset", *given)) == ["features.reading.dataset"]
+    assert stages(make(tree, "dataset", *given)) == ["features.dataset.read"]
     assert stages(make(tree, "-n", "dataset", *given)) == []
     (tree / "data" / "kaggle.zip").write_text("as if another")
-    assert stages(make(tree, "-n", "dataset", *given)) == ["features.reading.dataset"]
+    assert stages(make(tree, "-n", "dataset", *given)) == ["features.dataset.read"]
 
 
 def test_a_lost_output_is_made_again(tree):

@@ -34,7 +34,7 @@ from features.run.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = (
-    "features.reading.dataset",
+    "features.dataset.read",
     "features.measure",
     "baseline.evidence_map.train",
     "baseline.classifier.train",
@@ -293,12 +293,12 @@ def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbe
     ("arguments", "message"),
     [
         (
-            ["features.reading.dataset", "--data", "nowhere", "--run", "r"],
+            ["features.dataset.read", "--data", "nowhere", "--run", "r"],
             "nowhere: no such folder",
         ),
         *((([stage, "--run", "nowhere"]), "nowhere: no such run folder") for stage in STAGES[1:]),
         (
-            ["features.reading.dataset", "--data", ".", "--run", "r", "--seed", "-1"],
+            ["features.dataset.read", "--data", ".", "--run", "r", "--seed", "-1"],
             "--seed is -1, but",
         ),
         (
@@ -325,7 +325,7 @@ def test_a_mistake_ends_the_process_with_its_sentence_alone(tmp_path):
     arguments = [
         sys.executable,
         "-m",
-        "features.reading.dataset",
+        "features.dataset.read",
         "--data",
         "nowhere",
         "--run",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.reading import borders, file_masks, images, rle
+from features.dataset import file_masks
+from features.reading import borders, images, rle
 from features.reading.placement import Placement
 from features.reading.study import Study
 from tests.helpers import datasets

@@ -14,9 +14,10 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import JPEGBaseline8Bit, RLELossless
 
-from features.reading import file_masks, images, rle, square_pixels
+from features.dataset import file_masks
+from features.reading import images, rle, square_pixels
 from features.reading.placement import Placement
-from features.reading.unreadable import LARGEST_FILE, UnreadableImage
+from features.storage.unreadable import LARGEST_FILE, UnreadableImage
 from tests.helpers.image_files import dicom_dataset, write_dicom, write_jpeg_dicom
 
 # Values that the standard does not allow, and pydicom warns of as they are written here.

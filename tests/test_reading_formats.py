@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from features.reading import images
-from features.reading.unreadable import UnreadableImage
+from features.storage.unreadable import UnreadableImage
 from tests.helpers import picture_files as write
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian
 
-from features.reading import dicom_tags, grey_levels, images, unreadable
+from features.reading import dicom_tags, grey_levels, images
+from features.storage import unreadable
 from tests.helpers.image_files import dicom_dataset, write_dicom, write_jpeg_dicom
 
 

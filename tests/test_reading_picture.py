@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from features.reading import images, kinds
-from features.reading.unreadable import UnreadableImage
+from features.reading import images
+from features.storage import kinds
+from features.storage.unreadable import UnreadableImage
 from tests.helpers import picture_files as write
 from tests.helpers.image_files import write_png
 

@@ -122,6 +122,6 @@ def test_the_version_is_printed_without_any_other_setting(monkeypatch, capsys):
 
 
 def test_a_stage_prints_its_version():
-    call = [sys.executable, "-m", "features.reading.dataset", "--version"]
+    call = [sys.executable, "-m", "features.dataset.read", "--version"]
     printed = subprocess.run(call, capture_output=True, text=True, check=True).stdout
     assert printed == f"pneumothorax-reasons {VERSION}\n"

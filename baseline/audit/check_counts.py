@@ -1,7 +1,7 @@
 """How many images there are of what kind, and what is named but missing."""
 
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, Table, count
+from baseline.audit_facts.facts import Facts
 
 
 def counts(facts: Facts) -> Finding:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pandas as pd
 
 from baseline.audit import pictures
-from baseline.audit.duplicates import Pair
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, Picture, count
+from baseline.audit_facts.duplicates import Pair
+from baseline.audit_facts.facts import Facts
 
 # Pairs that get pictures; all are named.
 SHOWN = 6

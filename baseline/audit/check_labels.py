@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baseline.audit import pictures
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, count
+from baseline.audit_facts.facts import Facts
 
 SHOWN = 6
 

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from baseline.audit import lung_boxes, pictures
-from baseline.audit.facts import Facts
+from baseline.audit import pictures
 from baseline.audit.findings import Finding, Item, Picture, Table, count
+from baseline.audit_facts import lung_boxes
+from baseline.audit_facts.facts import Facts
 from baseline.learning import scores
-from features.reading import file_masks, rle
+from features.dataset import file_masks
+from features.reading import rle
 
 # The heat map: pixels a side, and the margin around the lungs as a share of their box.
 SIDE, MARGIN = 192, 0.12

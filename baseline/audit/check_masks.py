@@ -15,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 
 from baseline.audit import pictures, predictors
 from baseline.audit.check_lesions import positives
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, Picture, count
-from baseline.audit.mask_facts import AREA, OUTSIDE, VARIANTS
+from baseline.audit_facts.facts import Facts
+from baseline.audit_facts.mask_facts import AREA, OUTSIDE, VARIANTS
 from features.reading import rle
 
 Floats = NDArray[np.float64]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, Table, count
+from baseline.audit_facts.facts import Facts
 from features.reading import dicom_tags
 
 # Ages of one patient further apart than this are two patients', in years.

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from baseline.audit import pictures
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, count
+from baseline.audit_facts.facts import Facts
 
 Floats = NDArray[np.float64]
 

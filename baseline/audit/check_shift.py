@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.audit import predictors, resampled_auc
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, Table, count
+from baseline.audit_facts.facts import Facts
 from baseline.explanation.wording import label
 from baseline.learning import scores
 from features.families import registry

@@ -1,8 +1,8 @@
 """What predicts the label that should not: the file, the device, the border, a burnt-in sign."""
 
 from baseline.audit import predictors
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding, Item, State, Table, count
+from baseline.audit_facts.facts import Facts
 
 SHOWN = 12
 

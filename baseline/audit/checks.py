@@ -13,8 +13,8 @@ from baseline.audit import (
     check_shift,
     check_shortcuts,
 )
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Finding
+from baseline.audit_facts.facts import Facts
 
 Check = Callable[[Facts], Finding]
 

@@ -22,8 +22,8 @@ from baseline.audit import (
     predictors,
 )
 from baseline.audit.checks import Check
-from baseline.audit.picture_facts import CORNERS
 from baseline.audit.planted_copy import PlantedCopy
+from baseline.audit_facts.picture_facts import CORNERS
 from features.reading import rle
 
 Pixels = NDArray[np.float32]

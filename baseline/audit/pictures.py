@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from baseline.audit.facts import Facts
 from baseline.audit.findings import Picture
+from baseline.audit_facts.facts import Facts
 from features.reading import rle
 
 Levels = NDArray[np.uint8]

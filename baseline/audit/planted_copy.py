@@ -21,8 +21,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
-from features.reading import dataset, images, rle
-from features.reading.layouts import ID, MASK
+from features.dataset import read
+from features.dataset.layouts import ID, MASK
+from features.reading import images, rle
 from features.reading.square_pixels import to_picture
 from features.run.files import write_csv
 
@@ -118,8 +119,8 @@ class PlantedCopy:
         UserError
             If the reader refuses it.
         """
-        settings = dataset.Settings(self.write(), self.folder / "run", folds=2, jobs=jobs)
-        table, quarantine, _ = dataset.build(settings)
+        settings = read.Settings(self.write(), self.folder / "run", folds=2, jobs=jobs)
+        table, quarantine, _ = read.build(settings)
         return table, quarantine
 
 

@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.audit import resampled_auc
-from baseline.audit.facts import Facts
-from baseline.audit.picture_facts import CORNERS
+from baseline.audit_facts.facts import Facts
+from baseline.audit_facts.picture_facts import CORNERS
 from baseline.learning.scores import Estimate
-from features.reading import folds
+from features.dataset import folds
 
-# What `baseline.audit.recompression` counts.
+# What `baseline.audit_facts.recompression` counts.
 EARLIER = "earlier JPEG compression (pixels of a million that one more changes)"
 # Facts of the file by the name shown, then of the picture; none of them is anatomy.
 FILE = {

@@ -16,12 +16,14 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from baseline.audit import checks, facts
+from baseline.audit import checks
 from baseline.audit.faults import KINDS, Ground, Kind, Units
 from baseline.audit.findings import Finding, count
-from baseline.audit.measuring import Memory
 from baseline.audit.planted_copy import PlantedCopy
-from features.reading import file_masks, rle
+from baseline.audit_facts import facts
+from baseline.audit_facts.measuring import Memory
+from features.dataset import file_masks
+from features.reading import rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
 

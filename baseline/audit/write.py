@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baseline.audit import checks, facts, self_test
-from baseline.audit.facts import Facts
+from baseline.audit import checks, self_test
 from baseline.audit.findings import Finding
+from baseline.audit_facts import facts
+from baseline.audit_facts.facts import Facts
 from baseline.report import rendering
 from features.run import command, files
 from features.run.files import UserError

@@ -14,8 +14,8 @@ import pandas as pd
 from baseline.classifier.fit import out_of_fold
 from baseline.learning import scores
 from baseline.learning.training_rows import read_checked, training_rows
+from features.dataset.folds import assign, strata
 from features.families import registry
-from features.reading.folds import assign, strata
 from features.run import command
 from features.run.files import UserError
 from features.run.folder import RunFolder

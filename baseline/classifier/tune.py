@@ -22,7 +22,7 @@ from baseline.classifier.fit import out_of_fold
 from baseline.classifier.settings import TrainingSettings
 from baseline.learning import scores
 from baseline.learning.training_rows import read_checked, training_rows
-from features.reading.folds import assign, strata
+from features.dataset.folds import assign, strata
 from features.run import command, files
 from features.run.files import UserError
 from features.run.folder import RunFolder

@@ -23,8 +23,8 @@ from baseline.explanation import attributions, trained_run
 from baseline.explanation.trained_run import TrainedRun, fingerprint
 from baseline.learning import scores
 from baseline.learning.estimator import raw_scores
+from features.dataset.folds import by_fold
 from features.lungs.zones import SIDES
-from features.reading.folds import by_fold
 from features.run import command, files
 from features.run.folder import RunFolder
 

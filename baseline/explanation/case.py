@@ -9,8 +9,8 @@ from scipy.special import expit
 
 from baseline.explanation.attributions import parts
 from baseline.explanation.trained_run import TrainedRun
+from features.dataset.folds import by_fold
 from features.lungs.zones import FINEST_NAMES, NAMES, enclosing
-from features.reading.folds import by_fold
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import pandas as pd
 from baseline.explanation import attributions, trained_run
 from baseline.explanation.attributions import TOLERANCE, Explanation
 from baseline.explanation.trained_run import TrainedRun
-from features.reading.folds import by_fold
+from features.dataset.folds import by_fold
 from features.run import command
 from features.run.files import UserError
 from features.run.folder import RunFolder

@@ -24,7 +24,7 @@ from baseline.learning.calibrate import Calibration
 from baseline.learning.estimator import load, raw_scores
 from baseline.learning.feature_table import FeatureTable
 from baseline.learning.metrics import ClassifierMetrics
-from features.reading.folds import by_fold
+from features.dataset.folds import by_fold
 from features.run import files
 from features.run.files import UserError
 from features.run.folder import RunFolder

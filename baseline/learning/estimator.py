@@ -16,7 +16,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from features.reading import folds
+from features.dataset import folds
 from features.run import digests
 from features.run.files import UserError
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from features.dataset.folds import by_fold
 from features.families import map_summary
 from features.families.table import read as read_measured
-from features.reading.folds import by_fold
 from features.run.files import UserError
 from features.run.folder import RunFolder
 

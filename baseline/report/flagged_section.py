@@ -11,7 +11,7 @@ from features.lungs.frames import area_resize
 from features.lungs.prepared import working_size
 from features.quality.gate import GOOD
 from features.reading import images
-from features.reading.unreadable import UnreadableImage
+from features.storage.unreadable import UnreadableImage
 
 # Pictures that are shown, the surest first, and their longest side in pixels.
 SHOWN, SIDE = 12, 256

@@ -25,11 +25,12 @@ from baseline.explanation.wording import label, percent, signed
 from baseline.report import case_view, rendering
 from baseline.report.case_view import CaseInputs, ShownCase
 from features.families import registry
-from features.reading import listing, rle, unreadable
-from features.reading.names import image_id, shown
+from features.reading import rle
 from features.run import command, files
 from features.run.files import UserError
 from features.run.folder import RunFolder
+from features.storage import listing, unreadable
+from features.storage.names import image_id, shown
 
 # Lines of the terminal's table.
 TOP_MEASURES = 6

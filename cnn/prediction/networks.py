@@ -18,7 +18,7 @@ from cnn.data.batches import chunks, padded
 from cnn.devices.mesh import all_devices, replicated, sharded
 from cnn.network.unet import UNetConfig, apply, outline
 from cnn.weights import identity, provenance, tensors
-from features.reading.folds import by_fold
+from features.dataset.folds import by_fold
 from features.run.files import UserError
 from features.run.folder import RunFolder
 

@@ -16,10 +16,10 @@ from rich.console import Console
 from baseline.explanation.wording import percent
 from cnn.study.answer import Answer, Refusal, schema, to_json
 from cnn.submission import check
-from features.reading import listing, unreadable
-from features.reading.names import image_id, shown
 from features.run import command, files
 from features.run.files import UserError
+from features.storage import listing, unreadable
+from features.storage.names import image_id, shown
 
 if TYPE_CHECKING:
     from cnn.study.predictor import Predictor

@@ -5,10 +5,11 @@ from numpy.typing import NDArray
 
 from baseline.explanation.wording import percent, place
 from cnn.study.answer import MaskAnswer
+from features.dataset import file_masks
 from features.lungs.frames import area_resize
 from features.lungs.prepared import Prepared, working_shape
 from features.lungs.zones import NAMES, SIDES
-from features.reading import file_masks, rle
+from features.reading import rle
 from features.reading.study import Study
 
 # Share of a pixel of the working size from which it counts as mask.

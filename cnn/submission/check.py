@@ -17,8 +17,9 @@ from cnn.submission.code_faults import BLANKS
 from cnn.submission.empty_share import shares
 from cnn.submission.examine import Sizes, examine, read_sample, sizes_of
 from cnn.submission.suspicions import suspicions
-from features.reading import layouts, rle
-from features.reading.layouts import ID, MASK
+from features.dataset import layouts
+from features.dataset.layouts import ID, MASK
+from features.reading import rle
 from features.run import command
 from features.run.files import UserError
 from features.run.folder import RunFolder

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from cnn.submission.code_faults import fault
-from features.reading import file_masks, layouts
-from features.reading.layouts import ID, MASK
-from features.reading.names import image_id
+from features.dataset import file_masks, layouts
+from features.dataset.layouts import ID, MASK
 from features.run.files import UserError, in_short
 from features.run.folder import RunFolder
+from features.storage.names import image_id
 
 # Problems of one kind that are printed one by one.
 SHOWN = 10

@@ -16,12 +16,13 @@ from cnn.gate.runs import together
 from cnn.gate.sources import SourceMaps
 from cnn.submission.empty_share import shares
 from cnn.submission.examine import examine, read_sample, sizes_of
-from features.reading import file_masks, rle
-from features.reading.layouts import ID, MASK
-from features.reading.names import image_id
+from features.dataset import file_masks
+from features.dataset.layouts import ID, MASK
+from features.reading import rle
 from features.run import command, files
 from features.run.files import UserError
 from features.run.folder import RunFolder
+from features.storage.names import image_id
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from features.phantom.radiograph import Phantom
-from features.reading import storage
 from features.run.files import UserError
+from features.storage import storage
 
 # PatientName of every phantom, which says that the image shows nobody.
 NAME = "Phantom"

@@ -1,1 +1,1 @@
-"""From a dataset folder to studies, pixels, labels, patients and folds."""
+"""From one file to a study and its pixels."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.reading.unreadable import UnreadableImage
+from features.storage.unreadable import UnreadableImage
 
 # Pixels that are looked at, a side: a coarse grid is enough to count grey levels.
 GRID = 128

@@ -12,8 +12,8 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import FileDataset
 
-from features.reading import storage
-from features.reading.unreadable import LARGEST_FILE, UnreadableImage, blame_bytes, check_length
+from features.storage import storage
+from features.storage.unreadable import LARGEST_FILE, UnreadableImage, blame_bytes, check_length
 
 NOT_DICOM = "not a DICOM file, or a damaged one"
 DEFLATED = b"1.2.840.10008.1.2.1.99"

@@ -18,7 +18,7 @@ from features.reading.grey_transforms import to_display
 from features.reading.placement import Placement
 from features.reading.square_pixels import picture_size, to_picture
 from features.reading.study import Study
-from features.reading.unreadable import UnreadableImage, check_size, quiet_libraries, quoted
+from features.storage.unreadable import UnreadableImage, check_size, quiet_libraries, quoted
 
 COLOURS = ("RGB", "YBR", "PALETTE COLOR")
 

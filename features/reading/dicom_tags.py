@@ -8,7 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from features.reading.unreadable import BAD_BYTES, UnreadableImage, blame_bytes, quoted
+from features.storage.unreadable import BAD_BYTES, UnreadableImage, blame_bytes, quoted
 
 # The oldest verified age is 122 years (SIIM-ACR has 148 and 413, which are typing errors).
 OLDEST = 122.0

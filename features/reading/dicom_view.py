@@ -11,7 +11,7 @@ from pathlib import Path
 from pydicom.dataset import FileDataset
 
 from features.reading.dicom_tags import text, values
-from features.reading.unreadable import BAD_BYTES, UnreadableImage, quoted
+from features.storage.unreadable import BAD_BYTES, UnreadableImage, quoted
 
 # Modalities that make no chest X-ray, in words.
 OTHER_MODALITIES = {

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
 from features.reading.dicom_tags import text, values
-from features.reading.unreadable import BAD_BYTES, UnreadableImage, quoted
+from features.storage.unreadable import BAD_BYTES, UnreadableImage, quoted
 
 # What single precision holds with room for arithmetic.
 LARGEST = 1e37

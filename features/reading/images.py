@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.reading import borders, dicom_image, kinds, names, picture, storage
+from features.reading import borders, dicom_image, picture
 from features.reading.blank import check_picture
 from features.reading.study import Study
-from features.reading.unreadable import UnreadableImage
+from features.storage import kinds, names, storage
+from features.storage.unreadable import UnreadableImage
 
 
 def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:

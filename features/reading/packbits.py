@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from features.reading.unreadable import UnreadableImage
+from features.storage.unreadable import UnreadableImage
 
 # Bytes of the header: the number of segments, and where each begins.
 HEADER = 64

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from features.reading import names, storage
 from features.reading.grey_levels import BRIGHTEST, to_unit
-from features.reading.kinds import JPEG, PNG, TIFF
 from features.reading.study import Study
-from features.reading.unreadable import UnreadableImage, blame_bytes, check_length, check_size
+from features.storage import names, storage
+from features.storage.kinds import JPEG, PNG, TIFF
+from features.storage.unreadable import UnreadableImage, blame_bytes, check_length, check_size
 
 # Grey that was stored as colour by JPEG comes back with channels that differ by rounding.
 COLOUR = 4

@@ -29,7 +29,7 @@ from pydicom.uid import (
 from features.reading import codestreams, packbits
 from features.reading.dicom_tags import number, text
 from features.reading.grey_levels import middle_channel
-from features.reading.unreadable import UnreadableImage, blame_bytes, quiet_libraries, quoted
+from features.storage.unreadable import UnreadableImage, blame_bytes, quiet_libraries, quoted
 
 # Bits that a stored value may take up.
 ALLOCATED = (8, 16, 32)

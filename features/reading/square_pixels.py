@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from features.reading.unreadable import UnreadableImage
+from features.storage.unreadable import UnreadableImage
 
 # Pixels are square but for rounding below this ratio of their sides, and damaged above the other.
 ROUNDING, LARGEST_RATIO = 1.01, 4.0

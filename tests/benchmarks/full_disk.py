@@ -35,7 +35,7 @@ PAGE = 4096
 LONGEST = 400
 # What make calls each stage, in the order of the work; RUN stands for the run folder.
 TARGETS = {
-    "features.reading.dataset": "dataset",
+    "features.dataset.read": "dataset",
     "features.measure": "measure",
     "baseline.evidence_map.train": "evidence",
     "baseline.classifier.train": "classifier",

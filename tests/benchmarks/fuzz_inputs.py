@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 import tyro
 
-from features.reading import images, layouts, rle
-from features.reading.unreadable import UnreadableImage
+from features.dataset import layouts
+from features.reading import images, rle
 from features.run.files import UserError
+from features.storage.unreadable import UnreadableImage
 from tests.benchmarks.damage_inputs import bases, damaged
 
 PATIENCE = 5.0  # seconds

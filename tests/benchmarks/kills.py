@@ -29,7 +29,7 @@ STAGE = re.compile(r"-m (\S+\.\S+)")
 # In make's order for these targets.
 TARGETS = ("shortcuts", "faithfulness", "submission")
 ORDER = [
-    "features.reading.dataset", "features.measure", "baseline.evidence_map.train",
+    "features.dataset.read", "features.measure", "baseline.evidence_map.train",
     "baseline.classifier.train", "baseline.explanation.shap_values",
     "baseline.evaluation.shortcuts", "baseline.evaluation.faithfulness", "cnn.training.train",
     "cnn.prediction.predict", "cnn.gate.evaluate", "cnn.submission.write", "baseline.report.write",

@@ -25,8 +25,9 @@ from baseline.classifier.settings import TrainingSettings
 from baseline.learning import scores
 from baseline.learning.estimator import Classifier
 from baseline.learning.training_rows import training_rows
+from features.dataset import folds
 from features.families.table import read as read_features
-from features.reading import folds, images
+from features.reading import images
 from features.run.folder import RunFolder
 
 MODELS = 3  # boosters whose log-odds are averaged

@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 
 from baseline.learning import scores
 from cnn.gate.sources import SourceMaps
-from features.reading import file_masks, layouts, listing, rle
+from features.dataset import file_masks, layouts
+from features.reading import rle
 from features.run import files
 from features.run.files import UserError
 from features.run.folder import RunFolder
+from features.storage import listing
 
 CUTS = np.arange(0.02, 1, 0.02)
 STEP = 2  # every so many-th pixel of the originals is compared, in both directions

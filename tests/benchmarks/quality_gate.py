@@ -30,16 +30,17 @@ import numpy as np
 from arguments import arguments_or_help
 from numpy.typing import NDArray
 
+from features.dataset import patients
 from features.lungs.fields import LungFields, segment
 from features.lungs.prepared import MARGIN, grow, working_size
 from features.phantom import write
 from features.phantom.plan import PlannedImage
 from features.quality import gate
 from features.quality.copies import CUT, copies, cut_at
-from features.reading import images, patients
+from features.reading import images
 from features.reading.study import Study
-from features.reading.unreadable import UnreadableImage
 from features.run import parallel
+from features.storage.unreadable import UnreadableImage
 from tests.helpers.quality_pictures import blank, noise, text_page
 
 SAMPLE, SEED = 200, 7

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from features.reading import dicom_image, images
-from features.reading.unreadable import UnreadableImage
+from features.storage.unreadable import UnreadableImage
 
 GOOD = 0.98
 MOST = 200_000  # pixels that are ranked

@@ -11,7 +11,7 @@ RUN = ["--run", "RUN"]
 # Each stage with its arguments; words in capitals stand for folders.
 STAGES = {
     "features.phantom.write": ["--out", "PHANTOMS", "--train", "12", "--test", "4"],
-    "features.reading.dataset": ["--data", "DATA", *RUN, "--folds", "3"],
+    "features.dataset.read": ["--data", "DATA", *RUN, "--folds", "3"],
     "features.measure": RUN,
     "baseline.evidence_map.train": RUN,
     "baseline.classifier.train": RUN,

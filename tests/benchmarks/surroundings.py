@@ -48,7 +48,7 @@ def main() -> None:
         for what, (given, root, before) in cases.items():
             run = folder / "Läufe" / "run"
             shutil.rmtree(run, ignore_errors=True)
-            calls = [["features.reading.dataset", "--data", data, "--run", run, "--folds", "2"]]
+            calls = [["features.dataset.read", "--data", data, "--run", run, "--folds", "2"]]
             calls += [[stage, "--help"] for stage in HELPED]
             wrong = [words for call in calls if (words := _call(call, given, root, before))]
             made = stages.digests(run)

@@ -11,7 +11,7 @@ from PIL import Image
 from baseline.classifier import train
 from baseline.explanation import shap_values
 from baseline.learning import scores
-from features.reading import file_masks
+from features.dataset import file_masks
 from features.run.folder import RunFolder
 from features.run.schemas import DATASET
 

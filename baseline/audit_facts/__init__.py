@@ -1,0 +1,1 @@
+"""What the audit measures of each file, picture and mask."""

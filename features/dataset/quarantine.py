@@ -1,0 +1,79 @@
+"""Every image is read once; those that cannot be used are set aside with the reason.
+
+A few damaged files must not end a run. But where one and the same reason strikes many images, it is
+the dataset, a missing decoder or the toolkit that is wrong, and going on without those images would
+hide it.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from features.reading import images
+from features.reading.study import Study
+from features.run import parallel
+from features.run.files import UserError
+from features.storage.unreadable import UnreadableImage
+
+# One reason may strike this share of all images, and always this many of them.
+LARGEST_SHARE, LARGEST_COUNT = 0.1, 9
+
+
+def read_studies(paths: Mapping[str, Path], jobs: int = -1) -> tuple[list[Study], pd.DataFrame]:
+    """Read all images.
+
+    Parameters
+    ----------
+    paths : mapping of str to Path
+        The file of each image, by id.
+    jobs : int
+        Processes; -1 for one a core.
+
+    Returns
+    -------
+    studies : list of Study
+        Of the images that can be used.
+    quarantine : DataFrame
+        id, path and reason of each of the others.
+
+    Raises
+    ------
+    UserError
+        If none can be used, or if more than a tenth, and at least ten, cannot for the same reason.
+    """
+    files = list(paths.values())
+    outcomes = list(parallel.stream(_study_or_reason, files, "reading images", jobs))
+    studies = [outcome for outcome in outcomes if isinstance(outcome, Study)]
+    refused = [
+        (name, path, outcome)
+        for (name, path), outcome in zip(paths.items(), outcomes, strict=True)
+        if isinstance(outcome, str)
+    ]
+    if not studies:
+        raise UserError(f"none of the {len(files)} images can be read; the first: {refused[0][2]}")
+    _require_different_reasons(refused, len(files))
+    return studies, pd.DataFrame(refused, columns=["id", "path", "reason"])
+
+
+def _study_or_reason(path: Path) -> Study | str:
+    try:
+        return images.read(path)[0]
+    except UnreadableImage as error:
+        return str(error)
+
+
+def _require_different_reasons(refused: list[tuple[str, Path, str]], count: int) -> None:
+    """Refuse a dataset of whose `count` images many cannot be read for the same reason."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for _, path, sentence in refused:
+        reason = sentence.replace(str(path), "").removeprefix(": ")
+        same[reason].append(str(path))
+    for reason, files in same.items():
+        if len(files) > max(LARGEST_SHARE * count, LARGEST_COUNT):
+            raise UserError(
+                f"{files[0]}: {reason.rstrip('.')}; the same holds for {len(files)} of {count} "
+                "images, too many to leave out: repair them, or remove the files and their rows in "
+                "the csv files, then run make dataset again."
+            )

@@ -1,0 +1,1 @@
+"""Files and folders, on the disk or in a zip: what they are called, and what kind they are."""
