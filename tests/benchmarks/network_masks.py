@@ -7,6 +7,7 @@ for the runs after the first how it differs from the first's, image by image.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ def overlaps(run: RunFolder) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
     path = run.unet_fold(0).weights
     arrays, info = tensors.load(path)
     unet, flip = identity.network_of(info, path, "train again")
+    if unet.evidence:
+        sys.exit(f"error: {path}: sees the evidence map; train with --no-evidence to compare here.")
     params = tensors.restore(outline(unet), arrays, path)
     data = training_images.read(run, unet.size)
     rows = np.flatnonzero((data.folds == 0) & data.known & data.positive)
