@@ -227,7 +227,7 @@ def test_a_folder_is_answered_line_by_line(data, undisturbed, tmp_path, capsys):
     for path in (broken, *good):
         shutil.copy(path, folder)
     settings = cli.Predict((folder,), undisturbed[0], json=True, out=tmp_path / "answers")
-    with pytest.raises(UserError, match="1 of 3 images could not be read"):
+    with pytest.raises(UserError, match="1 of 3 images have no answer"):
         cli.main(settings)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     errors = [line for line in lines if "error" in line]

@@ -1,11 +1,8 @@
 """What a run answers on one X-ray: records that become JSON as they stand."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
-
-from features.run import files
 
 # Raised when a field changes its name or meaning.
 FORMAT = 1
@@ -195,8 +192,3 @@ def schema() -> dict[str, object]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **msgspec.json.schema(Answer),
     }
-
-
-def write_schema(path: Path) -> None:
-    """Write the schema into a file."""
-    files.write_json(path, schema())

@@ -5,7 +5,6 @@ JSON an X-ray; folders and zips are streamed. ``pneumothorax check`` examines a 
 """
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,12 +53,10 @@ Command = (
 def predict(settings: Predict) -> None:
     """Answer on the images one by one.
 
-    An image that cannot be read gets its sentence, among the others' answers.
-
     Raises
     ------
     UserError
-        At the end, if there was such an image.
+        At the end, if an image could not be read: its sentence, and how many there were.
     """
     from cnn.study.predictor import Predictor  # jax and LightGBM take seconds; --help need not wait
 
@@ -73,23 +70,23 @@ def predict(settings: Predict) -> None:
             "one another's place, so rename one, or print lines (--json)."
         )
     predictor = Predictor.load(settings.run)
-    refused = 0
-    shown_paths = command.progress(paths, "answering") if len(paths) > 1 else paths
-    for path in shown_paths:
+    refusals = []
+    for path in command.progress(paths, "answering") if len(paths) > 1 else paths:
         result = answer(predictor, path)
-        refused += isinstance(result, Refusal)
-        if settings.out is not None and isinstance(result, Answer):
-            files.write_text(settings.out / f"{result.id}.json", to_json(result) + "\n")
         if settings.json:
             print(to_json(result), flush=True)
-        elif isinstance(result, Answer):
+        if isinstance(result, Refusal):
+            refusals.append(result.error)
+            continue
+        if settings.out is not None:
+            files.write_text(settings.out / f"{result.id}.json", to_json(result) + "\n")
+        if not settings.json:
             show(result, Console())
-        if isinstance(result, Refusal) and len(paths) > 1 and not settings.json:
-            print(f"error: {result.error}", file=sys.stderr)
-    if refused == len(paths) == 1:
-        raise UserError(result.error if isinstance(result, Refusal) else "")
-    if refused:
-        raise UserError(f"{refused} of {len(paths)} images could not be read and have no answer.")
+    if len(refusals) == len(paths) == 1:
+        raise UserError(*refusals)
+    if refusals:
+        why = () if settings.json else refusals  # each has its line of JSON
+        raise UserError(*why, f"{len(refusals)} of {len(paths)} images have no answer.")
 
 
 def answer(predictor: "Predictor", path: Path) -> Answer | Refusal:

@@ -38,13 +38,17 @@ COMMANDS = ("-m", "pneumothorax")
 SHOW_CURSOR = b"\r\x1b[?25h\n"
 
 
+def is_command() -> bool:
+    """Whether this process begins as ``python -m`` or as our console script."""
+    return bool(sys.argv) and os.path.basename(sys.argv[0]) in COMMANDS
+
+
 def install_for_commands() -> None:
-    """Install the handlers if this process begins as ``python -m`` or as our console script.
+    """Install the handlers if this process is a command.
 
     No import of the packages by another program changes how that program handles signals.
     """
-    name = os.path.basename(sys.argv[0]) if sys.argv else ""
-    if name in COMMANDS and signal.getsignal(signal.SIGTERM) is not _end:
+    if is_command() and signal.getsignal(signal.SIGTERM) is not _end:
         for number in STATUS:
             signal.signal(number, _end)
         atexit.register(_ignore)  # the first to be registered is the last to be called

@@ -17,8 +17,8 @@ MACHINE_CODE, MATPLOTLIB = "NUMBA_CACHE_DIR", "MPLCONFIGDIR"
 
 
 def mend_for_commands() -> None:
-    """Do so if this process begins as ``python -m``, as `interrupts` does."""
-    if sys.argv[:1] == ["-m"]:
+    """Do so if this process is a command, see `interrupts.is_command`."""
+    if interrupts.is_command():
         _use_utf8()
         _find_room()
 
