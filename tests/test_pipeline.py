@@ -204,7 +204,7 @@ def test_an_answer_on_one_image_is_that_of_the_run(undisturbed):
             answer = predictor(path)
             assert answer.probability == pytest.approx(rows["probability"][name], abs=1e-6)
             low, high = answer.probability_range.low, answer.probability_range.high
-            assert 0 <= low <= high <= 1
+            assert 0 <= low <= answer.probability <= high <= 1
             assert len(answer.headline.split()) <= 20
             if rows is test:
                 assert answer.mask.code == submission[name]

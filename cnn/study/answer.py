@@ -134,7 +134,7 @@ class Answer:
     probability : float
         Calibrated probability of pneumothorax, 0 to 1.
     probability_range : Range
-        Venn-Abers probabilities, see `baseline.learning.venn_abers`.
+        Venn-Abers probabilities (`baseline.learning.venn_abers`) and the probability itself.
     triage : str or None
         "rule out", "refer to a reader" or "rule in"; None where the run's triage was not checked.
     reasons : tuple of Sentence

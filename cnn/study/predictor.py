@@ -167,12 +167,18 @@ class Predictor:
         return mask_answer(mask, study, explained.prepared, policy, source)
 
     def _range(self, explained: StudyExplanation) -> Range:
-        """Venn-Abers probabilities by the true labels of images that the models have not seen."""
+        """Venn-Abers probabilities by the true labels of images that the models have not seen.
+
+        They come by another calibration than the probability itself, which may lie outside them:
+        the range holds it too, since neither of the two is known to be the better one.
+        """
         oof = self.trained.oof
         others = oof["id"].isin(self.trained.training_ids(explained.fold))
         known = oof[others & oof["label"].notna()]
         labels, raw = (known[name].to_numpy(float) for name in ("label", "raw"))
-        return Range(*venn_abers.probability_range(explained.raw, labels, raw))
+        probability = explained.case.probability()
+        low, high = venn_abers.probability_range(explained.raw, labels, raw)
+        return Range(min(low, probability), max(high, probability))
 
 
 def draw(
