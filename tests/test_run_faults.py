@@ -39,6 +39,17 @@ def test_a_signal_ends_a_stage_with_one_line_and_leaves_nothing(tmp_path, number
         os.killpg(stage.pid, 0)
 
 
+def test_no_worker_sees_the_interrupt_of_a_terminal():
+    asks = (
+        "import signal; from features.run import parallel\n"
+        "def mask(item): return signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
+        "masks = list(parallel.stream(mask, range(5), 'asking', jobs=2))\n"
+        "assert masks[0] == set() and all(signal.SIGINT in mask for mask in masks[1:]), masks\n"
+    )
+    # A process in which nothing was started before.
+    subprocess.run([sys.executable, "-c", asks], check=True, stderr=subprocess.DEVNULL)
+
+
 def test_importing_the_packages_changes_no_handling_of_signals():
     before = signal.getsignal(signal.SIGINT)
     interrupts.install_for_commands()  # the test's own process is no stage

@@ -77,14 +77,29 @@ def held() -> Iterator[None]:
 
 def _end(number: int, frame: "FrameType | None") -> None:
     _ignore()
+    errors = _silence()
     _end_workers()
     for path in tuple(temporaries):
         _remove(str(path))
     with suppress(Exception):  # it may be in use just now
         sys.stdout.flush()
     with suppress(OSError):
-        os.write(2, SHOW_CURSOR * os.isatty(2) + SENTENCE)
+        os.write(errors, SHOW_CURSOR * os.isatty(errors) + SENTENCE)
     os._exit(STATUS[signal.Signals(number)])
+
+
+def _silence() -> int:
+    """Let nothing more of this process be seen, and return where errors went until now.
+
+    Its other threads go on meanwhile, and joblib's complain of processes that are gone.
+    """
+    try:
+        errors = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+    except OSError:  # no stderr, or no file may be opened
+        return 2
+    return errors
 
 
 def _end_workers() -> None:
@@ -94,12 +109,14 @@ def _end_workers() -> None:
     """
     for _ in range(ROUNDS):  # one may be starting another just now
         children = _children()
-        for child in children:
-            with suppress(OSError):
-                os.kill(child, signal.SIGKILL)
-        for child in children:
-            with suppress(OSError):
-                os.waitpid(child, 0)
+        # First none of them goes on, or the last would complain that the first are gone.
+        for number, until in ((signal.SIGSTOP, os.WUNTRACED), (signal.SIGKILL, 0)):
+            for child in children:
+                with suppress(OSError):
+                    os.kill(child, number)
+            for child in children:
+                with suppress(OSError):
+                    os.waitpid(child, until)
         if not children:
             break
     forms = tuple(form.format(os.getpid()) for form in OF_WORKERS)

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
@@ -73,6 +74,8 @@ def _on_cores(function: Callable[..., Result], items: Sequence[Any], jobs: int) 
     rest = (delayed(function)(item) for item in items[1:])
     # The first item here, so that code compiled at first use is compiled once, not by each worker.
     first = function(items[0])
+    # It ends with signals let through, on Python before 3.12, so it begins before they are held.
+    resource_tracker.ensure_running()
     with interrupts.held():  # the workers begin within
         results = workers(rest)
     return chain([first], results)
