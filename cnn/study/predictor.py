@@ -32,7 +32,7 @@ from cnn.gate import masks, sources
 from cnn.gate.runs import together
 from cnn.prediction.networks import Networks, load_networks, predict_part
 from cnn.prediction.predict import scored_images
-from cnn.study.answer import Answer, MaskAnswer, ModelAnswer, QualityAnswer, Range, Sentence
+from cnn.study.answer import Answer, ModelAnswer, QualityAnswer, Range, Sentence
 from cnn.study.mask_answer import headline, mask_answer
 from features.reading import images
 from features.reading.study import Study
@@ -54,6 +54,30 @@ class DrawingRun:
 
     networks: Networks
     evidence: Sequence[EvidenceModel]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """An answer with the pictures it rests on, for those who show it.
+
+    Parameters
+    ----------
+    answer : Answer
+    pixels : (rows, columns) array of float32
+        The picture as read, upright and without borders.
+    explained : StudyExplanation
+        The classifier's side: features, lungs, evidence map, SHAP values.
+    grey : (rows, columns) array of uint8
+        The map that the mask is cut from; 255 stands for 1.
+    mask : (rows, columns) array of bool
+        Empty where the gate keeps none.
+    """
+
+    answer: Answer
+    pixels: NDArray[np.float32]
+    explained: StudyExplanation
+    grey: sources.GreyMap
+    mask: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -111,23 +135,36 @@ class Predictor:
         UnreadableImage
             If the file is missing or is no X-ray.
         """
+        return self.examine(path).answer
+
+    def examine(self, path: Path | str) -> Examination:
+        """Answer on an X-ray, and keep the pictures.
+
+        Raises
+        ------
+        UnreadableImage
+            If the file is missing or is no X-ray.
+        """
         start = time.perf_counter()
         study, pixels = images.read(path)
         explained = one_study.explain_picture(study, pixels, self.trained)
-        mask = self._mask(study, pixels, explained)
+        policy = self.gate.default
+        grey = self.grey_map(study, pixels, explained, rules.source(policy))
+        mask = self._mask(grey, explained)
+        described = mask_answer(mask, study, explained.prepared, policy, rules.source(policy))
         decision = triage.decide(self.trained, explained.fold, explained.raw, explained.quality)
         probability = explained.case.probability()
-        return Answer(
+        answer = Answer(
             id=study.id,
             file=str(path),
             rows=study.place.file[0],
             columns=study.place.file[1],
-            headline=headline(probability, decision, mask),
+            headline=headline(probability, decision, described),
             probability=probability,
             probability_range=self._range(explained),
             triage=decision,
             reasons=tuple(map(_sentence, _reasons(explained))),
-            mask=mask,
+            mask=described,
             quality=QualityAnswer(
                 explained.quality.flagged,
                 explained.quality.probability,
@@ -138,6 +175,7 @@ class Predictor:
             notes=explained.notes,
             milliseconds=round(1e3 * (time.perf_counter() - start), 1),
         )
+        return Examination(answer, pixels, explained, grey, mask)
 
     def grey_map(
         self, study: Study, pixels: NDArray[np.float32], explained: StudyExplanation, source: str
@@ -149,22 +187,17 @@ class Predictor:
         evidence_map = None if source == "unet" else explained.evidence_map
         return sources.draw(squares, evidence_map, (study.rows, study.columns), (source,))[source]
 
-    def _mask(
-        self, study: Study, pixels: NDArray[np.float32], explained: StudyExplanation
-    ) -> MaskAnswer:
+    def _mask(self, grey: sources.GreyMap, explained: StudyExplanation) -> NDArray[np.bool_]:
         """The mask by the gate's default policy."""
-        policy = self.gate.default
-        rule, source = self.gate.rules[policy], rules.source(policy)
-        grey = self.grey_map(study, pixels, explained, source)
-        shape = (study.rows, study.columns)
+        rule, study = self.gate.rules[self.gate.default], explained.study
         zone = top_zone.NONE
         if explained.cells is not None:
             zone = top_zone.of_one_image(explained.case, explained.cells)
         odds = float(sources.log_odds(pd.Series([explained.case.probability()]))[0])
-        inputs = masks.measure(grey, top_zone.paint(zone, shape), None, odds)
+        painted = top_zone.paint(zone, (study.rows, study.columns))
+        inputs = masks.measure(grey, painted, None, odds)
         kept = bool(rules.keeps(rule, inputs)[0]) and study.id not in self.trained.run.set_aside()
-        mask = masks.cut(grey, rule.mask_level) & kept
-        return mask_answer(mask, study, explained.prepared, policy, source)
+        return masks.cut(grey, rule.mask_level) & kept
 
     def _range(self, explained: StudyExplanation) -> Range:
         """Venn-Abers probabilities by the true labels of images that the models have not seen.
