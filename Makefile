@@ -6,7 +6,7 @@
 .SUFFIXES:
 
 # --- settings: what is not given is as RUN/settings.mk remembers it, or else the default ---------------------
-GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
+GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE PORT MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
 open := (
 close := )
 ODD := ' " ` ; & | < > * ? ! \ \# $$ $(open) $(close)
@@ -98,7 +98,7 @@ ENV := .venv/.installed
 
 # --- the pipeline ----------------------------------------------------------------------------------------------
 .PHONY: FORCE help env demo dataset audit measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
-	submission predict pretrained test check format lock clean
+	submission predict serve pretrained test check format lock clean
 
 help: ## show this help
 	@echo "usage: make <target> [DATA=<dataset folder>] [RUN=<run folder>] [SEED=0] [PROFILE=demo|lite|full]"
@@ -202,6 +202,10 @@ demo: ## the whole pipeline on phantoms: scores, report and submission in minute
 predict: | $(ENV) ## answer on single X-rays by a trained RUN: IMAGE=<file or folder>
 	$(if $(IMAGE),,$(error IMAGE: no image given; name a file, a folder or a zip, as in make predict IMAGE=x.dcm RUN=$(RUN)))
 	@$(PY) -m cnn.study.cli predict $(IMAGE) --run $(RUN)
+
+# The page answers on this machine alone; `pneumothorax serve --help` says how others may reach it.
+serve: | $(ENV) ## answer in a browser by a trained RUN: http://127.0.0.1:8000/ (PORT=8000)
+	@$(PY) -m cnn.web.cli serve --run $(RUN)$(if $(PORT), --port $(PORT))
 
 # The network that ships has learned from phantoms alone, which are drawn nowhere else.
 pretrained: | $(ENV) ## make the network anew from which lite begins (15 minutes)

@@ -1,0 +1,50 @@
+"""The pages that people look at: where an X-ray is given, and its answer."""
+
+from typing import Any
+
+from cnn.study.answer import Answer
+from cnn.web import rendering
+from cnn.web.service import Service
+from cnn.web.settings import MEBIBYTE
+from cnn.web.shown import Shown
+from cnn.web.ward import Ward
+
+
+def start(service: Service) -> str:
+    """The page that asks for an X-ray."""
+    return rendering.page(
+        "start.html",
+        {
+            "samples": service.samples,
+            "most_bytes": service.limits.upload_bytes,
+            "most": service.limits.upload_bytes // MEBIBYTE,
+            "minutes": service.limits.keep_seconds / 60,
+            "model": service.model,
+        },
+    )
+
+
+def study(service: Service, name: str, shown: Shown) -> str:
+    """The page of an answer."""
+    answer = shown.answer
+    values: dict[str, Any] = {
+        "name": name,
+        "shown": shown,
+        "answer": answer,
+        "triage": triage_class(answer),
+        "ward": service.ward,
+        "ward_counts": _counts(service.ward),
+        "model": service.model,
+        "minutes": service.limits.keep_seconds / 60,
+    }
+    return rendering.page("study.html", values)
+
+
+def triage_class(answer: Answer) -> str:
+    """The triage in a few words, without its error rate."""
+    return "" if answer.triage is None else answer.triage.partition(" (")[0]
+
+
+def _counts(ward: Ward) -> dict[str, int | float | str]:
+    """What the dial's script reads."""
+    return {**vars(ward), "prevalence": ward.prevalence}

@@ -1,0 +1,15 @@
+// The page of one answer: its parts, each in a file of its own.
+import { startViewer } from "./viewer.js";
+import { startWard } from "./ward.js";
+
+const name = document.querySelector("main").dataset.name;
+for (const image of document.querySelectorAll("#layers image")) {
+  image.setAttribute("href", `/studies/${name}/pictures/${image.dataset.picture}`);
+}
+startViewer(document.getElementById("viewer"), document.querySelector(".controls"));
+startWard(document.getElementById("ward"));
+document.getElementById("print").addEventListener("click", () => print());
+document.getElementById("forget").addEventListener("click", async () => {
+  await fetch(`/studies/${name}`, { method: "DELETE" });
+  location.assign("/");
+});
