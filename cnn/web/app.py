@@ -1,6 +1,7 @@
 """The service over HTTP: pages for people, an API for programs, by one set of addresses."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -26,6 +27,8 @@ from features.run.version import VERSION
 SILENT: Any = dict.fromkeys(
     ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
 )
+# It logs what it cannot parse, which is a visitor's.
+logging.getLogger("python_multipart").disabled = True
 # Seconds between two looks for answers that are too old.
 SWEEPING = 20.0
 
@@ -93,6 +96,10 @@ def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
         return refusals.of(request.scope, error)
+
+    @app.exception_handler(Exception)
+    async def fault(request: Request, error: Exception) -> Response:
+        return refusals.response(request.scope, 500, guard.FAULT)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

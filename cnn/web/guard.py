@@ -31,6 +31,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+FAULT = "This is a fault of the program, not of the file; please report it."
 SAFE = ("GET", "HEAD", "OPTIONS")
 # Paths that need no token: those by which it is given, and whether the service is up.
 OPEN = ("/token", "/healthz", "/static/")
@@ -86,8 +87,7 @@ def without_faults(
             place = f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
             say(f"a fault of ours: {type(error).__name__} in {place}")
             if not begun:
-                sentence = "This is a fault of the program, not of the file; please report it."
-                await refusals.response(scope, 500, sentence)(scope, receive, send)
+                await refusals.response(scope, 500, FAULT)(scope, receive, send)
 
     return guarded
 

@@ -104,7 +104,7 @@ class _Body:
             self._service.meters.count("too_slow")
             seconds = self._service.limits.receive_seconds
             self._refused = Refused(
-                408, f"The upload did not arrive within {seconds:.0f} seconds; send it again."
+                408, f"The upload did not arrive within {seconds:g} seconds; send it again."
             )
             raise _Stopped from None
         self._count += len(message.get("body", b""))

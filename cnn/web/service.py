@@ -114,7 +114,7 @@ class Service:
             raise Refused(
                 503,
                 f"{uploads.plain_name(upload.name)}: no answer within "
-                f"{self.limits.answer_seconds:.0f} seconds; try again later.",
+                f"{self.limits.answer_seconds:g} seconds; try again later.",
                 self.retry_after(),
             ) from None
         except Exception:
