@@ -16,11 +16,13 @@ from starlette.types import ASGIApp
 from cnn.study.answer import schema
 from cnn.web import guard, intake, pages, refusals, rendering
 from cnn.web.drawing import PICTURES
+from cnn.web.outlines import OutlineError
 from cnn.web.refusals import Refused
 from cnn.web.service import Service
 from cnn.web.shown import Shown
 from cnn.web.token import Token
 from cnn.web.uploads import Upload
+from features.run.files import UserError
 from features.run.version import VERSION
 
 # FastAPI would look for programs to report to; this service reports to nobody.
@@ -39,6 +41,22 @@ class Problem(BaseModel):
     """Why there is no answer."""
 
     error: str
+
+
+class Drawn(BaseModel):
+    """An outline: run-length code on the grid of xray.png, "-1" for no pneumothorax."""
+
+    code: str
+    reader: str
+
+
+class KeptOutline(BaseModel):
+    """An outline as it stands in the csv, its code on the file's own grid."""
+
+    image: str
+    code: str
+    reader: str
+    time: str
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -78,6 +96,7 @@ def build(service: Service, token: Token | None = None) -> ASGIApp:
     )
     _add_refusals(app)
     _add_studies(app, service)
+    _add_pen(app, service)
     _add_pages(app, service, token)
     _add_operations(app, service)
     return guard.around(intake.bounded(app, service), token)
@@ -183,6 +202,29 @@ def _add_studies(app: FastAPI, service: Service) -> None:
             raise Refused(404, "This X-ray has no such picture; see /openapi.json for their names.")
         kind, content = found
         return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=600"})
+
+
+def _add_pen(app: FastAPI, service: Service) -> None:
+    """Readers' outlines, where the service was told to keep them."""
+    outlines = service.outlines
+    if outlines is None:
+        return
+
+    @app.post(
+        "/studies/{name}/outline",
+        status_code=201,
+        responses=_problems(400, 401, 403, 404, 422, 507),
+    )
+    async def outline(name: StudyName, drawn: Drawn) -> KeptOutline:
+        """Keep a reader's outline; a former one of the same reader goes for it."""
+        study = _found(service, name)
+        try:
+            row = outlines.add(study, drawn.code, drawn.reader)
+        except OutlineError as error:
+            raise Refused(422, str(error)) from None
+        except UserError as error:
+            raise Refused(507, str(error)) from None
+        return KeptOutline(image=row.image, code=row.code, reader=row.reader, time=row.time)
 
 
 def _found(service: Service, name: str) -> Shown:

@@ -29,7 +29,20 @@ Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 LAYERS = ("lungs", "reasons", "evidence", "unet", "mask", "truth")
-PICTURES = ("xray.png", "levels.png", "mask.png", "unet.png", *(f"{name}.svg" for name in LAYERS))
+PICTURES = (
+    "xray.png",
+    "levels.png",
+    "mask.png",
+    "pen.png",
+    "unet.png",
+    *(f"{name}.svg" for name in LAYERS),
+)
+# The maps that masks are cut from, in words.
+SOURCES = {
+    "unet": "U-Net map",
+    "evidence": "evidence map",
+    "joint": "mean of U-Net and evidence map",
+}
 # Longest side of the X-ray as it is shown; finer detail is averaged.
 LONGEST = 2048
 # Percentiles of the grey levels that are shown black and white at first.
@@ -56,7 +69,10 @@ def show(examination: Examination, unet: Grey | None, truth: Mask | None = None)
     pictures = {
         "mask.png": (PNG, _png(255 * place.to_file(examination.mask).astype(np.uint8))),
     }
-    deep = _draw_xray(examination.pixels, pictures)
+    levels = _levels(examination.pixels)
+    deep = _draw_xray(levels, pictures)
+    begun = overlays.shrink(examination.mask, (levels.shape[0], levels.shape[1]))
+    pictures["pen.png"] = (PNG, _png(255 * begun.astype(np.uint8)))
     if unet is not None:
         pictures["unet.png"] = (PNG, _tinted(unet, (rows, columns)))
     layers = _layers(examination, unet is not None, known)
@@ -73,6 +89,7 @@ def show(examination: Examination, unet: Grey | None, truth: Mask | None = None)
         layers=layers,
         pictures=pictures,
         window=(round(float(low), 4), round(max(float(high), float(low) + 0.01), 4)),
+        grid=(levels.shape[0], levels.shape[1]),
         deep=deep,
         by_place=waterfall.by_place(explained.case),
         by_measure=waterfall.by_measure(explained.case),
@@ -92,17 +109,22 @@ def _truth(examination: Examination, given: Mask | None) -> Mask | None:
     return rle.decode(code, place.picture)
 
 
-def _draw_xray(pixels: NDArray[np.float32], pictures: dict[str, tuple[str, bytes]]) -> bool:
+def _levels(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The X-ray as it is shown: no side longer than `LONGEST`."""
+    if max(pixels.shape) <= LONGEST:
+        return pixels
+    factor = LONGEST / max(pixels.shape)
+    rows, columns = (max(round(side * factor), 1) for side in pixels.shape)
+    small = Image.fromarray(pixels).resize((columns, rows), Image.Resampling.BOX)
+    return np.asarray(small)
+
+
+def _draw_xray(shown: NDArray[np.float32], pictures: dict[str, tuple[str, bytes]]) -> bool:
     """Add the X-ray as a PNG, and its levels if a byte does not hold them.
 
     A browser keeps 8 bits a channel, so levels.png has the upper byte of each level in red and the
     lower one in green.
     """
-    shown = pixels
-    if max(pixels.shape) > LONGEST:
-        factor = LONGEST / max(pixels.shape)
-        size = tuple(max(round(side * factor), 1) for side in pixels.shape[::-1])
-        shown = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
     levels = 255 * shown
     deep = bool(np.abs(levels - np.rint(levels)).max() > 0.01)
     pictures["xray.png"] = (PNG, _png(np.rint(levels).astype(np.uint8)))
@@ -149,6 +171,7 @@ def _layers(examination: Examination, has_unet: bool, truth: Mask | None) -> tup
 def _titles(examination: Examination, is_warm: bool) -> dict[str, tuple[str, str]]:
     """Title and legend of each layer."""
     mask = examination.answer.mask
+    source = SOURCES.get(mask.source, mask.source)
     kept = "" if mask.kept else " The gate keeps no mask of this X-ray."
     levels = ", ".join(f"{level:.0%}" for level in overlays.CONTOUR_LEVELS)
     evidence = f"outlines where air is at least as likely as {levels}"
@@ -163,7 +186,10 @@ def _titles(examination: Examination, is_warm: bool) -> dict[str, tuple[str, str
             evidence if is_warm else "nowhere is air as likely as 10%",
         ),
         "unet": ("U-Net map", "the stronger the cyan, the likelier is air"),
-        "mask": ("Mask", f"cyan outline, cut from the {mask.source} map.{kept}"),
+        "mask": (
+            "Mask",
+            f"cyan outline, cut from the {source}.{kept}",
+        ),
         "truth": ("Truth", "yellow outline"),
     }
 

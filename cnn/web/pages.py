@@ -36,6 +36,7 @@ def study(service: Service, name: str, shown: Shown) -> str:
         "ward_counts": _counts(service.ward),
         "model": service.model,
         "minutes": service.limits.keep_seconds / 60,
+        "outlines": None if service.outlines is None else service.outlines.path.name,
     }
     return rendering.page("study.html", values)
 

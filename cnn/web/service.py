@@ -19,6 +19,7 @@ from cnn.study.predictor import Examination
 from cnn.web import drawing, uploads
 from cnn.web.kept import Kept
 from cnn.web.meters import Meters
+from cnn.web.outlines import Outlines
 from cnn.web.refusals import Refused
 from cnn.web.samples import Sample
 from cnn.web.settings import Limits
@@ -59,12 +60,15 @@ class ModelFacts:
         How well it tells them apart, each seen for the first time, with a 95% interval.
     policy : str
         What decides whether a mask is kept.
+    drawn : bool
+        Whether phantoms are among the images, as far as their files are still there.
     """
 
     images: int
     positives: int
     auc: str
     policy: str
+    drawn: bool = False
 
 
 class Service:
@@ -77,6 +81,8 @@ class Service:
     ward : Ward
     model : ModelFacts
     limits : Limits
+    outlines : Outlines, optional
+        Where readers' outlines go; without it the page has no pen.
     """
 
     def __init__(
@@ -86,7 +92,9 @@ class Service:
         ward: Ward,
         model: ModelFacts,
         limits: Limits,
+        outlines: Outlines | None = None,
     ) -> None:
+        self.outlines = outlines
         self.samples, self.ward, self.model, self.limits = samples, ward, model, limits
         self.meters = Meters()
         self.kept = Kept(limits.keep_seconds, limits.keep_studies)

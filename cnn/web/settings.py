@@ -23,6 +23,8 @@ class Serve:
     """Megabytes of the largest upload."""
     keep: float = 15.0
     """Minutes after which an answer and its pictures are forgotten."""
+    outlines: Path | None = None
+    """Csv file that gets what readers outline on the page; without it there is no pen."""
 
 
 @dataclass(frozen=True)

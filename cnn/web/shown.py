@@ -45,6 +45,8 @@ class Shown:
         Content type and bytes, by file name: one of `drawing.PICTURES`.
     window : (float, float)
         Grey levels in [0, 1] that are shown black and white at first.
+    grid : (int, int)
+        Rows and columns of xray.png, in whose pixels the pen draws.
     deep : bool
         Whether the file has more grey levels than a byte holds, so that the page reads levels.png.
     by_place, by_measure : list of Bar
@@ -61,6 +63,7 @@ class Shown:
     layers: tuple[Layer, ...]
     pictures: dict[str, tuple[str, bytes]]
     window: tuple[float, float]
+    grid: tuple[int, int]
     deep: bool
     by_place: list[Bar]
     by_measure: list[Bar]

@@ -9,13 +9,17 @@ import uvicorn
 
 from baseline.gate.rules import source
 from cnn.study.predictor import Predictor
-from cnn.web import app, samples, ward
+from cnn.web import app, drawing, samples, ward
+from cnn.web.outlines import Outlines
 from cnn.web.service import ModelFacts, Service
 from cnn.web.settings import MEBIBYTE, Limits, Serve
 from cnn.web.token import SHORTEST, Token
+from features.phantom.dicom import is_phantom
 from features.run.files import UserError
 
 VARIABLE = "PNEUMOTHORAX_TOKEN"
+# Training images of which it is asked whether they are phantoms: either all are, or none.
+LOOKED_AT = 10
 # Requests that wait to be heard, and seconds for the last answers once the service is to end.
 BACKLOG, GRACE = 128, 5
 
@@ -29,6 +33,7 @@ def serve(settings: Serve) -> None:
         If the settings, the port or the run cannot be used.
     """
     limits, token = limits_of(settings), token_of(settings)
+    outlines = None if settings.outlines is None else Outlines(settings.outlines)
     listening = listen(settings.host, settings.port)
     try:
         predictor = load(settings.run)
@@ -38,6 +43,7 @@ def serve(settings: Serve) -> None:
             ward.of_run(predictor.trained),
             facts(predictor),
             limits,
+            outlines,
         )
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
@@ -70,9 +76,12 @@ def load(run: Path | None) -> Predictor:
 
 def facts(predictor: Predictor) -> ModelFacts:
     """What the page says of a run."""
-    scores, gate = predictor.trained.metrics.out_of_fold, predictor.gate
-    policy = f"{gate.default} (masks cut from the {source(gate.default)} map)"
-    return ModelFacts(scores.images, scores.positives, str(scores.auc), policy)
+    trained, gate = predictor.trained, predictor.gate
+    scores = trained.metrics.out_of_fold
+    policy = f"{gate.default} (masks cut from the {drawing.SOURCES[source(gate.default)]})"
+    labelled = trained.dataset[trained.dataset["label"].notna()]
+    drawn = any(map(is_phantom, labelled["path"][:LOOKED_AT]))
+    return ModelFacts(scores.images, scores.positives, str(scores.auc), policy, drawn)
 
 
 def limits_of(settings: Serve) -> Limits:

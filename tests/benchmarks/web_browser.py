@@ -1,4 +1,4 @@
-"""The page in a real browser: upload, layers, grey levels, zoom, dial, errors, phone, print.
+"""The page in a real browser: upload, layers, levels, zoom, dial, pen, errors, phone, print.
 
     python -m tests.benchmarks.web_browser --run RUN [--images x.dcm ...] [--axe axe.min.js]
 
@@ -20,6 +20,8 @@ from pathlib import Path
 
 import tyro
 
+from cnn.web.outlines import Outlines
+from features.reading import rle
 from tests.helpers.chromium import Browser, find
 
 READY = "document.getElementById('viewer')?.dataset.ready === 'yes'"
@@ -317,6 +319,51 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}%" if not 0.1 <= share <= 0.9 else f"{100 * share:.0f}%"
 
 
+def pen(look: Look, outlines: Path) -> None:
+    """Outline, brush, keys, undo, save; what is saved is what was drawn."""
+    upload(look, None, 0, WIDTHS[0])
+    count = (
+        "(() => {const s = document.querySelector('.sheet'), d = s.getContext('2d')"
+        ".getImageData(0, 0, s.width, s.height).data;"
+        "let n = 0; for (let k = 3; k < d.length; k += 4) n += d[k] > 127; return n})()"
+    )
+    look.browser.value("document.querySelector('#pen summary').click()")
+    look.until("document.querySelector('.sheet') !== null")
+    look.holds("the pen begins with the model's mask", look.browser.value(count) > 0)
+    press = "document.querySelector('[data-pen={}]').click()"
+    look.browser.value(press.format("empty"))
+    look.holds("empty", look.browser.value(count) == 0)
+    x, y, width, height = look.box()
+    corners = [(0.2, 0.2), (0.4, 0.2), (0.4, 0.4), (0.2, 0.4)]
+    places = [(x + a * width, y + b * height) for a, b in corners]
+    look.mouse("mousePressed", *places[0], button="left", clickCount=1)
+    for place in places[1:]:
+        look.mouse("mouseMoved", *place, button="left", buttons=1)
+    look.mouse("mouseReleased", *places[-1], button="left", clickCount=1)
+    drawn = look.browser.value(count)
+    share = drawn / look.browser.value(
+        "(s => s.width * s.height)(document.querySelector('.sheet'))"
+    )
+    look.holds("an outline is filled", abs(share - 0.04) < 0.002, f"{share:.4f} of the picture")
+    look.fits("pen", WIDTHS[0])
+    look.accessible("pen")
+    look.browser.value("document.getElementById('viewer').focus()")
+    for key in ("ArrowRight", " "):
+        look.press(key)
+    painted = look.browser.value(count)
+    look.holds("a key paints", drawn < painted < drawn + 300, painted - drawn)
+    look.press("u")
+    look.holds("a key takes it back", look.browser.value(count) == drawn)
+    for name, text in (("=evil()", "reader's name"), ("Dr. B. Rowser", "Saved as an outline")):
+        look.browser.value(f"document.getElementById('reader').value = {json.dumps(name)}")
+        look.browser.value(press.format("save"))
+        look.until(f"document.getElementById('pen-words').textContent.includes({json.dumps(text)})")
+    (row,) = Outlines(outlines).rows()
+    saved = int(rle.decode(row.code).sum())
+    look.holds("what is saved is what was drawn", saved == drawn, f"{saved} pixels, {row.reader}")
+    look.quiet("pen", expected="422")
+
+
 def study_page(look: Look, path: Path | None, number: int) -> None:
     """One answer, at both widths."""
     name = f"phantom-{number + 1}" if path is None else f"upload-{number + 1}"
@@ -348,9 +395,12 @@ def main(settings: Settings) -> int:
         raise SystemExit("no Chromium here (Debian: apt-get install chromium)")
     secret = "of this benchmark alone"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        with running(settings.run) as address, Browser(program, Path(profile)) as browser:
+        outlines = Path(profile) / "outlines.csv"
+        options = ("--outlines", str(outlines))
+        with running(settings.run, *options) as address, Browser(program, Path(profile)) as browser:
             look = Look(browser, address, settings)
             start_page(look)
+            pen(look, outlines)
             for number in range(3):
                 study_page(look, None, number)
             for number, path in enumerate(settings.images):

@@ -13,6 +13,7 @@ from cnn.gate.sources import GreyMap
 from cnn.study.answer import Answer, ModelAnswer, QualityAnswer, Range, Sentence
 from cnn.study.mask_answer import headline, mask_answer
 from cnn.study.predictor import Examination
+from cnn.web.outlines import Outlines
 from cnn.web.samples import Sample
 from cnn.web.service import ModelFacts, Service
 from cnn.web.settings import Limits
@@ -104,6 +105,8 @@ def sample() -> Sample:
     return Sample("phantom-1.dcm", "a sample", png(), b"jpeg", truth)
 
 
-def make_service(predictor: FakePredictor, **limits: float) -> Service:
+def make_service(
+    predictor: FakePredictor, outlines: Outlines | None = None, **limits: float
+) -> Service:
     """A service with one sample."""
-    return Service(predictor, (sample(),), WARD, FACTS, Limits(**limits))
+    return Service(predictor, (sample(),), WARD, FACTS, Limits(**limits), outlines)

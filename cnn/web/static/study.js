@@ -1,4 +1,5 @@
 // The page of one answer: its parts, each in a file of its own.
+import { startPen } from "./pen.js";
 import { startViewer } from "./viewer.js";
 import { startWard } from "./ward.js";
 
@@ -7,6 +8,8 @@ for (const image of document.querySelectorAll("#layers image")) {
   image.setAttribute("href", `/studies/${name}/pictures/${image.dataset.picture}`);
 }
 startViewer(document.getElementById("viewer"), document.querySelector(".controls"));
+const pen = document.getElementById("pen");
+if (pen) startPen(pen, document.getElementById("viewer"), `/studies/${name}`);
 startWard(document.getElementById("ward"));
 document.getElementById("print").addEventListener("click", () => print());
 document.getElementById("forget").addEventListener("click", async () => {

@@ -64,7 +64,7 @@ export function startViewer(viewer, controls) {
   const arrows = { ArrowUp: ["level", 1], ArrowDown: ["level", -1], ArrowRight: ["width", 1], ArrowLeft: ["width", -1] };
   const signs = { "+": does.closer, "=": does.closer, "-": does.farther, 0: reset, i: does.invert, I: does.invert };
   viewer.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target !== viewer) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.target !== viewer) return;
     const arrow = arrows[event.key];
     if (arrow && event.shiftKey) {
       state[arrow[0] === "level" ? "y" : "x"] += (arrow[0] === "level" ? 1 : -1) * arrow[1] * MOVE;

@@ -1,0 +1,160 @@
+// The pen: outlines or paints a mask on the X-ray's own pixels, and sends it under the reader's name.
+import { encode } from "./runs.js";
+
+const COLOUR = "#ff4fd0", PIXEL = 0xffd04fff; // the same, alpha first and red last
+const STEPS = 20; // that can be taken back
+const FAR = 8; // pixels, an arrow key; with Shift one
+
+export function startPen(panel, viewer, address) {
+  const xray = viewer.querySelector("#xray");
+  const sheet = Object.assign(document.createElement("canvas"), { className: "sheet" });
+  const cross = Object.assign(document.createElement("div"), { className: "cross", hidden: true });
+  const context = sheet.getContext("2d", { willReadFrequently: true });
+  const words = panel.querySelector("#pen-words");
+  const brush = panel.querySelector("#brush");
+  const reader = panel.querySelector("#reader");
+  const past = [];
+  const at = { x: 0, y: 0 };
+  let stroke = null, before = null;
+
+  const tool = () => panel.querySelector("[name=tool]:checked").value;
+  const takes = () => tool() === "cut" || tool() === "erase";
+  const pixels = () => {
+    const { data } = context.getImageData(0, 0, sheet.width, sheet.height);
+    const mask = new Uint8Array(data.length / 4);
+    for (let k = 0; k < mask.length; k++) mask[k] = data[4 * k + 3] >> 7;
+    return mask;
+  };
+  function put(mask) {
+    const picture = context.createImageData(sheet.width, sheet.height);
+    const colours = new Uint32Array(picture.data.buffer);
+    for (let k = 0; k < mask.length; k++) if (mask[k]) colours[k] = PIXEL;
+    context.putImageData(picture, 0, 0);
+  }
+  function remember() {
+    past.push(pixels());
+    if (past.length > STEPS) past.shift();
+    words.textContent = "";
+  }
+  function draw(shape) {
+    context.globalCompositeOperation = takes() ? "destination-out" : "source-over";
+    context.fillStyle = context.strokeStyle = COLOUR;
+    context.lineWidth = Number(brush.value);
+    context.lineCap = context.lineJoin = "round";
+    shape();
+    // Whole pixels only: what is half covered is not left half transparent.
+    put(pixels());
+  }
+  function along(points) {
+    context.beginPath();
+    points.forEach(({ x, y }, k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
+  }
+  function finish(points) {
+    if (tool() === "draw" || tool() === "cut") draw(() => { along(points); context.closePath(); context.fill(); });
+    else draw(() => { along([...points, points.at(-1)]); context.stroke(); });
+  }
+  const place = (event) => {
+    const box = sheet.getBoundingClientRect();
+    return { x: (event.clientX - box.left) * sheet.width / box.width, y: (event.clientY - box.top) * sheet.height / box.height };
+  };
+  function preview() {
+    context.putImageData(before, 0, 0);
+    context.globalCompositeOperation = "source-over";
+    along(stroke);
+    context.strokeStyle = takes() ? "#ffffff" : COLOUR;
+    context.lineWidth = tool() === "draw" || tool() === "cut" ? Math.max(sheet.width / 400, 1) : Number(brush.value);
+    context.lineCap = context.lineJoin = "round";
+    context.stroke();
+  }
+
+  viewer.addEventListener("pointerdown", (event) => {
+    if (!panel.open || event.button !== 0 || stroke) return;
+    viewer.setPointerCapture(event.pointerId);
+    remember();
+    before = context.getImageData(0, 0, sheet.width, sheet.height);
+    stroke = [place(event)];
+    cross.hidden = true;
+  });
+  viewer.addEventListener("pointermove", (event) => {
+    if (!stroke) return;
+    stroke.push(place(event));
+    preview();
+  });
+  for (const kind of ["pointerup", "pointercancel"]) {
+    viewer.addEventListener(kind, () => {
+      if (!stroke) return;
+      put(past.at(-1));
+      finish(stroke);
+      stroke = null;
+    });
+  }
+
+  function showCross() {
+    at.x = Math.min(Math.max(at.x, 0), sheet.width - 1);
+    at.y = Math.min(Math.max(at.y, 0), sheet.height - 1);
+    cross.style.left = `${100 * (at.x + 0.5) / sheet.width}%`;
+    cross.style.top = `${100 * (at.y + 0.5) / sheet.height}%`;
+    cross.hidden = false;
+  }
+  const arrows = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowUp: ["y", -1], ArrowDown: ["y", 1] };
+  const does = {
+    undo: () => { if (past.length) { put(past.pop()); words.textContent = ""; } },
+    empty: () => { remember(); put(new Uint8Array(sheet.width * sheet.height)); },
+    model,
+    save,
+  };
+  viewer.addEventListener("keydown", (event) => {
+    if (!panel.open || event.target !== viewer) return;
+    const arrow = arrows[event.key];
+    if (arrow) {
+      at[arrow[0]] += arrow[1] * (event.shiftKey ? 1 : FAR);
+      showCross();
+    } else if (event.key === " ") {
+      showCross();
+      remember();
+      draw(() => { context.beginPath(); context.arc(at.x + 0.5, at.y + 0.5, brush.value / 2, 0, 2 * Math.PI); context.fill(); });
+    } else if (event.key === "[" || event.key === "]") brush.value = Number(brush.value) + (event.key === "]" ? 2 : -2);
+    else if (/^u$/i.test(event.key) || ((event.ctrlKey || event.metaKey) && event.key === "z")) does.undo();
+    else return;
+    event.preventDefault();
+  }, { capture: true });
+  for (const button of panel.querySelectorAll("[data-pen]")) {
+    button.addEventListener("click", () => does[button.dataset.pen]());
+  }
+
+  async function model() {
+    const image = new Image();
+    image.src = `${address}/pictures/pen.png`;
+    await image.decode();
+    if (sheet.isConnected) remember();
+    context.globalCompositeOperation = "copy";
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, sheet.width, sheet.height);
+    const mask = new Uint8Array(data.length / 4);
+    for (let k = 0; k < mask.length; k++) mask[k] = data[4 * k] >> 7;
+    put(mask);
+  }
+  async function save() {
+    const body = JSON.stringify({ code: encode(pixels(), sheet.height, sheet.width), reader: reader.value });
+    words.textContent = "Saving …";
+    try {
+      const answer = await fetch(`${address}/outline`, { method: "POST", body, headers: { "Content-Type": "application/json", Accept: "application/json" } });
+      const said = await answer.json();
+      if (!answer.ok) words.textContent = said.error;
+      else words.textContent = said.code === "-1" ? `Saved as no pneumothorax, by ${said.reader}.` : `Saved as an outline by ${said.reader}.`;
+    } catch {
+      words.textContent = "The service does not answer; look whether it still runs, then save again.";
+    }
+  }
+  panel.addEventListener("toggle", async () => {
+    viewer.dataset.pen = panel.open ? "on" : "off";
+    if (panel.open && !sheet.isConnected) {
+      [sheet.width, sheet.height] = [xray.width, xray.height];
+      Object.assign(at, { x: sheet.width >> 1, y: sheet.height >> 1 });
+      await model();
+      viewer.querySelector("#stage").append(sheet, cross);
+    }
+    sheet.hidden = !panel.open;
+    cross.hidden = true;
+  });
+}
