@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from cnn.study.answer import to_json
+from cnn.study.answer import QualityAnswer, to_json
 from cnn.web import app, guard
 from cnn.web.service import Service
 from cnn.web.settings import MEBIBYTE
@@ -135,6 +135,14 @@ def test_the_page_says_what_the_answer_says(client):
     assert "style=" not in page.text and "<style" not in page.text and "onclick" not in page.text
     addresses = re.findall(r"(?:src|href|action)=\"([^\"]*)\"", page.text)
     assert all(address.startswith(("/", "data:,")) for address in addresses)
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+def test_the_page_warns_of_a_bad_picture(client, predictor, flagged):
+    predictor.quality = QualityAnswer(flagged, 0.9, "it seems to be turned", ("A tag's note.",))
+    page = client.get(send(client).headers["location"].replace("studies", "pages")).text
+    assert "Image quality: it seems to be turned." in page and "A tag&#39;s note." in page
+    assert ("Nothing may rest on this answer" in page) == flagged
 
 
 def test_everything_the_pages_link_to_is_there(client):

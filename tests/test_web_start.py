@@ -1,5 +1,6 @@
 """Starting the service: what it is told, and what it refuses in a sentence."""
 
+import logging
 import socket
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def test_a_run_that_is_none(tmp_path, monkeypatch, capsys):
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ") and said.count("\n") == 1 and "none" in said
+
+
+def test_no_library_logs(monkeypatch, capfd):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [logging.StreamHandler()])
+    logging.getLogger("pydicom").warning("Invalid value for VR PN: 'John Doe'")
+    assert "John Doe" in capfd.readouterr().err
+    start.log_nothing()
+    logging.basicConfig()  # as libraries do, whenever they please
+    for name in ("pydicom", "python_multipart", "PIL", "asyncio"):
+        logging.getLogger(name).error("John Doe")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_other_commands_are_there(monkeypatch, capsys):

@@ -1,7 +1,6 @@
 """The service over HTTP: pages for people, an API for programs, by one set of addresses."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -29,8 +28,6 @@ from features.run.version import VERSION
 SILENT: Any = dict.fromkeys(
     ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
 )
-# It logs what it cannot parse, which is a visitor's.
-logging.getLogger("python_multipart").disabled = True
 # Seconds between two looks for answers that are too old.
 SWEEPING = 20.0
 

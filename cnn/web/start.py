@@ -1,6 +1,7 @@
 """Starts the service: checks what it is told, loads the model, listens."""
 
 import ipaddress
+import logging
 import os
 import socket
 from pathlib import Path
@@ -49,6 +50,7 @@ def serve(settings: Serve) -> None:
         shown = f"[{host}]" if ":" in host else host
         name = predictor.trained.run.root.name
         print(f"http://{shown}:{port}/ answers by {name}; Ctrl-C ends it.", flush=True)
+        log_nothing()
         config = uvicorn.Config(
             app.build(service, token),
             log_level="warning",
@@ -59,6 +61,14 @@ def serve(settings: Serve) -> None:
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         listening.close()
+
+
+def log_nothing() -> None:
+    """Let no library log: pydicom quotes tags, and the parser of forms what it cannot parse.
+
+    Uvicorn's own loggers stay, which know no more than addresses, and only speak of trouble.
+    """
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
 
 
 def load(run: Path | None) -> Predictor:

@@ -44,6 +44,7 @@ class FakePredictor:
         self.truth, self.source = truth, source
         self.threads: set[int] = set()
         self.fault: Exception | None = None
+        self.quality = QualityAnswer(False, 0.01, "", ())
 
     def __call__(self, path: Path | str) -> Answer:
         return self.examine(path).answer
@@ -71,7 +72,7 @@ class FakePredictor:
             triage="rule in (stated error rate 10% of each class)",
             reasons=(Sentence(f"A reason: {NASTY}.", FEATURES[0], 1.0),),
             mask=said,
-            quality=QualityAnswer(False, 0.01, "", study.notes),
+            quality=self.quality,
             model=ModelAnswer("fake", "0", "0123456789abcdef", None),
             notes=("A note.",),
             milliseconds=1.0,
