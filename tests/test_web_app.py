@@ -344,6 +344,7 @@ def test_odd_addresses(client):
     assert client.put("/studies").json() == {
         "error": "This address is not for that; see /openapi.json."
     }
+    assert client.put("/studies/none").headers["allow"] == "DELETE, GET"
     assert client.get("/docs").status_code == client.get("/redoc").status_code == 404
 
 
@@ -358,7 +359,10 @@ def test_the_api_describes_itself(client):
     }
     posted = described["paths"]["/studies"]["post"]["responses"]
     assert {"201", "413", "422", "503"} <= set(posted)
-    assert "Answer" in json.dumps(posted["201"])
+    # Every reference leads somewhere.
+    for reference in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)):
+        assert reference in described["components"]["schemas"]
+    assert posted["201"]["content"]["application/json"]["schema"]["$ref"].endswith("/Answer")
 
 
 def test_counts(client):

@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import FastAPI, File, Form, Path, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
-from cnn.study.answer import schema
+from cnn.study.answer import Answer
 from cnn.web import guard, intake, pages, refusals, rendering
 from cnn.web.drawing import PICTURES
 from cnn.web.outlines import OutlineError
@@ -28,10 +30,20 @@ from features.run.version import VERSION
 SILENT: Any = dict.fromkeys(
     ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
 )
+# The answer's schema, and those of its parts.
+(ANSWER,), ANSWER_PARTS = msgspec.json.schema_components(
+    (Answer,), ref_template="#/components/schemas/{name}"
+)
 # Seconds between two looks for answers that are too old.
 SWEEPING = 20.0
 
 StudyName = Annotated[str, Path(description="As in the header Location of its upload")]
+
+
+NO_X_RAY = (
+    "No X-ray was sent; send a DICOM, PNG, JPEG or TIFF file in the form's field 'file', or the "
+    "number of a phantom in its field 'sample'."
+)
 
 
 class Problem(BaseModel):
@@ -96,6 +108,7 @@ def build(service: Service, token: Token | None = None) -> ASGIApp:
     _add_pen(app, service)
     _add_pages(app, service, token)
     _add_operations(app, service)
+    app.openapi()["components"]["schemas"].update(ANSWER_PARTS)
     return guard.around(intake.bounded(app, service), token)
 
 
@@ -121,7 +134,8 @@ def _add_refusals(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         where = ".".join(str(part) for part in error.errors()[0]["loc"][1:])
         what = error.errors()[0]["msg"]
-        return refusals.response(request.scope, 422, f"{where}: {what}.")
+        sentence = NO_X_RAY if where == "file" else f"{where or 'The request'}: {what}."
+        return refusals.response(request.scope, 422, sentence)
 
     @app.exception_handler(HTTPException)
     async def odd(request: Request, error: HTTPException) -> Response:
@@ -129,7 +143,12 @@ def _add_refusals(app: FastAPI) -> None:
             404: "There is nothing at this address; begin at the start page.",
             405: "This address is not for that; see /openapi.json.",
         }.get(error.status_code, "The request could not be read; send a form with one file.")
-        return refusals.response(request.scope, error.status_code, sentence, error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the first of several routes knows its own methods alone
+            routes = [r for r in app.routes if isinstance(r, Route)]
+            fitting = [r for r in routes if r.matches(request.scope)[0] is not Match.NONE]
+            headers["Allow"] = ", ".join(sorted({m for r in fitting for m in r.methods or ()}))
+        return refusals.response(request.scope, error.status_code, sentence, headers)
 
 
 def _add_studies(app: FastAPI, service: Service) -> None:
@@ -139,7 +158,7 @@ def _add_studies(app: FastAPI, service: Service) -> None:
         "/studies",
         status_code=201,
         responses={
-            201: {"content": {"application/json": {"schema": schema()}}},
+            201: {"content": {"application/json": {"schema": ANSWER}}},
             **_problems(400, 401, 403, 408, 413, 422, 503),
         },
     )
@@ -154,11 +173,7 @@ def _add_studies(app: FastAPI, service: Service) -> None:
         elif file is not None and file.filename and sample is None:
             name, shown = await service.answer(Upload(file.filename, file.file))
         else:
-            raise Refused(
-                422,
-                "No X-ray was sent; send a DICOM, PNG, JPEG or TIFF file in the form's field "
-                f"'file', or a number from 1 to {len(service.samples)} in its field 'sample'.",
-            )
+            raise Refused(422, NO_X_RAY)
         if refusals.wants_page(request.scope):
             return RedirectResponse(f"/pages/{name}", 303)
         return _json(shown.json, 201, {"Location": f"/studies/{name}"})
@@ -166,7 +181,7 @@ def _add_studies(app: FastAPI, service: Service) -> None:
     @app.get(
         "/studies/{name}",
         responses={
-            200: {"content": {"application/json": {"schema": schema()}}},
+            200: {"content": {"application/json": {"schema": ANSWER}}},
             **_problems(401, 403, 404, 422),
         },
     )
