@@ -59,7 +59,7 @@ def test_by_page(client, monkeypatch):
     async def no_time(seconds):
         assert seconds >= 1
 
-    monkeypatch.setattr("cnn.web.app.asyncio.sleep", no_time)
+    monkeypatch.setattr("cnn.web.visits.asyncio.sleep", no_time)
     wrong = client.post("/token", data={"secret": "wrong"})
     assert wrong.status_code == 401 and "not the token" in wrong.text
     assert "set-cookie" not in wrong.headers

@@ -1,10 +1,14 @@
 """A service whose model answers at once: lungs are two boxes, the mask lies in the right one."""
 
+import io
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from starlette.testclient import TestClient
 
 from baseline.evidence_map.maps import EvidenceMap
 from baseline.explanation.case import Case
@@ -13,15 +17,18 @@ from cnn.gate.sources import GreyMap
 from cnn.study.answer import Answer, ModelAnswer, QualityAnswer, Range, Sentence
 from cnn.study.mask_answer import headline, mask_answer
 from cnn.study.predictor import Examination
+from cnn.web import app
 from cnn.web.outlines import Outlines
 from cnn.web.samples import Sample
 from cnn.web.service import ModelFacts, Service
 from cnn.web.settings import Limits
+from cnn.web.token import Token
 from cnn.web.ward import Ward
 from features.quality.gate import Quality
 from features.reading import images
 from features.reading.study import Study
 from tests.helpers import box_lungs
+from tests.helpers.web_uploads import png
 
 FEATURES = ("firstorder.right_rim.mean", "firstorder.left_rim.mean", "shape.image.width")
 PROBABILITY, RANGE = 0.75, Range(0.6, 0.8)
@@ -99,8 +106,6 @@ def _explained(study: Study, truth: str | None) -> StudyExplanation:
 
 def sample() -> Sample:
     """A picture of noise whose truth is its upper left pixel."""
-    from tests.helpers.web_uploads import png
-
     truth = np.zeros((64, 64), bool)
     truth[:32, :32] = True
     return Sample("phantom-1.dcm", "a sample", png(), b"jpeg", truth)
@@ -111,3 +116,27 @@ def make_service(
 ) -> Service:
     """A service with one sample."""
     return Service(predictor, (sample(),), WARD, FACTS, Limits(**limits), outlines)
+
+
+def client_of(service: Service, token: Token | None = None) -> TestClient:
+    """A visitor of a service."""
+    address = "http://127.0.0.1:8000"
+    return TestClient(app.build(service, token), base_url=address, follow_redirects=False)
+
+
+def send(
+    client: TestClient, name: str = "a.png", content: bytes | None = None, **options: Any
+) -> Any:
+    """The response to an upload, of a picture of noise unless another is given."""
+    files = {"file": (name, png() if content is None else content)}
+    return client.post("/studies", files=files, **options)
+
+
+def array(client: TestClient, address: str) -> NDArray[np.uint8]:
+    """The pixels of a picture of the service."""
+    return np.asarray(Image.open(io.BytesIO(client.get(address).content)))
+
+
+def left(folder: Path) -> list[Path]:
+    """All files that lie below a folder."""
+    return [path for path in folder.rglob("*") if path.is_file()]

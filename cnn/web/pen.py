@@ -1,0 +1,49 @@
+"""The pen's address, where the service was told to keep readers' outlines."""
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from cnn.web.addresses import StudyName, found, problems
+from cnn.web.outlines import OutlineError
+from cnn.web.refusals import Refused
+from cnn.web.service import Service
+from features.run.files import UserError
+
+
+class Drawn(BaseModel):
+    """An outline: run-length code on the grid of xray.png, "-1" for no pneumothorax."""
+
+    code: str
+    reader: str
+
+
+class KeptOutline(BaseModel):
+    """An outline as it stands in the csv, its code on the file's own grid."""
+
+    image: str
+    code: str
+    reader: str
+    time: str
+
+
+def add_pen(app: FastAPI, service: Service) -> None:
+    """Readers' outlines, where the service was told to keep them."""
+    outlines = service.outlines
+    if outlines is None:
+        return
+
+    @app.post(
+        "/studies/{name}/outline",
+        status_code=201,
+        responses=problems(400, 401, 403, 404, 422, 507),
+    )
+    async def outline(name: StudyName, drawn: Drawn) -> KeptOutline:
+        """Keep a reader's outline; a former one of the same reader goes for it."""
+        study = found(service, name)
+        try:
+            row = outlines.add(study, drawn.code, drawn.reader)
+        except OutlineError as error:
+            raise Refused(422, str(error)) from None
+        except UserError as error:
+            raise Refused(507, str(error)) from None
+        return KeptOutline(image=row.image, code=row.code, reader=row.reader, time=row.time)
