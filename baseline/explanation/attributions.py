@@ -13,6 +13,7 @@ Nature Machine Intelligence 2, 2020.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
@@ -125,12 +126,12 @@ def explain_model(
     return Explanation(ids.to_numpy(object), names, np.full(len(ids), base), values)
 
 
-def explain(boosters: list[lgb.Booster], table: FeatureTable, fold: pd.Series) -> Explanation:
+def explain(boosters: Sequence[lgb.Booster], table: FeatureTable, fold: pd.Series) -> Explanation:
     """Explain images by the models that predict them.
 
     Parameters
     ----------
-    boosters : list of Booster
+    boosters : sequence of Booster
         One a fold, all trained on the same features.
     table : FeatureTable
     fold : (n,) Series of Int64

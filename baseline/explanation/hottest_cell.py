@@ -4,7 +4,7 @@ The classifier's reasons may name the evidence map; this module explains the map
 everywhere, the explained model has seen neither the image nor its patient.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +53,7 @@ class HottestCell:
 
 
 def find(
-    models: list[EvidenceModel], cells: Cells, probability: NDArray[np.floating]
+    models: Sequence[EvidenceModel], cells: Cells, probability: NDArray[np.floating]
 ) -> HottestCell | None:
     """Find the hottest cell and what makes it so.
 

@@ -161,7 +161,12 @@ def explain_file(path: Path, trained: TrainedRun, folder: Path, console: Console
         If the file is missing or is no X-ray.
     """
     explained = explain(path, trained)
-    decision = triage.decide(trained, explained.fold, explained.raw, explained.quality)
+    decision = triage.decide(
+        explained.raw,
+        trained.known(explained.fold),
+        triage.error_rate(trained),
+        explained.quality,
+    )
     target = folder / f"{explained.study.id}.html"
     write_page(explained, decision, path, len(trained.boosters), target)
     show(explained, decision, console)

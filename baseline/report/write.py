@@ -17,6 +17,7 @@ from baseline.learning.predictions import unseen_patients
 from baseline.report import (
     case_view,
     checklists,
+    decision_section,
     evaluation_section,
     flagged_section,
     gallery,
@@ -133,6 +134,7 @@ def evaluation_results(trained: TrainedRun) -> dict[str, Any]:
     checks = results.read_shortcuts(trained.run, trained.predicted)
     return {
         "shortcuts": evaluation_section.shortcuts(checks, trained),
+        "decisions": decision_section.decisions(checks),
         "faithfulness": results.read_faithfulness(trained.run, trained.predicted),
     }
 

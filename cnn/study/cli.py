@@ -1,7 +1,8 @@
 """The command `pneumothorax`: answers on single X-rays, and a check of submissions.
 
-``pneumothorax predict x.dcm --run RUN`` prints the answer in words, with ``--json`` as one line of
-JSON an X-ray; folders and zips are streamed. ``pneumothorax check`` examines a submission.
+``pneumothorax predict x.dcm`` prints the answer in words, with ``--json`` as one line of JSON an
+X-ray; folders and zips are streamed. Without ``--run RUN`` the model that ships answers.
+``pneumothorax check`` examines a submission.
 """
 
 import json
@@ -13,7 +14,7 @@ import tyro
 from rich.console import Console
 
 from baseline.explanation.wording import percent
-from cnn.study.answer import Answer, Refusal, schema, to_json
+from cnn.study.answer import Answer, MaskAnswer, Refusal, schema, to_json
 from cnn.submission import check
 from features.run import command, files
 from features.run.files import UserError
@@ -30,12 +31,15 @@ class Predict:
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """DICOM, PNG, JPEG or TIFF files, or folders and zips of them."""
-    run: Path
-    """Run folder that has come as far as its gate (make gate)."""
+    run: Path | None = None
+    """Run folder that has come as far as its gate (make gate); without it the model that ships
+    answers, which has learned from phantoms alone."""
     json: bool = False
     """Print one line of JSON an X-ray; `pneumothorax schema` prints what is in it."""
     out: Path | None = None
-    """Folder that gets an answer.json for each X-ray, by its name."""
+    """Folder that gets an answer for each X-ray: NAME.json."""
+    details: bool = False
+    """Print how the probability came about too, and where the evidence map is hottest."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def predict(settings: Predict) -> None:
         if settings.out is not None:
             files.write_text(settings.out / f"{result.id}.json", to_json(result) + "\n")
         if not settings.json:
-            show(result, Console())
+            show(result, Console(), settings.details)
     if len(refusals) == len(paths) == 1:
         raise UserError(*refusals)
     if refusals:
@@ -97,30 +101,38 @@ def answer(predictor: "Predictor", path: Path) -> Answer | Refusal:
         return Refusal(str(path), str(error))
 
 
-def show(result: Answer, console: Console) -> None:
+def show(result: Answer, console: Console, details: bool = False) -> None:
     """Print an answer in words."""
 
     def say(text: str, style: str = "") -> None:
         console.print(text, markup=False, style=style, soft_wrap=True)
 
-    low, high = (percent(bound) for bound in vars(result.probability_range).values())
     say(f"{shown(result.id)}: {result.headline}", "bold")
-    say(f"The probability may be {low} to {high} (Venn-Abers).")
     if result.quality.words:
         say(f"Image quality: {result.quality.words}.", "bold")
-    for sentence in result.reasons:
+    for sentence in (*result.reasons, *(result.details if details else ())):
         say(f"- {sentence.text}")
-    mask = result.mask
-    if mask.kept:
-        area = f"{mask.area_cm2:.1f} cm2, " if mask.area_cm2 is not None else ""
-        say(
-            f"Mask ({mask.policy}): {area}{mask.area:.1%} of the picture, "
-            f"{mask.share_of_lung:.0%} of the {mask.side} lung"
-        )
+    if result.mask.kept:
+        say(_mask_in_words(result.mask))
+    low, high = (percent(bound) for bound in vars(result.probability_range).values())
+    say(f"The probability may be {low} to {high} (Venn-Abers).")
     for note in (*result.quality.notes, *result.notes):
         say(note, "dim")
     model = result.model
-    say(f"Model {model.name} ({model.digest}), {result.milliseconds:.0f} ms.", "dim")
+    say(f"Model {model.name} ({model.digest}), {result.milliseconds:.0f} ms. {model.about}", "dim")
+
+
+def _mask_in_words(mask: MaskAnswer) -> str:
+    """Size and place of a mask, and what it may be trusted for."""
+    area = f"{mask.area_cm2:.1f} cm2, " if mask.area_cm2 is not None else ""
+    where = f", {mask.share_of_lung:.0%} of the {mask.side} lung" if mask.side else ""
+    text = f"Mask: {area}{mask.area:.1%} of the picture{where}."
+    if mask.expected_dice is None or mask.dice_at_least is None or mask.dice_level is None:
+        return text
+    return (
+        f"{text} Expect it to agree with a reader's by a Dice of {mask.expected_dice:.2f}, and in "
+        f"{mask.dice_level:.0%} of such masks by {mask.dice_at_least:.2f} or more."
+    )
 
 
 def main(settings: Command) -> None:
