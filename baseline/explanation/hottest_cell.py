@@ -19,6 +19,7 @@ from baseline.explanation.overlays import CONTOUR_LEVELS
 from baseline.explanation.sentences import Reason
 from baseline.explanation.trained_run import TrainedRun
 from baseline.explanation.wording import percent, place, signed
+from baseline.learning.estimator import feature_names
 from features.cells import table
 from features.cells.measure import MEASURES, Cells
 from features.lungs.zones import NAMES
@@ -77,7 +78,7 @@ def find(
     shap = np.mean(
         [
             attributions.values_of(
-                model.cells, pd.DataFrame(values, columns=model.cells.feature_name())
+                model.cells, pd.DataFrame(values, columns=feature_names(model.cells))
             )[1][0]
             for model in models
         ],

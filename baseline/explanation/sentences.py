@@ -10,6 +10,7 @@ scores. "Without it" is the probability that is left after taking a contribution
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,7 @@ class Reason:
     measure: str = ""
 
 
+@cache
 def topic(name: str) -> str:
     """What a feature is about: a sign's subject, the evidence map, textures, or "beside".
 
@@ -149,17 +151,12 @@ def _main_measure(case: Case, of_topic: NDArray[np.bool_], contribution: float) 
     whose sign readers would take the same way come first.
     """
     sign = 1.0 if contribution > 0 else -1.0
-    unusual = np.array([level(float(rank)) != "average" for rank in case.percentiles])
-    weight = np.where(of_topic & unusual, sign * case.shap, 0.0)
-    alike = [
-        not _is_taken_otherwise(name, float(rank), sign)
-        for name, rank in zip(case.names, case.percentiles, strict=True)
-    ]
-    for candidates in (weight * alike, weight):
-        first = int(np.argmax(candidates))
-        if candidates[first] >= LEAST:
-            return first
-    return None
+    taken = {
+        int(number): _is_taken_otherwise(case.names[number], float(case.percentiles[number]), sign)
+        for number in np.flatnonzero(of_topic & (sign * case.shap >= LEAST))
+        if level(float(case.percentiles[number])) != "average"
+    }
+    return min(taken, key=lambda number: (taken[number], -abs(case.shap[number])), default=None)
 
 
 def _measure(case: Case, number: int) -> str:

@@ -22,7 +22,7 @@ from baseline.explanation.reference import Reference, of_training
 from baseline.explanation.study_models import TrainingImage
 from baseline.learning import calibrate, feature_table, metrics, scores
 from baseline.learning.calibrate import Calibration
-from baseline.learning.estimator import load, raw_scores
+from baseline.learning.estimator import feature_names, load, raw_scores
 from baseline.learning.feature_table import FeatureTable
 from baseline.learning.metrics import ClassifierMetrics
 from features.dataset.folds import by_fold
@@ -75,7 +75,7 @@ class TrainedRun:
     @property
     def names(self) -> tuple[str, ...]:
         """Features that the models use, in their order."""
-        return tuple(self.boosters[0].feature_name())
+        return feature_names(self.boosters[0])
 
     @property
     def uses_evidence(self) -> bool:

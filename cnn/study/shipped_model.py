@@ -29,6 +29,7 @@ from baseline.explanation.trained_run import TrainedRun
 from baseline.gate.results import Gate
 from baseline.gate.rules import Rule, fault
 from baseline.learning.calibrate import Calibration
+from baseline.learning.estimator import feature_names
 from cnn.study.model import AnsweringModel
 from features.run import files
 from features.run.files import UserError
@@ -193,7 +194,7 @@ def _models(record: ShippedRecord, contents: Mapping[str, bytes]) -> ShippedMode
         for name in _names(record.folds)
     }
     of_fold = [[boosters[name] for name in _names_of(fold)] for fold in range(record.folds)]
-    names = tuple(of_fold[0][0].feature_name())
+    names = feature_names(of_fold[0][0])
     rows = csv.DictReader(contents[KNOWN].decode().splitlines())
     known = np.array([(float(row["label"]), float(row["raw"])) for row in rows])
     return ShippedModels(

@@ -12,6 +12,7 @@ Gordon, "The deep sulcus sign", Radiology 136, 1980.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ _BY_MEASURE = {
 }
 
 
+@cache
 def of_feature(name: str) -> tuple[Sign, int] | None:
     """The sign that a feature stands for, and which way its values speak for it.
 
