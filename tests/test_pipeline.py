@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from baseline.explanation import one_study, trained_run
 from baseline.gate import rules
@@ -28,7 +29,7 @@ from cnn.gate.sources import SourceMaps
 from cnn.study import cli, ship, shipped_model
 from cnn.study.answer import schema, to_json
 from cnn.study.predictor import Predictor
-from features.reading import images
+from features.reading import images, rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
@@ -296,21 +297,30 @@ def test_a_folder_is_answered_line_by_line(data, undisturbed, tmp_path, capsys):
     folder.mkdir()
     for path in (broken, *good):
         shutil.copy(path, folder)
-    settings = cli.Predict((folder,), undisturbed[0], json=True, out=tmp_path / "answers")
+    answers = tmp_path / "answers"
+    settings = cli.Predict((folder,), undisturbed[0], json=True, out=answers, pictures=True)
     with pytest.raises(UserError, match="1 of 3 images have no answer"):
         cli.main(settings)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     errors = [line for line in lines if "error" in line]
     assert [Path(line["file"]).name for line in errors] == [broken.name]
     assert broken.name in errors[0]["error"]
-    assert sorted(path.stem for path in (tmp_path / "answers").iterdir()) == sorted(
-        path.stem for path in good
-    )
+    endings = (".json", ".html", ".mask.png")
+    assert {path.name for path in answers.iterdir()} == {
+        path.stem + ending for path in good for ending in endings
+    }
+    for path in good:
+        answer = json.loads((answers / f"{path.stem}.json").read_text())
+        mask = np.asarray(Image.open(answers / f"{path.stem}.mask.png")) > 0
+        assert (rle.encode(mask) if mask.any() else rle.EMPTY) == answer["mask"]["code"]
+        assert answer["reasons"][0]["text"] in (answers / f"{path.stem}.html").read_text("utf-8")
     cli.main(cli.Predict((good[0],), undisturbed[0]))
     words = capsys.readouterr().out
     assert words.startswith(f"{good[0].stem}: Pneumothorax") and "Venn-Abers" in words
     with pytest.raises(UserError, match=broken.name):
         cli.main(cli.Predict((broken,), undisturbed[0]))
+    with pytest.raises(UserError, match="say where to write them"):
+        cli.main(cli.Predict((good[0],), undisturbed[0], pictures=True))
     with pytest.raises(UserError, match="name of two images"):
         cli.main(cli.Predict((good[0], good[0]), undisturbed[0], out=tmp_path))
 

@@ -94,7 +94,7 @@ def sentences(case: Case, finest_zones: Sequence[str] = FINEST_NAMES) -> list[Re
     if zone := strongest(case, finest_zones):
         reasons.append(_zone(case, zone, float(case.painted(zone).sum())))
     topics = np.array([topic(name) for name in case.names])
-    sums = {name: float(case.shap[topics == name].sum()) for name in sorted(set(topics))}
+    sums = {name: float(case.shap[topics == name].sum()) for name in sorted(set(topics.tolist()))}
     beside = sums.pop("beside", 0.0)
     for sign in (case.sign, -case.sign):
         name = max(sums, key=lambda name: sign * sums[name], default="")

@@ -22,7 +22,7 @@ from features.storage import listing, unreadable
 from features.storage.names import image_id, shown
 
 if TYPE_CHECKING:
-    from cnn.study.predictor import Predictor
+    from cnn.study.predictor import Examination, Predictor
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class Predict:
     """Print one line of JSON an X-ray; `pneumothorax schema` prints what is in it."""
     out: Path | None = None
     """Folder that gets an answer for each X-ray: NAME.json."""
+    pictures: bool = False
+    """Write pictures into that folder too: the page of each X-ray with its reasons painted on it,
+    NAME.html, and its mask, NAME.mask.png."""
     details: bool = False
     """Print how the probability came about too, and where the evidence map is hottest."""
 
@@ -66,6 +69,8 @@ def predict(settings: Predict) -> None:
 
     if not settings.images:
         raise UserError("images: name at least one image, or a folder or a zip of them.")
+    if settings.pictures and settings.out is None:
+        raise UserError("--pictures: say where to write them: --out FOLDER.")
     paths = listing.expanded(settings.images)
     names = [image_id(path.name) for path in paths]
     if settings.out is not None and (twice := [n for n in names if names.count(n) > 1]):
@@ -76,16 +81,14 @@ def predict(settings: Predict) -> None:
     predictor = Predictor.load(settings.run)
     refusals = []
     for path in command.progress(paths, "answering") if len(paths) > 1 else paths:
-        result = answer(predictor, path)
-        if settings.json:
-            print(to_json(result), flush=True)
-        if isinstance(result, Refusal):
-            refusals.append(result.error)
+        try:
+            examination = predictor.examine(path)
+        except unreadable.UnreadableImage as error:
+            refusals.append(str(error))
+            if settings.json:
+                print(to_json(Refusal(str(path), str(error))), flush=True)
             continue
-        if settings.out is not None:
-            files.write_text(settings.out / f"{result.id}.json", to_json(result) + "\n")
-        if not settings.json:
-            show(result, Console(), settings.details)
+        hand_out(examination, predictor, settings)
     if len(refusals) == len(paths) == 1:
         raise UserError(*refusals)
     if refusals:
@@ -93,12 +96,20 @@ def predict(settings: Predict) -> None:
         raise UserError(*why, f"{len(refusals)} of {len(paths)} images have no answer.")
 
 
-def answer(predictor: "Predictor", path: Path) -> Answer | Refusal:
-    """The answer on an image, or why there is none."""
-    try:
-        return predictor(path)
-    except unreadable.UnreadableImage as error:
-        return Refusal(str(path), str(error))
+def hand_out(examination: "Examination", predictor: "Predictor", settings: Predict) -> None:
+    """Print an answer, and write what was asked for."""
+    result = examination.answer
+    if settings.json:
+        print(to_json(result), flush=True)
+    else:
+        show(result, Console(), settings.details)
+    if settings.out is None:
+        return
+    if settings.pictures:
+        from cnn.study import pictures  # matplotlib takes a second
+
+        pictures.write(examination, predictor, settings.out)
+    files.write_text(settings.out / f"{result.id}.json", to_json(result) + "\n")
 
 
 def show(result: Answer, console: Console, details: bool = False) -> None:

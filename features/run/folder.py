@@ -60,7 +60,7 @@ class RunFolder(BaselineFiles, CnnFiles):
             made = "an older version" if written is None else f"format {written}"
             raise UserError(
                 f"{self.root}: a run folder of {made}, and this version reads format {FORMAT}; "
-                "make the run again in a new folder."
+                "make the run again in a new folder, or delete this one."
             )
         return self
 
