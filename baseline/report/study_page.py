@@ -124,7 +124,7 @@ def write_page(
         drawn=case_view.draw(inputs),
         probability=case.probability(),
         truth=None if explained.mask is None else float(mask != rle.EMPTY),
-        area=rle.area(mask) / (size[0] * size[1]),
+        area=None if explained.mask is None else rle.area(mask) / (size[0] * size[1]),
         fold=explained.fold,
         predicted_mask=predicted_mask,
     )
