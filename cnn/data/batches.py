@@ -67,8 +67,8 @@ def training_order(
         raise UserError(
             f"fold {' and '.join(map(str, without))}: none of the "
             f"{int((outside & data.known).sum())} images outside it has a mask of a "
-            "lesion to learn from; use fewer folds or a dataset with more such masks, or do without "
-            "the network (make report)."
+            "lesion to learn from; use fewer folds or a dataset with more such masks, or do "
+            "without the network (make report)."
         )
     generator = np.random.default_rng(key)
     total = plan.steps * plan.batch
