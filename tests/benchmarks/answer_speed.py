@@ -1,11 +1,12 @@
 """How fast single X-rays are answered: ``python -m tests.benchmarks.answer_speed IMAGES...``.
 
 First from the shell, imports and all, as the command `pneumothorax predict` does it; then one image
-after another in one process on one core, the first not counted. Without ``--run`` the model that
-ships answers.
+after another in one process on one core, the first not counted, and the memory that takes. Without
+``--run`` the model that ships answers.
 """
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -51,9 +52,17 @@ def main(settings: Settings) -> None:
     from cnn.study.predictor import Predictor
 
     predictor = Predictor.load(settings.run)
-    milliseconds = [predictor(image).milliseconds for image in settings.images][1:]
+    milliseconds, memory = [], []
+    for image in settings.images:
+        milliseconds.append(predictor(image).milliseconds)
+        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    del milliseconds[0]
     low, middle, high = np.percentile(milliseconds, (10, 50, 90))
     print(f"each further one, on one core: {middle:.0f} ms (80% from {low:.0f} to {high:.0f})")
+    early, end = memory[len(memory) // 10], memory[-1]
+    print(
+        f"peak memory after a tenth of the {len(memory)} images {early:.0f} MiB, at the end {end:.0f}"
+    )
 
 
 if __name__ == "__main__":
