@@ -61,7 +61,7 @@ def main(settings: Settings) -> None:
     print(f"each further one, on one core: {middle:.0f} ms (80% from {low:.0f} to {high:.0f})")
     early, end = memory[len(memory) // 10], memory[-1]
     print(
-        f"peak memory after a tenth of the {len(memory)} images {early:.0f} MiB, at the end {end:.0f}"
+        f"peak memory after a tenth of {len(memory)} images {early:.0f} MiB, at the end {end:.0f}"
     )
 
 
