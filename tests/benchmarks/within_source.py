@@ -1,4 +1,4 @@
-"""The classifier's AUC within images of one origin: ``python -m tests.benchmarks.within_source RUN``.
+"""AUC within images of one origin: ``python -m tests.benchmarks.within_source RUN``.
 
 Some datasets are put together from files of several origins, and where the origins differ in how
 many are ill, a classifier may learn the origin. Origins are told apart by what wrote the JPEG in
