@@ -151,7 +151,8 @@ def predict_part(
         Probabilities times 255, rounded.
     """
     maps = np.zeros(images.shape, np.uint8)
-    batch = math.lcm(BATCH, jax.device_count())
+    # A single image is not padded to a whole batch.
+    batch = math.lcm(min(BATCH, len(images)), jax.device_count())
     mesh = all_devices(batch)
     params = [replicated(weights, mesh) for weights in networks.params]
     for fold, rows in by_fold(folds):
