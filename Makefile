@@ -18,6 +18,7 @@ $(foreach name,DATA RUN,$(foreach sign,[ ] { } $(if $(filter RUN,$(name)),: %),$
 ifneq ($(words x$(DATA)x$(RUN)x),1)
 $(error DATA and RUN: a space in the name of a folder cannot be used with make; rename or link the folder)
 endif
+RUN_GIVEN := $(RUN)
 # Phantoms are drawn where no DATA is given; the name of their folder says which.
 override RUN := $(patsubst %/,%,$(or $(RUN),runs/$(notdir $(patsubst %/,%,$(or $(DATA),phantoms-$(or $(TRAIN),180)-$(or $(TEST),60)-$(or $(SEED),0))))))
 # Lines "stage.NAME := value", and nothing that make or a shell would carry out: run folders are handed on.
@@ -98,7 +99,7 @@ ENV := .venv/.installed
 
 # --- the pipeline ----------------------------------------------------------------------------------------------
 .PHONY: FORCE help env demo dataset audit measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
-	submission predict serve pretrained test check format lock clean
+	submission predict serve pretrained shipped test check format lock clean
 
 help: ## show this help
 	@echo "usage: make <target> [DATA=<dataset folder>] [RUN=<run folder>] [SEED=0] [PROFILE=demo|lite|full]"
@@ -199,20 +200,29 @@ demo: ## the whole pipeline on phantoms: scores, report and submission in minute
 	@$(MAKE) --no-print-directory submission DATA=$(PHANTOMS) RUN=runs/$(notdir $(PHANTOMS)) PROFILE=demo FOLDS=3
 
 # A trained run answers as it is, whatever has changed since: nothing is made again.
-predict: | $(ENV) ## answer on single X-rays by a trained RUN: IMAGE=<file or folder>
-	$(if $(IMAGE),,$(error IMAGE: no image given; name a file, a folder or a zip, as in make predict IMAGE=x.dcm RUN=$(RUN)))
-	@$(PY) -m cnn.study.cli predict $(IMAGE) --run $(RUN)
+predict: | $(ENV) ## answer on single X-rays: IMAGE=<file or folder>, by RUN or by the model that ships
+	$(if $(IMAGE),,$(error IMAGE: no image given; name a file, a folder or a zip, as in make predict IMAGE=x.dcm))
+	@$(PY) -m cnn.study.cli predict $(IMAGE)$(if $(RUN_GIVEN), --run $(RUN))
 
 # The page answers on this machine alone; `pneumothorax serve --help` says how others may reach it.
-serve: | $(ENV) ## answer in a browser by a trained RUN: http://127.0.0.1:8000/ (PORT=8000)
-	@$(PY) -m cnn.web.cli serve --run $(RUN)$(if $(PORT), --port $(PORT))
+serve: | $(ENV) ## answer in a browser, at http://127.0.0.1:8000/ (PORT=8000), by RUN or by the model that ships
+	@$(PY) -m cnn.web.cli serve$(if $(RUN_GIVEN), --run $(RUN))$(if $(PORT), --port $(PORT))
 
-# The network that ships has learned from phantoms alone, which are drawn nowhere else.
-pretrained: | $(ENV) ## make the network anew from which lite begins (15 minutes)
+# What ships has learned from phantoms alone, which are drawn nowhere else: the network that lite begins from,
+# and the model that answers where no RUN is given.
+pretrained: shipped | $(ENV) ## make anew what ships: the network that lite begins from, the model of predict (25 minutes)
 	$(PY) -m features.phantom.write --out data/pretrained --train 2400 --test 1 --seed 2019 --difficulty 0.4 --drained 0.5
 	$(PY) -m features.dataset.read --data data/pretrained --run runs/pretrained --folds 10
 	$(PY) -m cnn.training.train --run runs/pretrained --only 0 --init none --no-evidence --first-epochs 0 --epochs 48 --rate 1.5e-3 --overwrite
 	$(PY) -m cnn.weights.pretrained --run runs/pretrained
+shipped: | $(ENV)
+	$(PY) -m features.phantom.write --out data/shipped --train 600 --test 1 --seed 6 --difficulty 0.4 --drained 0.5
+	$(PY) -m features.dataset.read --data data/shipped --run runs/shipped --folds 3
+	$(PY) -m features.measure --run runs/shipped
+	$(PY) -m baseline.evidence_map.train --run runs/shipped
+	$(PY) -m baseline.classifier.train --run runs/shipped
+	$(PY) -m baseline.explanation.shap_values --run runs/shipped
+	$(PY) -m cnn.study.ship --run runs/shipped
 
 # --- the environment and the project itself ----------------------------------------------------------------------
 env: $(ENV) $(if $(CUDA),.venv/.cuda) ## make the environment .venv from requirements.lock (CUDA=1: with GPU support)

@@ -127,3 +127,20 @@ def test_cells_of_other_images_are_refused(tmp_path):
     run.features.write(run.features.read()[1:])
     with pytest.raises(UserError, match="i00 is not measured both there and in features"):
         read_training_data(run)
+
+
+def test_where_no_mask_is_known_the_phantoms_are_all_there_is(tmp_path):
+    """Labels say who is ill, phantoms where air lies; without them there is nothing to learn."""
+    run = make_run(tmp_path / "labels")
+    cells, dataset = run.cells.read(), run.dataset.read()
+    run.cells.write(cells.assign(share=np.float32(np.nan)))
+    run.dataset.write(dataset.assign(mask=dataset["mask"].where(dataset["label"] == 0)))
+    data = read_training_data(run)
+    with pytest.raises(UserError, match="or phantoms to learn from"):
+        fit.fit_model(data, (0,), 0.5, 0)
+    auxiliary = read_auxiliary(make_run(tmp_path / "auxiliary"), ())
+    model = fit.fit_model(data, (0,), 0.5, 0, auxiliary)
+    # In the phantoms, as in this run, air is where the first measure is high.
+    probability = model.predict_cells(auxiliary.values)
+    rule = auxiliary.values[:, 0] > 0.5
+    assert np.quantile(probability[rule], 0.1) > 0.9 > 0.1 > np.quantile(probability[~rule], 0.9)

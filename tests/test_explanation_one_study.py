@@ -77,7 +77,8 @@ def test_any_other_image_is_predicted_by_all_models(world):
     row = measures(world / "new.png")
     raw = [raw_scores(booster, row)[0] for booster in boosters(trained.run)]
     assert explained.fold is None and explained.mask is None
-    assert triage.decide(trained, explained.fold, explained.raw) is None
+    assert triage.error_rate(trained) is None
+    assert triage.decide(explained.raw, trained.known(None), None) is None
     deployed = files.read_record(trained.run.calibration, Calibration)
     score = deployed.slope * np.mean(raw) + deployed.intercept
     assert explained.case.score == pytest.approx(score, abs=1e-6)
@@ -118,7 +119,9 @@ def test_triage_where_the_run_has_shortcut_checks(world, tmp_path, monkeypatch):
     out = (np.sum(raw[labels == 1] <= score) + 1) / (np.sum(labels == 1) + 1) <= 0.1
     into = (np.sum(raw[labels == 0] >= score) + 1) / (np.sum(labels == 0) + 1) <= 0.1
     word = "refer" if out == into else "rule out" if out else "rule in"
-    decision = triage.decide(trained, explained.fold, explained.raw)
+    decision = triage.decide(
+        explained.raw, trained.known(explained.fold), triage.error_rate(trained)
+    )
     assert decision is not None and decision.startswith(word) and "10%" in decision
     console = Console(width=200)
     with console.capture() as captured:
@@ -130,7 +133,7 @@ def test_a_flagged_image_is_referred_with_the_reason_first(world, tmp_path, caps
     """Noise is no chest; whatever its probability, triage refers it."""
     explained = one_study.explain(world / "new.png", trained_of(world))
     assert explained.quality.flagged
-    decision = triage.decide(trained_of(world), None, -100.0, explained.quality)
+    decision = triage.decide(-100.0, trained_of(world).known(None), None, explained.quality)
     assert decision == f"{explained.quality.words}: refer to a reader"
     study_page.main(study_page.Settings((world / "new.png",), world / "run", tmp_path))
     out = " ".join(capsys.readouterr().out.split())

@@ -11,8 +11,8 @@ import pytest
 from baseline.explanation import wording
 from baseline.explanation.case import Case, strongest
 from baseline.explanation.reference import of_training
-from baseline.explanation.sentences import sentences
-from features.families import registry
+from baseline.explanation.sentences import sentences, topic
+from features.families import registry, signs
 
 NAMES = (
     "firstorder.right_rim.mean",
@@ -64,7 +64,6 @@ def test_words_for_features_and_zones():
     assert wording.label(NAMES[0]) == "mean grey level"
     assert wording.label(NAMES[2]) == "difference in mean grey level"
     assert wording.label(NAMES[3]) == "contrast of neighbouring grey levels (pixels 1 apart)"
-    assert wording.meaning(NAMES[3]) == "vessels and ribs raise it, air lowers it"
     assert wording.place("left_upper") == "the upper zone of the left lung"
     assert wording.place("right_whole") == "the right lung as a whole"
     assert wording.place("rim") == "the comparison of right and left rim"
@@ -88,6 +87,15 @@ def test_every_measure_reads_well_after_an_article(family):
 NAMED = (*NAMES, "confounders.image.lines", "shape.image.mediastinum")
 
 
+TOPICS = {
+    "the density of the lungs": (0, 1, 2),
+    "lung markings": (3,),
+    "textures that stand for no sign": (4,),
+    "beside": (5,),
+    "the place of the mediastinum": (6,),
+}
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_sentences_are_rebuilt_from_the_shap_table(seed):
     rng = np.random.default_rng(seed)
@@ -103,8 +111,8 @@ def test_sentences_are_rebuilt_from_the_shap_table(seed):
         return wording.percent(odds / (1 + odds))
 
     first, *rest = reasons
-    assert f"is {chance()};" in first.text and f"says {chance(shap.sum())}," in first.text
-    assert f"by {rounded(shap.sum())}." in first.text
+    assert f"is {chance()} (" in first.text and f"says {chance(shap.sum())};" in first.text
+    assert f"add {rounded(shap.sum())})." in first.text
     rims = {
         "right": shap[0] + right[2] * shap[2],
         "left": shap[1] + (1 - right[2]) * shap[2],
@@ -117,33 +125,112 @@ def test_sentences_are_rebuilt_from_the_shap_table(seed):
     sign = 1 if shap.sum() > 0.4 else -1
     named = [reason for reason in rest if reason.name in painted]
     assert len(named) == (sign * np.array(list(painted.values())) > 0).any()
-    for reason in rest:
-        if reason.name in painted:
-            assert sign * painted[reason.name] == max(sign * value for value in painted.values())
-            assert f"adds {rounded(painted[reason.name])}," in reason.text
-            assert f"instead of {chance(painted[reason.name])}." in reason.text
-        elif reason.name == "beside":
-            assert f"adds {rounded(shap[5])};" in reason.text
-            assert f"would be {chance(shap[5])}." in reason.text
-        else:
-            number = NAMED.index(reason.name)
-            here = shap[number]
-            if reason.text.startswith("Of it") and number == 2:
-                lung = next(other.name for other in rest if other.name in painted).split("_")[0]
-                here *= right[2] if lung == "right" else 1 - right[2]
-                assert f"there, of {rounded(shap[number])} on both lungs" in reason.text
-            assert reason.contribution == pytest.approx(here)
-            assert f"adds {rounded(here)}" in reason.text
-            assert f"({wording.standing(ranks[number])} percentile" in reason.text
-            assert f" is {wording.level(ranks[number])} (" in reason.text
-    assert sum(reason.name == "beside" for reason in rest) == 1
-    measures = [reason for reason in rest if reason.percentile is not None]
-    assert all(wording.level(reason.percentile) != "average" for reason in measures)
-    assert all(reason.name in NAMED[:4] for reason in measures if reason.text.startswith("Of it"))
-    against = [reason for reason in measures if reason.text.startswith("What contradicts this")]
-    unusual = np.array([wording.level(rank) != "average" for rank in ranks])
-    assert len(against) == (sign * shap[unusual] < 0).any()
-    assert all(sign * r.contribution == (sign * shap[unusual]).min() for r in against)
+    for reason in named:
+        assert sign * painted[reason.name] == max(sign * value for value in painted.values())
+        assert f"({rounded(painted[reason.name])}; " in reason.text
+        assert f"without it {chance(painted[reason.name])})." in reason.text
+    sums = {name: shap[list(numbers)].sum() for name, numbers in TOPICS.items()}
+    (beside,) = (reason for reason in rest if reason.name == "beside")
+    assert f"adds {rounded(shap[5])} (without it {chance(shap[5])})." in beside.text
+    del sums["beside"]
+    by_topic = [reason for reason in rest if reason.name in sums]
+    wanted = [max(sums, key=sums.get)] if max(sums.values()) > 0 else []
+    wanted += [min(sums, key=sums.get)] if min(sums.values()) < 0 else []
+    assert [reason.name for reason in by_topic] == wanted[::sign]
+    for reason in by_topic:
+        word = "for" if sums[reason.name] > 0 else "against"
+        start = f"Most {word} pneumothorax comes from {reason.name} ({rounded(sums[reason.name])})"
+        assert reason.text.startswith(start)
+        direction = np.sign(sums[reason.name])
+        adding = [
+            k
+            for k in TOPICS[reason.name]
+            if direction * shap[k] >= 0.005 and wording.level(ranks[k]) != "average"
+        ]
+        assert bool(reason.measure) == bool(adding)
+        if reason.measure:
+            number = NAMED.index(reason.measure)
+            assert number in adding
+            assert f" is {wording.level(ranks[number])}" in reason.text
+            assert reason.text.endswith(
+                f"({wording.standing(ranks[number])} percentile, {rounded(shap[number])})."
+            )
+
+
+def test_the_topics_part_all_features_there_are():
+    """Each feature has one topic, and the topics of a zone are those that readers know."""
+    families = (*registry.MEASURED.values(), *registry.LEARNED.values())
+    every = [
+        name
+        for family in families
+        for name in (*family.zone_names, *family.lung_names, *family.image_names)
+    ]
+    assert {topic(name) for name in every} == {
+        "beside",
+        "the evidence map",
+        "textures that stand for no sign",
+        *(sign.subject for sign in signs.SIGNS if sign.of_air),
+    }
+    assert topic("asymmetry.whole.confounders_tubes") == "beside"
+    assert topic("asymmetry.apex.markings_fine") == "lung markings"
+
+
+def test_every_sign_is_of_measures_that_there_are():
+    """Each belongs to one sign and to one direction; none is misspelt."""
+    listed = [measure for sign in signs.SIGNS for measure in (*sign.high, *sign.low)]
+    assert len(listed) == len(set(listed))
+    there = {f"{family}.{key}" for family in registry.MEASURED for key in registry.measures(family)}
+    assert set(listed) <= there
+
+
+@pytest.mark.parametrize(
+    ("name", "rank", "contribution", "text"),
+    [
+        (
+            "markings.left_apex.fine",
+            3.0,
+            0.39,
+            "Most for pneumothorax comes from lung markings (+0.39): in the apex of the left lung "
+            "the mean strength of fine markings, as of peripheral vessels, is unusually low, a "
+            "sign of absent lung markings (3rd percentile, +0.39).",
+        ),
+        (
+            "pleura.right_rim.length",
+            20.0,
+            0.25,
+            "Most for pneumothorax comes from lines along the chest wall (+0.25): in the rim of "
+            "the right lung the share of the zone that lies on lines along the chest wall is low, "
+            "no sign of a visceral pleural line, which the model counts for pneumothorax (20th "
+            "percentile, +0.25).",
+        ),
+        (
+            "asymmetry.rim.firstorder_mean",
+            96.0,
+            -0.5,
+            "Most against pneumothorax comes from the density of the lungs (−0.50): in the "
+            "comparison of right and left rim the difference in mean grey level is unusually high, "
+            "a sign of hyperlucency on one side, which the model counts against pneumothorax (96th "
+            "percentile, −0.50).",
+        ),
+        (
+            "firstorder.left_apex.skewness",
+            50.0,
+            0.1,
+            "Most for pneumothorax comes from textures that stand for no sign (+0.10).",
+        ),
+    ],
+)
+def test_a_measure_is_said_by_its_sign(name, rank, contribution, text):
+    case = Case((name,), np.array([contribution]), 0.0, np.array([rank]), np.array([0.0]))
+    assert text in [reason.text for reason in sentences(case)]
+
+
+def test_of_two_measures_the_one_that_readers_take_the_same_way_is_named():
+    names = ("markings.left_apex.fine", "markings.left_apex.density")
+    shap, ranks = np.array([0.5, 0.2]), np.array([80.0, 20.0])
+    case = Case(names, shap, 0.0, ranks, np.zeros(2))
+    (reason,) = (reason for reason in sentences(case) if reason.name == "lung markings")
+    assert reason.measure == names[1] and reason.contribution == pytest.approx(0.7)
 
 
 def test_the_place_named_is_the_one_painted_strongest_among_those_there():
@@ -155,10 +242,6 @@ def test_the_place_named_is_the_one_painted_strongest_among_those_there():
     assert strongest(against) == "left_apex_rim"
     assert strongest(case, []) == ""
     assert strongest(replace(case, base=-2.0)) == ""
-
-
-def test_a_comparison_is_named_without_what_raises_its_measure():
-    assert wording.meaning("asymmetry.rim.glcm_contrast_d1") == ""
 
 
 def test_no_reason_is_given_where_no_feature_contributes():

@@ -18,17 +18,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from baseline.explanation import one_study, trained_run
 from baseline.gate import rules
-from baseline.gate.results import Gate
+from baseline.gate.results import Gate, read_gate
 from baseline.gate.rules import SOURCES
 from cnn.gate import scored_images
 from cnn.gate.sources import SourceMaps
-from cnn.study import cli
+from cnn.study import cli, ship, shipped_model
 from cnn.study.answer import schema, to_json
 from cnn.study.predictor import Predictor
-from features.reading import images
+from features.reading import images, rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
@@ -188,16 +189,17 @@ def test_an_image_explained_by_itself_gets_the_prediction_of_the_run(undisturbed
 def test_an_answer_on_one_image_is_that_of_the_run(undisturbed):
     """From its file alone: the run's probability and maps, and its row of the submission."""
     run = RunFolder(undisturbed[0])
-    predictor = Predictor.load(run)
+    predictor = Predictor.load(run.root)
+    trained = trained_run.read(run)
     submission = run.submission.read().set_index("ImageId")["EncodedPixels"]
     test = scored_images.sized(run, run.test).set_index("id", drop=False).assign(mask=pd.NA)
     oof = scored_images.sized(run, run.oof).set_index("id", drop=False).assign(mask=pd.NA)
     for rows in (test, oof.iloc[:2]):
         batch = SourceMaps((run,)).measure(rows.reset_index(drop=True))
         for name, (greys, inputs) in zip(rows["id"], batch, strict=True):
-            path = Path(predictor.trained.dataset.loc[name, "path"])
+            path = Path(trained.dataset.loc[name, "path"])
             study, pixels = images.read(path)
-            explained = one_study.explain_picture(study, pixels, predictor.trained)
+            explained = one_study.explain_picture(study, pixels, trained)
             for source in SOURCES:
                 drawn = predictor.grey_map(study, pixels, explained, source)
                 np.testing.assert_array_equal(drawn, greys[source])
@@ -211,12 +213,81 @@ def test_an_answer_on_one_image_is_that_of_the_run(undisturbed):
                 assert (answer.mask.code == "-1") != answer.mask.kept
             # Any rule decides alike: the gate sees the same numbers.
             for policy in ("fused", "joint") if name == rows["id"].iloc[0] else ():
-                rule = replace(predictor.gate.rules[policy], cutoff=0.0, least_area=0.0)
+                rule = replace(predictor.model.gate.rules[policy], cutoff=0.0, least_area=0.0)
                 gate = Gate(policy, (), {policy: rule})
-                again = replace(predictor, gate=gate)(path)
+                again = Predictor(replace(predictor.model, gate=gate))(path)
                 assert again.mask.kept == rules.keeps(rule, inputs[rules.source(policy)])[0]
             content = json.loads(to_json(answer))
             assert set(content) == set(schema()["$defs"]["Answer"]["properties"])
+
+
+def test_a_run_packed_as_the_model_that_ships_answers_as_the_run(data, undisturbed, tmp_path):
+    """It has no images and no network, but the classifier's side is the run's."""
+    run = RunFolder(undisturbed[0])
+    trained = trained_run.read(run)
+    out = tmp_path / "shipped"
+    rule = read_gate(run).rules["handcrafted"]
+    size = shipped_model.pack(trained, rule, "It has learned nothing.", out)
+    assert size == sum(path.stat().st_size for path in out.iterdir())
+    predictor, of_run = Predictor(shipped_model.read(out)), Predictor.load(run.root)
+    deployed = run.test.read().set_index("id")
+    for name in deployed.index[deployed["kind"] == "deployed"][:3]:
+        path = trained.dataset.loc[name, "path"]
+        ours, theirs = predictor.examine(path), of_run.examine(path)
+        assert ours.answer.probability == pytest.approx(deployed["probability"][name], abs=1e-9)
+        assert ours.answer.probability_range.high == pytest.approx(
+            theirs.answer.probability_range.high, abs=1e-6
+        )
+        np.testing.assert_array_equal(
+            ours.explained.evidence_map.probability, theirs.explained.evidence_map.probability
+        )
+        np.testing.assert_array_equal(ours.explained.case.shap, theirs.explained.case.shap)
+        # Quantiles stand for the training images.
+        gap = np.abs(ours.explained.case.percentiles - theirs.explained.case.percentiles)
+        assert gap.max() < 0.5 and ours.answer.model.name == "shipped"
+        assert "learned nothing" in ours.answer.model.about
+    # A training image is no known one: it is answered by the mean of all models.
+    assert predictor(trained.dataset.loc[trained.oof["id"][0], "path"]).model.fold is None
+    damaged = {
+        "model.json": ("not as this version writes it", b"{"),
+        "known.csv": ("its digest differs", b"label,raw\n1,2\n"),
+        "classifier0.txt.xz": ("its digest differs", b""),
+        "reference.safetensors.xz": ("no such file", None),
+    }
+    for file, (sentence, content) in damaged.items():
+        folder = Path(shutil.copytree(out, tmp_path / file))
+        (folder / file).unlink() if content is None else (folder / file).write_bytes(content)
+        with pytest.raises(UserError, match=sentence):
+            shipped_model.read(folder)
+    record = json.loads((out / "model.json").read_text())
+    (out / "model.json").write_text(json.dumps(record | {"format": 0}))
+    with pytest.raises(UserError, match="a model of format 0"):
+        shipped_model.read(out)
+
+
+def test_what_ships_has_learned_from_phantoms(undisturbed, tmp_path):
+    """A run on other images is refused; the level is the best one for the positives."""
+    run = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
+    ship.main(ship.Settings(run, tmp_path / "out"))
+    model = shipped_model.read(tmp_path / "out")
+    assert "phantoms alone" in model.about and "no patient" in model.about
+    rows = scored_images.labelled(RunFolder(run))
+    inputs = [i["evidence"] for _, i in SourceMaps((RunFolder(run),)).measure(rows, ("evidence",))]
+    dice = np.array([i.dice[0] for i in inputs if i.positive[0] == 1]).mean(axis=0)
+    (rule,) = model.gate.rules.values()
+    assert dice[rule.mask_level] == dice.max()
+    dataset = RunFolder(run).dataset
+    rows = dataset.read()
+    dataset.write(rows.assign(path="/elsewhere/" + rows["id"]))
+    with pytest.raises(UserError, match="not made from phantoms"):
+        ship.main(ship.Settings(run, tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_model_that_ships_is_whole_and_small():
+    model = shipped_model.read()
+    assert sum(path.stat().st_size for path in shipped_model.FOLDER.iterdir()) <= 10_000_000
+    assert "phantoms alone" in model.about and not model.drawing
 
 
 def test_a_folder_is_answered_line_by_line(data, undisturbed, tmp_path, capsys):
@@ -226,21 +297,30 @@ def test_a_folder_is_answered_line_by_line(data, undisturbed, tmp_path, capsys):
     folder.mkdir()
     for path in (broken, *good):
         shutil.copy(path, folder)
-    settings = cli.Predict((folder,), undisturbed[0], json=True, out=tmp_path / "answers")
+    answers = tmp_path / "answers"
+    settings = cli.Predict((folder,), undisturbed[0], json=True, out=answers, pictures=True)
     with pytest.raises(UserError, match="1 of 3 images have no answer"):
         cli.main(settings)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     errors = [line for line in lines if "error" in line]
     assert [Path(line["file"]).name for line in errors] == [broken.name]
     assert broken.name in errors[0]["error"]
-    assert sorted(path.stem for path in (tmp_path / "answers").iterdir()) == sorted(
-        path.stem for path in good
-    )
+    endings = (".json", ".html", ".mask.png")
+    assert {path.name for path in answers.iterdir()} == {
+        path.stem + ending for path in good for ending in endings
+    }
+    for path in good:
+        answer = json.loads((answers / f"{path.stem}.json").read_text())
+        mask = np.asarray(Image.open(answers / f"{path.stem}.mask.png")) > 0
+        assert (rle.encode(mask) if mask.any() else rle.EMPTY) == answer["mask"]["code"]
+        assert answer["reasons"][0]["text"] in (answers / f"{path.stem}.html").read_text("utf-8")
     cli.main(cli.Predict((good[0],), undisturbed[0]))
     words = capsys.readouterr().out
     assert words.startswith(f"{good[0].stem}: Pneumothorax") and "Venn-Abers" in words
     with pytest.raises(UserError, match=broken.name):
         cli.main(cli.Predict((broken,), undisturbed[0]))
+    with pytest.raises(UserError, match="say where to write them"):
+        cli.main(cli.Predict((good[0],), undisturbed[0], pictures=True))
     with pytest.raises(UserError, match="name of two images"):
         cli.main(cli.Predict((good[0], good[0]), undisturbed[0], out=tmp_path))
 

@@ -11,7 +11,7 @@ from baseline.explanation import trained_run
 from baseline.gate import rules
 from baseline.gate.results import Gate
 from baseline.gate.rules import Rule
-from baseline.report import gallery, rendering
+from baseline.report import gallery, rendering, result_tables
 from baseline.report.case_view import ShownCase
 from features.reading import rle
 from features.run import files
@@ -132,6 +132,24 @@ def test_several_processes_draw_the_same_cases(noise_run, noise_report, monkeypa
     chosen = first_cases(noise_report, 2)
     cases = gallery.draw_cases(trained_run.read(noise_run), chosen, {}, 2)
     assert [case.drawn for case in cases] == [case.drawn for case in noise_report["cases"][:2]]
+
+
+def test_a_positive_without_a_mask_is_shown_as_that(copied_noise_run, noise_report):
+    """As of datasets that have labels alone."""
+    dataset = copied_noise_run.dataset
+    rows = dataset.read()
+    dataset.write(rows.assign(mask=rows["mask"].where(rows["label"] == 0)))
+    trained = trained_run.read(copied_noise_run)
+    chosen = first_cases(noise_report, 6)
+    cases = gallery.draw_cases(trained, chosen, {}, 1)
+    ill = [case for case in cases if case.truth == 1]
+    assert ill and all(case.area is None and not case.drawn.picture.truth for case in ill)
+    assert all(case.area == 0 for case in cases if case.truth == 0)
+    values = {"case": ill[0], "notes": [], "folds": 2, "full_colour": 1.0}
+    page = rendering.render("study.html", values)
+    assert "Pneumothorax by the true label; where is unknown" in page
+    profiles = result_tables.outcome_profiles(trained, gallery.areas(trained.dataset))
+    assert all(profile.area is None for profile in profiles)
 
 
 def test_the_worst_failures_come_first():

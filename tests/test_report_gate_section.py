@@ -13,6 +13,8 @@ import pytest
 from baseline.explanation import trained_run
 from baseline.gate import rules
 from baseline.gate.figures import Curve, Disagreement, DisputedCase, GateFigures, read_figures
+from baseline.gate.mask_trust import MaskTrust
+from baseline.gate.results import Gate
 from baseline.gate.rules import MASK_LEVELS, Rule
 from baseline.learning.scores import Estimate
 from baseline.report import gate_curves, gate_section, rendering, write
@@ -171,6 +173,16 @@ def test_the_section_shows_curves_deletions_and_cases(run, page):
         assert f"{counts.images} of 100 images: {counts.lesions} with and" in page.text
     row = figures.by_mask.areas[-1]
     assert f"{row.lost} of {row.lesions}" in page.text
+
+
+def test_it_says_what_kept_masks_may_be_trusted_for(run, noise_report, tmp_path):
+    copy = RunFolder(Path(shutil.copytree(run.root, tmp_path / "run")))
+    trust = MaskTrust(0.8, (0.0,) * (1 + len(rules.SIGNALS)), 0.3, 41, Estimate(0.78, 0.66, 0.9))
+    files.write_record(copy.gate, Gate("empty", (), {"empty": Rule("empty")}, trust))
+    values = write.gate_results(trained_run.read(copy), noise_report["cases"])
+    text = Page(rendering.render("report.html", noise_report | values)).text
+    assert "80% of such masks should reach" in text
+    assert "0.780 [0.660, 0.900] of the 41 kept masks" in text
 
 
 def test_cases_of_the_gallery_are_linked_and_ids_are_escaped(run, noise_report):

@@ -16,7 +16,7 @@ from tests.helpers.page_reader import Page
 def test_a_missing_run_or_stage_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="no such run folder"):
         write.main(write.Settings(run=tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="a run folder of an older version"):
+    with pytest.raises(UserError, match="is no run folder"):
         write.main(write.Settings(run=tmp_path))
     RunFolder(tmp_path).create()
     with pytest.raises(UserError, match="no such file"):

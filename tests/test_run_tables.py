@@ -92,6 +92,9 @@ def test_a_run_of_another_format_is_refused_by_name(tmp_path: Path):
     with pytest.raises(UserError, match="no such run folder"):
         run.check()
     run.root.mkdir()
+    with pytest.raises(UserError, match="is no run folder"):  # so nobody is told to delete it
+        run.check()
+    run.dataset.path.touch()
     with pytest.raises(
         UserError, match=f"of an older version, and this version reads format {FORMAT}"
     ):

@@ -111,8 +111,15 @@ def test_the_page_says_what_the_answer_says(client):
     assert answer.status_code == 303
     page = client.get(answer.headers["location"], headers=BROWSER)
     assert page.status_code == 200
-    for words in ("Pneumothorax 75%, rule in", "range 60% to 80%", "rule in</span>", "A note."):
+    for words in (
+        "Pneumothorax 75%, rule in",
+        "range 60% to 80%",
+        "rule in</span>",
+        "A note.",
+        "A detail.",
+    ):
         assert words in page.text
+    assert "It has learned nothing." in page.text and "a Dice of 0.50 is to be" in page.text
     assert "not a medical device" in page.text
     # What comes from files is escaped; no script and no style but those that are linked to.
     assert NASTY not in page.text and "&lt;script&gt;" in page.text

@@ -121,10 +121,12 @@ def point_at(item: PointingInput) -> dict[str, float]:
 
 
 def pointing(trained: TrainedRun, jobs: int) -> Pointing | None:
-    """The pointing game on the true positives; None if there are none."""
+    """The pointing game on the true positives with a mask; None if there are none."""
     predicted = trained.predicted
+    masks = trained.dataset["mask"].reindex(predicted["id"])
     chosen = (
         (predicted["kind"] == "oof")
+        & masks.notna().to_numpy()
         & (predicted["label"] > 0.5)
         & (predicted["probability"] >= scores.POSITIVE_FROM)
     ).to_numpy()

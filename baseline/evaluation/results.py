@@ -4,7 +4,7 @@ Both files carry the fingerprint of the predictions that were evaluated. A reade
 other predictions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -129,6 +129,24 @@ class Triage:
 
 
 @dataclass(frozen=True)
+class NetBenefit:
+    """What alarms from a threshold on are worth, in true alarms an image.
+
+    Parameters
+    ----------
+    threshold : float
+        Probability from which an alarm is given.
+    classifier : Estimate
+    everybody : float
+        If every image is an alarm.
+    """
+
+    threshold: float
+    classifier: Estimate
+    everybody: float
+
+
+@dataclass(frozen=True)
 class Shortcuts:
     """Content of shortcuts.json.
 
@@ -146,6 +164,8 @@ class Shortcuts:
     subgroups : list of Subgroup
     operating_points : list of OperatingPoint
     triage : Triage
+    decision_curve : list of NetBenefit
+        Empty where it was made by a version that had none.
     """
 
     predictions: str
@@ -156,6 +176,7 @@ class Shortcuts:
     subgroups: list[Subgroup]
     operating_points: list[OperatingPoint]
     triage: Triage
+    decision_curve: list[NetBenefit] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from scipy import stats
 
 from baseline.classifier.fit import out_of_fold
 from baseline.classifier.settings import TrainingSettings, read_used
+from baseline.evaluation.decision_curve import decision_curve
 from baseline.evaluation.operating_points import RATES, operating_points, triage
 from baseline.evaluation.results import TOO_FEW, Rates, Shortcut, Shortcuts, Triage
 from baseline.evaluation.subgroups import at_half, subgroups
@@ -167,6 +168,7 @@ def evaluate(run: RunFolder, seed: int) -> Shortcuts:
         subgroups=subgroups(known),
         operating_points=operating_points(known),
         triage=triage(known),
+        decision_curve=decision_curve(known),
     )
 
 
@@ -193,6 +195,9 @@ def show(checks: Shortcuts) -> None:
     for field in fields(Triage):
         if field.name != "alpha":
             print(f"  {field.name.replace('_', ' ')}: {getattr(checks.triage, field.name)}")
+    print("\n| alarm from | net benefit of the classifier | of calling everybody |\n|---|---|---|")
+    for benefit in checks.decision_curve:
+        print(f"| {benefit.threshold:.0%} | {benefit.classifier} | {benefit.everybody:.3f} |")
 
 
 def _rates(rates: Rates) -> str:

@@ -1,5 +1,7 @@
 """The evidence map summed up by zone of the lung, as the classifier's features."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -41,7 +43,7 @@ def of_images(
 
 
 def of_one_image(
-    evidence_models: list[EvidenceModel], row: pd.DataFrame, cells: Cells
+    evidence_models: Sequence[EvidenceModel], row: pd.DataFrame, cells: Cells
 ) -> tuple[pd.DataFrame, ...]:
     """Evidence by zone of one image by the model of each fold, for a `FeatureTable`.
 

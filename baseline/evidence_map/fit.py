@@ -2,7 +2,8 @@
 
 The cells' booster learns from the lungs with a mask. Masks are few, so two other kinds of cells may
 be added that count less: those of auxiliary phantoms, which are not quite like those of patients,
-and those of lungs with a weak mask, which another model drew.
+and those of lungs with a weak mask, which another model drew. Where no mask is known at all, the
+phantoms' cells are all there is.
 
 A weak label belongs to an image, not to one of its lungs. So the lungs' booster is fitted in
 several turns: in each, the weak label is divided between both lungs in proportion to the odds that
@@ -78,7 +79,7 @@ def fit_model(
     Raises
     ------
     UserError
-        If no collapsed lung with a mask is left to learn from.
+        If no collapsed lung with a mask is left to learn from, not even a phantom's.
     """
     rows = data.rows
     training = (rows["fold"].notna() & ~rows["fold"].isin(without)).to_numpy(bool)
@@ -87,10 +88,14 @@ def fit_model(
     weak_cells = labelled_cells(
         data.cells, data.values, weak & training[:, None], "weak_share", WEAK_STEP
     )
-    if not len(cells.shares):
+    weighted = [(cells, 1.0), (weak_cells, WEAK_WEIGHT)]
+    if auxiliary is not None:
+        weighted.append((auxiliary, AUXILIARY_WEIGHT))
+    if not any(len(of_kind.shares) for of_kind, _ in weighted):
         raise UserError(
             f"evidence: outside folds {' and '.join(map(str, without))} no image has a mask to "
-            "learn from; use three folds or more, or a dataset with more positives."
+            "learn from; use three folds or more, a dataset with more positives, or phantoms to "
+            "learn from (--auxiliary, with make AUXILIARY=300)."
         )
     images = np.flatnonzero(training)
     weights = np.where(rows["label"].notna(), 1.0, weak_weight)
@@ -101,9 +106,6 @@ def fit_model(
     lungs = fit_lungs(
         data.lungs_of(images), lung_targets[images], target[images], weights[images], seed
     )
-    weighted = [(cells, 1.0), (weak_cells, WEAK_WEIGHT)]
-    if auxiliary is not None:
-        weighted.append((auxiliary, AUXILIARY_WEIGHT))
     return EvidenceModel(lungs, fit_cells(weighted, seed))
 
 

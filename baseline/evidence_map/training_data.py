@@ -35,7 +35,7 @@ def by_lung(table: pd.DataFrame) -> pd.DataFrame:
         For each measure of a zone its value in this lung and, under "less", its value less that of
         the other lung; then what belongs to the image. Comparisons without side are left out.
     """
-    sides, image, columns = _split(tuple(map(str, table.columns)))
+    sides, image, columns = _split(tuple(table.columns.tolist()))
     values = table.to_numpy()
     lungs, shared = [values[:, side] for side in sides], values[:, image]
     parts = [np.hstack((this, this - other, shared)) for this, other in (lungs, lungs[::-1])]

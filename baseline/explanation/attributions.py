@@ -13,6 +13,7 @@ Nature Machine Intelligence 2, 2020.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
@@ -23,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.explanation import tree_shap
-from baseline.learning.estimator import raw_scores
+from baseline.learning.estimator import feature_names, in_order, raw_scores
 from baseline.learning.feature_table import FeatureTable
 from features.families import registry
 from features.lungs.zones import NAMES, SIDES, ZONES
@@ -99,7 +100,7 @@ def values_of(booster: lgb.Booster, table: pd.DataFrame) -> tuple[float, Floats]
         If base and values do not add up to the raw score.
     """
     scores = raw_scores(booster, table)
-    base, values = tree_shap.shap_values(booster, table[booster.feature_name()].to_numpy())
+    base, values = tree_shap.shap_values(booster, in_order(booster, table))
     gap = np.abs(base + values.sum(axis=1) - scores).max()
     if not gap <= TOLERANCE:
         raise ArithmeticError(f"SHAP values miss the raw score by {gap:.3g}")
@@ -121,23 +122,23 @@ def explain_model(
         The fold that is held out from the booster.
     """
     base, values = values_of(booster, table.for_model(ids, fold))
-    names = tuple(booster.feature_name())
+    names = feature_names(booster)
     return Explanation(ids.to_numpy(object), names, np.full(len(ids), base), values)
 
 
-def explain(boosters: list[lgb.Booster], table: FeatureTable, fold: pd.Series) -> Explanation:
+def explain(boosters: Sequence[lgb.Booster], table: FeatureTable, fold: pd.Series) -> Explanation:
     """Explain images by the models that predict them.
 
     Parameters
     ----------
-    boosters : list of Booster
+    boosters : sequence of Booster
         One a fold, all trained on the same features.
     table : FeatureTable
     fold : (n,) Series of Int64
         Fold of each image, indexed by image id; missing for an image of no fold, which is explained
         by the mean over the folds.
     """
-    names = tuple(boosters[0].feature_name())
+    names = feature_names(boosters[0])
     base = np.zeros(len(fold))
     values = np.zeros((len(fold), len(names)))
     deployed = fold.isna().to_numpy(bool)

@@ -1,10 +1,10 @@
-"""The hottest cell of an evidence map, and which textures make it suspicious: SHAP on one cell.
+"""The hottest cell of an evidence map, and what makes it suspicious: SHAP on one cell.
 
 The classifier's reasons may name the evidence map; this module explains the map itself. As
 everywhere, the explained model has seen neither the image nor its patient.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +19,31 @@ from baseline.explanation.overlays import CONTOUR_LEVELS
 from baseline.explanation.sentences import Reason
 from baseline.explanation.trained_run import TrainedRun
 from baseline.explanation.wording import percent, place, signed
+from baseline.learning.estimator import feature_names
 from features.cells import table
 from features.cells.measure import MEASURES, Cells
 from features.lungs.zones import NAMES
 
-# Number of textures that are named; positions of the measures of where a cell lies.
-NAMED = 2
-POSITIONS = [number for number, m in enumerate(MEASURES) if m.name.startswith("place.")]
+# What the maps of `features.cells.measure` are about, by the first part of their names, in the
+# words of `features.families.signs`.
+LINES, MARKINGS, DENSITY, WHERE = (
+    "lines along the chest wall",
+    "lung markings",
+    "the density of the lungs",
+    "where it lies",
+)
+TOPICS = {
+    "line": LINES,
+    "inwards": LINES,
+    "relief": MARKINGS,
+    "detail": MARKINGS,
+    "edge": MARKINGS,
+    "ridge": MARKINGS,
+    "furrow": MARKINGS,
+    "grey": DENSITY,
+    "place": WHERE,
+}
+TOPIC_OF = tuple(TOPICS[measure.name.split(".")[0].split("_")[0]] for measure in MEASURES)
 
 
 @dataclass(frozen=True)
@@ -41,19 +59,15 @@ class HottestCell:
         collapsed, times the lung's own.
     shap : (m,) array
         Contributions of the cell's measures, in log-odds of "here, if this lung has collapsed".
-    lower, higher : (m,) arrays in [0, 1]
-        Shares of the image's other cells whose value is lower and higher.
     """
 
     zone: str
     probability: float
     shap: NDArray[np.float64]
-    lower: NDArray[np.float64]
-    higher: NDArray[np.float64]
 
 
 def find(
-    models: list[EvidenceModel], cells: Cells, probability: NDArray[np.floating]
+    models: Sequence[EvidenceModel], cells: Cells, probability: NDArray[np.floating]
 ) -> HottestCell | None:
     """Find the hottest cell and what makes it so.
 
@@ -77,18 +91,13 @@ def find(
     shap = np.mean(
         [
             attributions.values_of(
-                model.cells, pd.DataFrame(values, columns=model.cells.feature_name())
+                model.cells, pd.DataFrame(values, columns=feature_names(model.cells))
             )[1][0]
             for model in models
         ],
         axis=0,
     )
-    others = max(len(probability) - 1, 1)
-    lower, higher = (
-        compare(cells.values, values).sum(axis=0) / others for compare in (np.less, np.greater)
-    )
-    zone = NAMES[cells.zones[hottest]]
-    return HottestCell(zone, float(probability[hottest]), shap, lower, higher)
+    return HottestCell(NAMES[cells.zones[hottest]], float(probability[hottest]), shap)
 
 
 def sentence(cell: HottestCell) -> Reason:
@@ -98,31 +107,18 @@ def sentence(cell: HottestCell) -> Reason:
         least = percent(CONTOUR_LEVELS[0])
         text = f"The evidence map is cold: nowhere is air as likely as {least}."
         return Reason(text, name, float(cell.shap.sum()))
-    textures = [int(k) for k in np.argsort(-cell.shap, kind="stable") if k not in POSITIONS]
-    textures_in_words = [
-        f"{MEASURES[k].text} ({_comparison(cell.lower[k], cell.higher[k])}, "
-        f"{signed(float(cell.shap[k]))})"
-        for k in textures[:NAMED]
-        if cell.shap[k] > 0
-    ]
+    topics = np.array(TOPIC_OF)
+    sums = {topic: float(cell.shap[topics == topic].sum()) for topic in dict.fromkeys(TOPIC_OF)}
+    adding = sorted((topic for topic in sums if sums[topic] > 0), key=lambda topic: -sums[topic])
+    words = [f"{topic} ({signed(sums[topic])})" for topic in adding]
     text = (
         f"The evidence map is hottest in {place(cell.zone)}: the probability that air lies there "
-        f"is {percent(cell.probability)}. If this lung has collapsed, where the cell lies adds "
-        f"{signed(float(cell.shap[POSITIONS].sum()))} to the log-odds of air there"
+        f"is {percent(cell.probability)}."
     )
-    addition = (
-        f", and the textures that add most are {'; and '.join(textures_in_words)}"
-        if textures_in_words
-        else ""
-    )
-    return Reason(f"{text}{addition}.", name, float(cell.shap.sum()))
-
-
-def _comparison(lower: float, higher: float) -> str:
-    word, share = ("higher", lower) if lower >= higher else ("lower", higher)
-    if not share:
-        return "as in all of the image's cells"
-    return f"{word} than in {'all' if share == 1 else f'{int(100 * share)}%'} of the image's cells"
+    if words:
+        listed = ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1]
+        text += f" If this lung has collapsed, that comes from {listed}."
+    return Reason(text, name, float(cell.shap.sum()))
 
 
 def read(

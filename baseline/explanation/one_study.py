@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.evidence_map import by_zone, maps, models
+from baseline.evidence_map import by_zone, maps
+from baseline.evidence_map import models as evidence_models
 from baseline.evidence_map.maps import EvidenceMap
 from baseline.evidence_map.training_data import by_lung
 from baseline.explanation import attributions, hottest_cell
 from baseline.explanation.case import Case
 from baseline.explanation.sentences import Reason
-from baseline.explanation.trained_run import TrainedRun
+from baseline.explanation.study_models import StudyModels
 from baseline.learning import feature_table
 from baseline.learning.feature_table import FeatureTable
 from features.cells import measure as cell_measures
@@ -85,7 +86,7 @@ class StudyExplanation:
         return maps.mean(self.by_model) if self.by_model else None
 
 
-def explain(path: Path, trained: TrainedRun) -> StudyExplanation:
+def explain(path: Path, models: StudyModels) -> StudyExplanation:
     """Read an X-ray, measure it, predict it and explain the prediction; see `explain_picture`.
 
     Raises
@@ -93,11 +94,11 @@ def explain(path: Path, trained: TrainedRun) -> StudyExplanation:
     UnreadableImage
         If the file is missing or is no X-ray.
     """
-    return explain_picture(*images.read(path), trained)
+    return explain_picture(*images.read(path), models)
 
 
 def explain_picture(
-    study: Study, pixels: NDArray[np.float32], trained: TrainedRun
+    study: Study, pixels: NDArray[np.float32], models: StudyModels
 ) -> StudyExplanation:
     """Measure an X-ray, predict it and explain the prediction.
 
@@ -105,8 +106,8 @@ def explain_picture(
     ----------
     study, pixels
         As `images.read` gives them.
-    trained : TrainedRun
-        Whose models were checked (`TrainedRun.check_models`).
+    models : StudyModels
+        Those of a trained run are checked before (`TrainedRun.check_models`).
 
     Raises
     ------
@@ -114,30 +115,29 @@ def explain_picture(
         If the run holds a feature of another version.
     """
     prepared = prepare(pixels)
-    cells = cell_measures.measure(prepared) if trained.uses_evidence else None
-    table = _measure(prepared, study, cells, trained)
-    number = trained.fold.get(study.id)
-    fold = None if number is None or pd.isna(number) else int(number)
+    cells = cell_measures.measure(prepared) if models.evidence_models else None
+    table = _measure(prepared, study, cells, models)
+    known = models.training_image(study.id)
+    fold = None if known is None else known.fold
     raw = attributions.explain(
-        trained.boosters, table, pd.Series([fold], table.index, dtype="Int64")
+        models.boosters, table, pd.Series([fold], table.index, dtype="Int64")
     )
     # A file may bear the name of an image of the run and be another.
-    is_same_image = fold is not None and _same(table, trained.features.subset([study.id]))
+    is_same_image = known is not None and _same(table, known.measured)
     quality = gate.examine(study, pixels, prepared.lungs)
-    notes = [_which_models(trained, fold)]
+    notes = [_which_models(models, fold)]
     if fold is not None and not is_same_image:
         notes.append(
             "Its measures are not those of the run's image of this name, so it may be another "
             "image; rename the file to have it predicted as a new one."
         )
-    mask = trained.dataset["mask"].get(study.id) if is_same_image else None
-    evidence = ((), None) if cells is None else _evidence(trained, fold, table, cells)
+    evidence = ((), None) if cells is None else _evidence(models, fold, table, cells)
     return StudyExplanation(
         study,
         fold,
         float(raw.scores[0]),
-        _case(trained, fold, table, raw),
-        mask if isinstance(mask, str) else None,
+        _case(models, fold, table, raw),
+        known.mask if known is not None and is_same_image else None,
         tuple(notes),
         quality,
         prepared,
@@ -171,28 +171,28 @@ def families(names: list[str]) -> tuple[str, ...]:
 
 
 def _measure(
-    prepared: Prepared, study: Study, cells: Cells | None, trained: TrainedRun
+    prepared: Prepared, study: Study, cells: Cells | None, models: StudyModels
 ) -> FeatureTable:
     """The features of one image, and its evidence for each model, as in the run's own table."""
-    columns = list(trained.features.measured.columns)
+    columns = list(models.measured_names)
     values = registry.measure(prepared, study, families(columns))
     row = feature_table.one_row(study.id, values, columns)
     if cells is None:
         return FeatureTable(row)
-    return FeatureTable(row, by_zone.of_one_image(trained.evidence_models, row, cells))
+    return FeatureTable(row, by_zone.of_one_image(models.evidence_models, row, cells))
 
 
 def _case(
-    trained: TrainedRun, fold: int | None, table: FeatureTable, raw: attributions.Explanation
+    models: StudyModels, fold: int | None, table: FeatureTable, raw: attributions.Explanation
 ) -> Case:
     """The numbers behind the sentences, in calibrated log-odds."""
-    calibration = trained.calibrations[fold]
+    calibration = models.calibrations[fold]
     calibrated = attributions.calibrated(
         raw, np.array([calibration.slope]), np.array([calibration.intercept])
     )
-    names = list(trained.names)
+    names = list(models.names)
     row = table.for_model(table.index, fold)[names]
-    values, reference = row.to_numpy(float), trained.reference(fold)
+    values, reference = row.to_numpy(float), models.reference(fold)
     return Case(
         names=calibrated.names,
         shap=calibrated.values[0],
@@ -203,27 +203,27 @@ def _case(
 
 
 def _evidence(
-    trained: TrainedRun, fold: int | None, table: FeatureTable, cells: Cells
+    models: StudyModels, fold: int | None, table: FeatureTable, cells: Cells
 ) -> tuple[tuple[EvidenceMap, ...], Reason | None]:
     """Evidence maps by the models that may predict this fold, and the hottest cell in words."""
-    used = trained.evidence_models if fold is None else [trained.evidence_models[fold]]
+    used = models.evidence_models if fold is None else [models.evidence_models[fold]]
     lung_features = by_lung(table.measured)
-    by_model = tuple(models.draw(model, lung_features, cells) for model in used)
+    by_model = tuple(evidence_models.draw(model, lung_features, cells) for model in used)
     hottest = hottest_cell.find(used, cells, maps.mean(by_model).probability)
     return by_model, None if hottest is None else hottest_cell.sentence(hottest)
 
 
-def _same(table: FeatureTable, other: FeatureTable) -> bool:
-    return np.allclose(table.measured.to_numpy(), other.measured.to_numpy(), rtol=SAME, atol=SAME)
+def _same(table: FeatureTable, other: pd.DataFrame) -> bool:
+    return np.allclose(table.measured.to_numpy(), other.to_numpy(), rtol=SAME, atol=SAME)
 
 
-def _which_models(trained: TrainedRun, fold: int | None) -> str:
+def _which_models(models: StudyModels, fold: int | None) -> str:
     if fold is not None:
         return (
             f"It is a training image of the run, so it is predicted by the model of fold {fold}, "
             "which has seen neither it nor its patient."
         )
     return (
-        "It is no training image of the run, so it is predicted by the mean of all "
-        f"{len(trained.boosters)} fold models."
+        "It is no training image, so it is predicted by the mean of all "
+        f"{len(models.boosters)} fold models."
     )

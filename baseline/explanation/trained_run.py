@@ -19,9 +19,10 @@ from baseline.evidence_map import models
 from baseline.evidence_map.models import EvidenceModel
 from baseline.explanation.attributions import TOLERANCE, Explanation
 from baseline.explanation.reference import Reference, of_training
+from baseline.explanation.study_models import TrainingImage
 from baseline.learning import calibrate, feature_table, metrics, scores
 from baseline.learning.calibrate import Calibration
-from baseline.learning.estimator import load, raw_scores
+from baseline.learning.estimator import feature_names, load, raw_scores
 from baseline.learning.feature_table import FeatureTable
 from baseline.learning.metrics import ClassifierMetrics
 from features.dataset.folds import by_fold
@@ -74,12 +75,17 @@ class TrainedRun:
     @property
     def names(self) -> tuple[str, ...]:
         """Features that the models use, in their order."""
-        return tuple(self.boosters[0].feature_name())
+        return feature_names(self.boosters[0])
 
     @property
     def uses_evidence(self) -> bool:
         """Whether evidence by zone is among the models' features."""
         return uses_evidence(self.names)
+
+    @property
+    def measured_names(self) -> tuple[str, ...]:
+        """Features that are measured, in their order."""
+        return tuple(self.features.measured.columns)
 
     @cached_property
     def features(self) -> FeatureTable:
@@ -177,6 +183,24 @@ class TrainedRun:
     def training_ids(self, fold: int | None) -> pd.Series:
         """Images from which the models that predict an image of this fold have learned."""
         return self.oof["id"] if fold is None else self.oof.loc[self.oof["fold"] != fold, "id"]
+
+    def known(self, fold: int | None) -> tuple[Floats, Floats]:
+        """Labels and out-of-fold log-odds of truly labelled images, but not of this fold."""
+        rows = self.oof if fold is None else self.oof[self.oof["fold"] != fold]
+        labelled = rows[rows["label"].notna()]
+        return labelled["label"].to_numpy(float), labelled["raw"].to_numpy(float)
+
+    def training_image(self, name: str) -> TrainingImage | None:
+        """An image that belongs to a fold, by its name; None for any other."""
+        fold = self.fold.get(name)
+        if fold is None or pd.isna(fold):
+            return None
+        mask = self.dataset["mask"].get(name)
+        return TrainingImage(
+            int(fold),
+            self.features.subset([name]).measured,
+            mask if isinstance(mask, str) else None,
+        )
 
     def seen_by(self, ids: pd.Series, fold: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Features of images of one fold, and of the training images they are compared with.

@@ -39,17 +39,6 @@ def family_in_words(family: str) -> str:
     return FAMILIES.get(family, family)
 
 
-def meaning(name: str) -> str:
-    """What moves a feature, as half a sentence: "air in the pleural space is darker than lung".
-
-    Empty for a comparison: what raises a measure does not raise its difference between the lungs.
-    """
-    if name.startswith("asymmetry."):
-        return ""
-    _, _, note = _measure_text(name).partition("; ")
-    return note[: note.rindex(" (")] if note.endswith(")") else note
-
-
 def _measure_text(name: str) -> str:
     """The registry's half-sentence on a measure, without the zone it is taken in."""
     family, _, key = name.split(".")

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from baseline.gate import linear
 from baseline.gate.rules import (
     AREAS,
     FUSED,
@@ -25,9 +26,6 @@ from baseline.gate.rules import (
 
 # How many cutoffs are tried, spread over the quantiles of the scores.
 CUTOFFS = 24
-# Penalty on the weights of standardised signals, many of which are correlated; on siim-mini,
-# penalties from 1 to 100 give the same scores within the intervals.
-PENALTY = 3.0
 # Means that differ by less are the same, summed in another order.
 TIE = 1e-12
 
@@ -40,7 +38,7 @@ def choose(policy: str, inputs: GateInputs) -> Rule:
     # Without a negative or without a positive image, no score can be learned.
     if policy == "empty" or (policy in FUSED and len(np.unique(inputs.positive)) < 2):
         return Rule("empty")
-    weights = _fused_weights(inputs) if policy in FUSED else ()
+    weights = linear.logistic(signals(inputs), inputs.positive) if policy in FUSED else ()
     # The expected rule may come out as all-empty; for the others "empty" is a policy of its own.
     best, highest = Rule("empty"), 0.0 if policy == "expected" else -np.inf
     for level in range(len(MASK_LEVELS)):
@@ -80,37 +78,10 @@ def _cutoffs(policy: str, values: Floats) -> Floats:
     return np.quantile(np.unique(values), np.linspace(0, 1, CUTOFFS))
 
 
-def _fused_weights(inputs: GateInputs) -> tuple[float, ...]:
-    """Intercept and weights of the fused log-odds, fitted by penalised logistic regression."""
-    from sklearn.linear_model import LogisticRegression  # slow to import, and only needed here
-
-    values, centre, spread = _standardised(inputs)
-    model = LogisticRegression(C=1 / PENALTY).fit(values, inputs.positive)
-    return _weights(float(model.intercept_[0]), model.coef_[0], centre, spread)
-
-
-def _dice_weights(inputs: GateInputs, level: int) -> tuple[float, ...]:
+def _dice_weights(inputs: GateInputs, level: int) -> linear.Weights:
     """Intercept and weights of the Dice to expect of a lesion's mask cut at a level."""
-    from sklearn.linear_model import Ridge
-
     lesions = inputs.take(inputs.positive == 1)
-    values, centre, spread = _standardised(lesions)
-    model = Ridge(alpha=PENALTY).fit(values, lesions.dice[:, level])
-    return _weights(float(model.intercept_), model.coef_, centre, spread)
-
-
-def _standardised(inputs: GateInputs) -> tuple[Floats, Floats, Floats]:
-    """Signals of mean 0 and deviation 1, their mean and deviation; a constant signal is 0."""
-    values = signals(inputs)
-    centre, spread = values.mean(axis=0), values.std(axis=0)
-    spread = np.where(spread > TIE, spread, np.inf)
-    return (values - centre) / spread, centre, spread
-
-
-def _weights(intercept: float, slopes: Floats, centre: Floats, spread: Floats) -> tuple[float, ...]:
-    """Intercept and weights for signals as they are, from those for standardised ones."""
-    weights = slopes / spread
-    return (intercept - float(weights @ centre), *(float(w) for w in weights))
+    return linear.ridge(signals(lesions), lesions.dice[:, level])
 
 
 def nested(policy: str, inputs: GateInputs, folds: NDArray[np.integer]) -> Floats:

@@ -6,6 +6,8 @@ the report, which knows no network, can read them.
 
 from dataclasses import dataclass
 
+from baseline.gate import mask_trust
+from baseline.gate.mask_trust import MaskTrust
 from baseline.gate.rules import POLICIES, SOURCES, Rule, fault
 from baseline.learning.scores import Estimate
 from features.run import files
@@ -25,11 +27,14 @@ class Gate:
         Further run folders whose U-Net maps were averaged with the run's own.
     rules : dict of str to Rule
         The rule of each policy, chosen on all labelled images.
+    trust : MaskTrust or None
+        What the default policy's masks may be trusted for; None where too few are kept to say.
     """
 
     default: str
     also: tuple[str, ...]
     rules: dict[str, Rule]
+    trust: MaskTrust | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,8 @@ def read_gate(run: RunFolder) -> Gate:
         problem = problem or fault(rule)
         if policy != rule.policy and rule.policy != "empty":
             problem = problem or f"the rule of {policy} is one of {rule.policy}"
+    if gate.trust is not None:
+        problem = problem or mask_trust.fault(gate.trust)
     if problem:
         raise UserError(f"{run.gate}: {problem}; delete it and run `make gate` again.")
     return gate

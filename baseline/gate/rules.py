@@ -33,6 +33,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from baseline.gate import linear
+
 Floats = NDArray[np.float64]
 
 # Levels at which a probability map is cut, in 1/255 as the maps are stored.
@@ -176,21 +178,12 @@ def score(rule: Rule, inputs: GateInputs) -> Floats:
     if rule.policy not in FUSED:
         return inputs.log_odds
     values = signals(inputs)
-    fused = _weighed(rule.weights, values)
+    fused = linear.weighed(rule.weights, values)
     if rule.policy != "expected":
         return fused
-    dice = _weighed(rule.dice_weights, values)
+    dice = linear.weighed(rule.dice_weights, values)
     # p > 1 / (1 + d) is the same as log-odds(p) + log(d) > 0.
     return fused + np.log(np.clip(dice, LEAST_DICE, 1))
-
-
-def _weighed(weights: tuple[float, ...], values: Floats) -> Floats:
-    """Intercept and weighted sum.
-
-    No matrix product, since its last bit depends on the number of rows. A cutoff is the score of an
-    image, and that image must get the same score alone as among others.
-    """
-    return weights[0] + (values * np.array(weights[1:])).sum(axis=1)
 
 
 def keeps(rule: Rule, inputs: GateInputs) -> NDArray[np.bool_]:

@@ -141,8 +141,8 @@ class ShownCase:
     probability : float
     truth : float or None
         1 with pneumothorax, 0 without, None unknown.
-    area : float
-        Share of the image in the true mask.
+    area : float or None
+        Share of the image in the true mask; None where no mask is known.
     fold : int or None
         Fold whose model predicted it; None for the mean of all.
     tags : str
@@ -155,7 +155,7 @@ class ShownCase:
     drawn: DrawnCase
     probability: float
     truth: float | None
-    area: float
+    area: float | None
     fold: int | None
     tags: str = ""
     number: int = 0

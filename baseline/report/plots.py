@@ -1,10 +1,11 @@
-"""Figures by matplotlib, as PNG data URIs: ROC curve, reliability, and shap's beeswarm.
+"""Figures by matplotlib, as PNG data URIs: ROC and decision curve, reliability, shap's beeswarm.
 
 No figure uses pyplot's global state; shap's plot is given axes of its own to stay out of it too.
 """
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import roc_curve
 
+from baseline.evaluation.results import NetBenefit
 from baseline.explanation.attributions import Explanation, importance, shap_module
 from baseline.explanation.wording import label
 from baseline.learning import scores
@@ -120,6 +122,29 @@ def reliability(labels: Floats, probabilities: Floats) -> str:
     axes = figure.axes[0]
     axes.vlines(bins[:, 0], bins[:, 2], bins[:, 3], color=LINE, lw=1.2, alpha=0.6)
     axes.plot(bins[:, 0], bins[:, 1], "o-", color=LINE, lw=1.5, ms=5)
+    return uri(figure)
+
+
+def decision_curve(curve: Sequence[NetBenefit]) -> str:
+    """Net benefit per 100 images against the threshold, with intervals and the simple ways."""
+    x = [100 * point.threshold for point in curve]
+    low, value, high = (
+        [100 * getattr(point.classifier, name) for point in curve]
+        for name in ("low", "value", "high")
+    )
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.fill_between(x, low, high, color=LINE, alpha=0.18, lw=0)
+    axes.plot(x, value, color=LINE, lw=2, label="the classifier")
+    everybody = [100 * point.everybody for point in curve]
+    axes.plot(x, everybody, color=MUTED, lw=1.3, ls="--", label="everybody called positive")
+    axes.axhline(0, color=MUTED, lw=1.3, ls=":", label="nobody")
+    axes.set_ylim(min(-3.0, *low), 1.15 * max(*high, *everybody))
+    axes.set_xlabel("probability from which one acts (%)", color=INK)
+    axes.set_ylabel("net benefit per 100 images", color=INK)
+    axes.tick_params(colors=MUTED)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
     return uri(figure)
 
 

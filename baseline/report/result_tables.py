@@ -154,6 +154,12 @@ def counted(column: pd.Series) -> str:
     return ", ".join(f"{value} {count}" for value, count in named.value_counts().items())
 
 
+def _median(values: pd.Series) -> float | None:
+    """Median of the known values; None where none is known."""
+    known = values.dropna()
+    return None if known.empty else float(known.median())
+
+
 def outcome_profiles(trained: TrainedRun, areas: dict[str, float]) -> list[OutcomeProfile]:
     """Age, sex, view and size of the lesion by outcome.
 
@@ -181,7 +187,7 @@ def outcome_profiles(trained: TrainedRun, areas: dict[str, float]) -> list[Outco
                 age=None if part["age"].isna().all() else float(part["age"].median()),
                 sex=counted(part["sex"]),
                 view=counted(part["view"]),
-                area=float(part["area"].median()) if name in which_cases.POSITIVE else None,
+                area=_median(part["area"]) if name in which_cases.POSITIVE else None,
             )
         )
     return profiles

@@ -23,7 +23,7 @@ from baseline.explanation.sentences import sentences
 from baseline.explanation.trained_run import TrainedRun
 from baseline.explanation.wording import label, percent, signed
 from baseline.report import case_view, rendering
-from baseline.report.case_view import CaseInputs, ShownCase
+from baseline.report.case_view import CaseInputs, PredictedMask, ShownCase
 from features.families import registry
 from features.reading import rle
 from features.run import command, files
@@ -85,7 +85,12 @@ def show(explained: StudyExplanation, decision: str | None, console: Console) ->
 
 
 def write_page(
-    explained: StudyExplanation, decision: str | None, path: Path, folds: int, target: Path
+    explained: StudyExplanation,
+    decision: str | None,
+    path: Path,
+    folds: int,
+    target: Path,
+    predicted_mask: PredictedMask | None = None,
 ) -> None:
     """Write the page of one X-ray.
 
@@ -100,6 +105,8 @@ def write_page(
         Number of fold models.
     target : Path
         The page.
+    predicted_mask : PredictedMask, optional
+        On the picture's own grid.
     """
     study, case = explained.study, explained.case
     size, mask = (study.rows, study.columns), explained.mask or rle.EMPTY
@@ -109,6 +116,7 @@ def write_page(
         size=size,
         case=case,
         mask=mask,
+        predicted_mask=rle.EMPTY if predicted_mask is None else predicted_mask.mask,
         evidence_map=explained.evidence_map,
         hottest=explained.hottest,
     )
@@ -116,8 +124,9 @@ def write_page(
         drawn=case_view.draw(inputs),
         probability=case.probability(),
         truth=None if explained.mask is None else float(mask != rle.EMPTY),
-        area=rle.area(mask) / (size[0] * size[1]),
+        area=None if explained.mask is None else rle.area(mask) / (size[0] * size[1]),
         fold=explained.fold,
+        predicted_mask=predicted_mask,
     )
     first = [f"Triage: {decision}." if decision else "", explained.quality.sentence]
     notes = [*filter(None, first), *explained.notes]
@@ -161,7 +170,12 @@ def explain_file(path: Path, trained: TrainedRun, folder: Path, console: Console
         If the file is missing or is no X-ray.
     """
     explained = explain(path, trained)
-    decision = triage.decide(trained, explained.fold, explained.raw, explained.quality)
+    decision = triage.decide(
+        explained.raw,
+        trained.known(explained.fold),
+        triage.error_rate(trained),
+        explained.quality,
+    )
     target = folder / f"{explained.study.id}.html"
     write_page(explained, decision, path, len(trained.boosters), target)
     show(explained, decision, console)

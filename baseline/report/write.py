@@ -13,10 +13,12 @@ from baseline.evaluation import results
 from baseline.explanation import attributions, trained_run
 from baseline.explanation.trained_run import TrainedRun
 from baseline.explanation.wording import family_in_words
+from baseline.gate.results import read_gate
 from baseline.learning.predictions import unseen_patients
 from baseline.report import (
     case_view,
     checklists,
+    decision_section,
     evaluation_section,
     flagged_section,
     gallery,
@@ -133,6 +135,7 @@ def evaluation_results(trained: TrainedRun) -> dict[str, Any]:
     checks = results.read_shortcuts(trained.run, trained.predicted)
     return {
         "shortcuts": evaluation_section.shortcuts(checks, trained),
+        "decisions": decision_section.decisions(checks),
         "faithfulness": results.read_faithfulness(trained.run, trained.predicted),
     }
 
@@ -143,6 +146,7 @@ def gate_results(trained: TrainedRun, cases: list[ShownCase]) -> dict[str, Any]:
     places = {case.drawn.id: (case.number, case.drawn.anchor) for case in cases}
     return {
         "gate": None if figures is None else gate_section.shown(figures, places),
+        "trust": read_gate(trained.run).trust if trained.run.gate.exists() else None,
         "gate_state": state,
     }
 

@@ -66,8 +66,9 @@ def training_order(
     if not (outside & data.known & data.positive).any():
         raise UserError(
             f"fold {' and '.join(map(str, without))}: none of the "
-            f"{int((outside & data.known).sum())} images outside it has a lesion to learn from; "
-            "use fewer folds or a dataset with more positives."
+            f"{int((outside & data.known).sum())} images outside it has a mask of a "
+            "lesion to learn from; use fewer folds or a dataset with more such masks, or do "
+            "without the network (make report)."
         )
     generator = np.random.default_rng(key)
     total = plan.steps * plan.batch

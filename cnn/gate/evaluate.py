@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.gate import choose, rules
+from baseline.gate import choose, mask_trust, rules
 from baseline.gate.results import Gate, GateMetrics, Scoreboard
 from baseline.gate.rules import POLICIES, SOURCES, GateInputs, Rule
 from baseline.learning import scores
@@ -139,14 +139,20 @@ def main(settings: Settings) -> None:
         ),
         test=score_test_set(maps, chosen),
     )
+    trust = mask_trust.fit(inputs[rules.source(default)], chosen[default], folds, patients)
     outlines.write(maps, rows, inputs, chosen[default], metrics)
     report_figures.write(run, rows, inputs, chosen, metrics)
     files.write_record(run.metrics, metrics)
-    files.write_record(run.gate, Gate(default, also, chosen))
+    files.write_record(run.gate, Gate(default, also, chosen, trust))
     if default == "empty":
         print("No policy beats the all-empty submission out of fold, so the default empties all.")
     best = metrics.out_of_fold.policies[default].dice
     print(f"default policy: {default}, mean Dice {best} out of fold")
+    if trust is not None:
+        print(
+            f"of {trust.masks} kept masks {trust.coverage} reach the Dice that {trust.level:.0%} "
+            "should reach"
+        )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from cnn.data import planes
 from cnn.data.batches import chunks, padded
 from cnn.devices.mesh import all_devices, replicated, sharded
 from cnn.network.unet import UNetConfig, apply, outline
-from cnn.weights import identity, provenance, tensors
+from cnn.weights import provenance, tensors
+from cnn.weights.network_kind import network_of
 from features.dataset.folds import by_fold
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -73,7 +74,7 @@ def load_networks(run: RunFolder, table: pd.DataFrame, flip: bool | None = None)
         if not path.exists():
             raise UserError(f"{path}: no such file; run `make cnn` first.")
         arrays, info = tensors.load(path)
-        unet, mirrored = identity.network_of(info, path, repair)
+        unet, mirrored = network_of(info, path, repair)
         first_config = first_config or info["config"]
         if info["config"] != first_config:
             raise UserError(f"{path}: trained with other settings than fold 0; {repair}.")
@@ -150,7 +151,8 @@ def predict_part(
         Probabilities times 255, rounded.
     """
     maps = np.zeros(images.shape, np.uint8)
-    batch = math.lcm(BATCH, jax.device_count())
+    # A single image is not padded to a whole batch.
+    batch = math.lcm(min(BATCH, len(images)), jax.device_count())
     mesh = all_devices(batch)
     params = [replicated(weights, mesh) for weights in networks.params]
     for fold, rows in by_fold(folds):

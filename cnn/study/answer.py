@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 # Raised when a field changes its name or meaning.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,13 @@ class MaskAnswer:
         Share of that lung's field that it covers, 0 to 1.
     zones : tuple of str
         Zones of the lungs that it touches, the largest part first.
+    expected_dice : float or None
+        The Dice to expect of it, 0 to 1, counting 0 if there is no pneumothorax
+        (`baseline.gate.mask_trust`); None where there is no mask, or too few are known to say.
+    dice_at_least : float or None
+        What a share of `dice_level` of such masks reach.
+    dice_level : float or None
+        That share.
     """
 
     code: str
@@ -72,6 +79,9 @@ class MaskAnswer:
     side: str
     share_of_lung: float
     zones: tuple[str, ...]
+    expected_dice: float | None = None
+    dice_at_least: float | None = None
+    dice_level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,9 @@ class ModelAnswer:
     Parameters
     ----------
     name : str
-        The run folder's name.
+        The run folder's name, or that of the model that ships.
+    about : str
+        What it has learned from, as a sentence.
     version : str
         Version of the toolkit.
     digest : str
@@ -114,6 +126,7 @@ class ModelAnswer:
     """
 
     name: str
+    about: str
     version: str
     digest: str
     fold: int | None
@@ -138,6 +151,10 @@ class Answer:
     triage : str or None
         "rule out", "refer to a reader" or "rule in"; None where the run's triage was not checked.
     reasons : tuple of Sentence
+        At most four: the place, its measure out of the ordinary, what contradicts, what measures no
+        air.
+    details : tuple of Sentence
+        How the probability came about, and where the evidence map is hottest.
     mask : MaskAnswer
     quality : QualityAnswer
     model : ModelAnswer
@@ -158,6 +175,7 @@ class Answer:
     probability_range: Range
     triage: str | None
     reasons: tuple[Sentence, ...]
+    details: tuple[Sentence, ...]
     mask: MaskAnswer
     quality: QualityAnswer
     model: ModelAnswer

@@ -1,7 +1,8 @@
 """The command `pneumothorax`: answers on single X-rays, and a check of submissions.
 
-``pneumothorax predict x.dcm --run RUN`` prints the answer in words, with ``--json`` as one line of
-JSON an X-ray; folders and zips are streamed. ``pneumothorax check`` examines a submission.
+``pneumothorax predict x.dcm`` prints the answer in words, with ``--json`` as one line of JSON an
+X-ray; folders and zips are streamed. Without ``--run RUN`` the model that ships answers.
+``pneumothorax check`` examines a submission.
 """
 
 import json
@@ -13,7 +14,7 @@ import tyro
 from rich.console import Console
 
 from baseline.explanation.wording import percent
-from cnn.study.answer import Answer, Refusal, schema, to_json
+from cnn.study.answer import Answer, MaskAnswer, Refusal, schema, to_json
 from cnn.submission import check
 from features.run import command, files
 from features.run.files import UserError
@@ -21,7 +22,7 @@ from features.storage import listing, unreadable
 from features.storage.names import image_id, shown
 
 if TYPE_CHECKING:
-    from cnn.study.predictor import Predictor
+    from cnn.study.predictor import Examination, Predictor
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,18 @@ class Predict:
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """DICOM, PNG, JPEG or TIFF files, or folders and zips of them."""
-    run: Path
-    """Run folder that has come as far as its gate (make gate)."""
+    run: Path | None = None
+    """Run folder that has come as far as its gate (make gate); without it the model that ships
+    answers, which has learned from phantoms alone."""
     json: bool = False
     """Print one line of JSON an X-ray; `pneumothorax schema` prints what is in it."""
     out: Path | None = None
-    """Folder that gets an answer.json for each X-ray, by its name."""
+    """Folder that gets an answer for each X-ray: NAME.json."""
+    pictures: bool = False
+    """Write pictures into that folder too: the page of each X-ray with its reasons painted on it,
+    NAME.html, and its mask, NAME.mask.png."""
+    details: bool = False
+    """Print how the probability came about too, and where the evidence map is hottest."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ def predict(settings: Predict) -> None:
 
     if not settings.images:
         raise UserError("images: name at least one image, or a folder or a zip of them.")
+    if settings.pictures and settings.out is None:
+        raise UserError("--pictures: say where to write them: --out FOLDER.")
     paths = listing.expanded(settings.images)
     names = [image_id(path.name) for path in paths]
     if settings.out is not None and (twice := [n for n in names if names.count(n) > 1]):
@@ -72,16 +81,14 @@ def predict(settings: Predict) -> None:
     predictor = Predictor.load(settings.run)
     refusals = []
     for path in command.progress(paths, "answering") if len(paths) > 1 else paths:
-        result = answer(predictor, path)
-        if settings.json:
-            print(to_json(result), flush=True)
-        if isinstance(result, Refusal):
-            refusals.append(result.error)
+        try:
+            examination = predictor.examine(path)
+        except unreadable.UnreadableImage as error:
+            refusals.append(str(error))
+            if settings.json:
+                print(to_json(Refusal(str(path), str(error))), flush=True)
             continue
-        if settings.out is not None:
-            files.write_text(settings.out / f"{result.id}.json", to_json(result) + "\n")
-        if not settings.json:
-            show(result, Console())
+        hand_out(examination, predictor, settings)
     if len(refusals) == len(paths) == 1:
         raise UserError(*refusals)
     if refusals:
@@ -89,38 +96,54 @@ def predict(settings: Predict) -> None:
         raise UserError(*why, f"{len(refusals)} of {len(paths)} images have no answer.")
 
 
-def answer(predictor: "Predictor", path: Path) -> Answer | Refusal:
-    """The answer on an image, or why there is none."""
-    try:
-        return predictor(path)
-    except unreadable.UnreadableImage as error:
-        return Refusal(str(path), str(error))
+def hand_out(examination: "Examination", predictor: "Predictor", settings: Predict) -> None:
+    """Print an answer, and write what was asked for."""
+    result = examination.answer
+    if settings.json:
+        print(to_json(result), flush=True)
+    else:
+        show(result, Console(), settings.details)
+    if settings.out is None:
+        return
+    if settings.pictures:
+        from cnn.study import pictures  # matplotlib takes a second
+
+        pictures.write(examination, predictor, settings.out)
+    files.write_text(settings.out / f"{result.id}.json", to_json(result) + "\n")
 
 
-def show(result: Answer, console: Console) -> None:
+def show(result: Answer, console: Console, details: bool = False) -> None:
     """Print an answer in words."""
 
     def say(text: str, style: str = "") -> None:
         console.print(text, markup=False, style=style, soft_wrap=True)
 
-    low, high = (percent(bound) for bound in vars(result.probability_range).values())
     say(f"{shown(result.id)}: {result.headline}", "bold")
-    say(f"The probability may be {low} to {high} (Venn-Abers).")
     if result.quality.words:
         say(f"Image quality: {result.quality.words}.", "bold")
-    for sentence in result.reasons:
+    for sentence in (*result.reasons, *(result.details if details else ())):
         say(f"- {sentence.text}")
-    mask = result.mask
-    if mask.kept:
-        area = f"{mask.area_cm2:.1f} cm2, " if mask.area_cm2 is not None else ""
-        say(
-            f"Mask ({mask.policy}): {area}{mask.area:.1%} of the picture, "
-            f"{mask.share_of_lung:.0%} of the {mask.side} lung"
-        )
+    if result.mask.kept:
+        say(_mask_in_words(result.mask))
+    low, high = (percent(bound) for bound in vars(result.probability_range).values())
+    say(f"The probability may be {low} to {high} (Venn-Abers).")
     for note in (*result.quality.notes, *result.notes):
         say(note, "dim")
     model = result.model
-    say(f"Model {model.name} ({model.digest}), {result.milliseconds:.0f} ms.", "dim")
+    say(f"Model {model.name} ({model.digest}), {result.milliseconds:.0f} ms. {model.about}", "dim")
+
+
+def _mask_in_words(mask: MaskAnswer) -> str:
+    """Size and place of a mask, and what it may be trusted for."""
+    area = f"{mask.area_cm2:.1f} cm2, " if mask.area_cm2 is not None else ""
+    where = f", {mask.share_of_lung:.0%} of the {mask.side} lung" if mask.side else ""
+    text = f"Mask: {area}{mask.area:.1%} of the picture{where}."
+    if mask.expected_dice is None or mask.dice_at_least is None or mask.dice_level is None:
+        return text
+    return (
+        f"{text} Expect it to agree with a reader's by a Dice of {mask.expected_dice:.2f}, and in "
+        f"{mask.dice_level:.0%} of such masks by {mask.dice_at_least:.2f} or more."
+    )
 
 
 def main(settings: Command) -> None:

@@ -32,7 +32,7 @@ def mask_answer(
         The gate's policy, and the map that the mask was cut from.
     """
     pixels = int(mask.sum())
-    small = _small(mask)
+    small = _small(mask) if pixels else np.zeros(prepared.lungs.right.shape, bool)
     sides = [small & lung for lung in (prepared.lungs.right, prepared.lungs.left)]
     counts = [int(side.sum()) for side in sides]
     side = int(np.argmax(counts))

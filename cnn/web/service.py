@@ -54,21 +54,18 @@ class ModelFacts:
 
     Parameters
     ----------
-    images, positives : int
-        Training images with a true label, and those of them with pneumothorax.
     auc : str
-        How well it tells them apart, each seen for the first time, with a 95% interval.
+        How well it tells images with and without pneumothorax apart that it has not seen, with a
+        95% interval; "" where that is not known here.
     policy : str
         What decides whether a mask is kept.
-    drawn : bool
-        Whether phantoms are among the images, as far as their files are still there.
+    has_unet : bool
+        Whether it has a network that draws.
     """
 
-    images: int
-    positives: int
     auc: str
     policy: str
-    drawn: bool = False
+    has_unet: bool = True
 
 
 class Service:
@@ -173,8 +170,10 @@ class Service:
         self.meters.seconds.observe(self.pace)
         return shown
 
-    def _unet(self, examination: Examination) -> GreyMap:
-        """The U-Net's own map, whichever the mask is cut from."""
+    def _unet(self, examination: Examination) -> GreyMap | None:
+        """The U-Net's own map, whichever the mask is cut from; None for a model without one."""
+        if not self.model.has_unet:
+            return None
         if examination.answer.mask.source == "unet":
             return examination.grey
         explained = examination.explained

@@ -11,7 +11,8 @@ class Serve:
     """Answer on X-rays by a page and an API, heard on this machine alone unless told otherwise."""
 
     run: Path | None = None
-    """Run folder that has come as far as its gate (make gate)."""
+    """Run folder that has come as far as its gate (make gate); without it the model that ships
+    answers, which has learned from phantoms alone."""
     host: str = "127.0.0.1"
     """Address to listen on; any but this machine's own needs a token."""
     port: int = 8000

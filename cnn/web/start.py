@@ -4,23 +4,21 @@ import ipaddress
 import logging
 import os
 import socket
-from pathlib import Path
 
 import uvicorn
 
+from baseline.explanation.trained_run import TrainedRun
 from baseline.gate.rules import source
+from cnn.study.model import AnsweringModel
 from cnn.study.predictor import Predictor
 from cnn.web import app, drawing, samples, ward
 from cnn.web.outlines import Outlines
 from cnn.web.service import ModelFacts, Service
 from cnn.web.settings import MEBIBYTE, Limits, Serve
 from cnn.web.token import SHORTEST, Token
-from features.phantom.dicom import is_phantom
 from features.run.files import UserError
 
 VARIABLE = "PNEUMOTHORAX_TOKEN"
-# Training images of which it is asked whether they are phantoms: either all are, or none.
-LOOKED_AT = 10
 # Requests that wait to be heard, and seconds for the last answers once the service is to end.
 BACKLOG, GRACE = 128, 5
 
@@ -37,18 +35,18 @@ def serve(settings: Serve) -> None:
     outlines = None if settings.outlines is None else Outlines(settings.outlines)
     listening = listen(settings.host, settings.port)
     try:
-        predictor = load(settings.run)
+        predictor = Predictor.load(settings.run)
         service = Service(
             predictor,
             samples.draw(),
-            ward.of_run(predictor.trained),
-            facts(predictor),
+            ward.of_model(predictor.model),
+            facts(predictor.model),
             limits,
             outlines,
         )
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        name = predictor.trained.run.root.name
+        name = predictor.model.name
         print(f"http://{shown}:{port}/ answers by {name}; Ctrl-C ends it.", flush=True)
         log_nothing()
         config = uvicorn.Config(
@@ -71,27 +69,16 @@ def log_nothing() -> None:
     logging.getLogger().handlers[:] = [logging.NullHandler()]
 
 
-def load(run: Path | None) -> Predictor:
-    """The predictor of a run.
-
-    Raises
-    ------
-    UserError
-        If none was given, or it cannot be used.
-    """
-    if run is None:
-        raise UserError("--run: no run given; name a trained run folder, such as make demo writes.")
-    return Predictor.load(run)
-
-
-def facts(predictor: Predictor) -> ModelFacts:
-    """What the page says of a run."""
-    trained, gate = predictor.trained, predictor.gate
-    scores = trained.metrics.out_of_fold
-    policy = f"{gate.default} (masks cut from the {drawing.SOURCES[source(gate.default)]})"
-    labelled = trained.dataset[trained.dataset["label"].notna()]
-    drawn = any(map(is_phantom, labelled["path"][:LOOKED_AT]))
-    return ModelFacts(scores.images, scores.positives, str(scores.auc), policy, drawn)
+def facts(model: AnsweringModel) -> ModelFacts:
+    """What the page says of a model."""
+    policy = model.gate.default
+    cut_from = drawing.SOURCES[source(policy)]
+    trained = model.models if isinstance(model.models, TrainedRun) else None
+    return ModelFacts(
+        auc="" if trained is None else str(trained.metrics.out_of_fold.auc),
+        policy=f"{policy} (masks cut from the {cut_from})",
+        has_unet=bool(model.drawing),
+    )
 
 
 def limits_of(settings: Serve) -> Limits:

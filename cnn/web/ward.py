@@ -10,16 +10,19 @@ the dial; here are the counts that it needs.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import logit
 
-from baseline.evaluation.results import read_shortcuts
-from baseline.explanation.trained_run import TrainedRun
 from baseline.learning import conformal
 from baseline.learning.scores import POSITIVE_FROM
+from cnn.study.model import AnsweringModel
+
+# Each part of the images is decided by the others, as a new image is by all of them.
+PARTS = 10
 
 
 @dataclass(frozen=True)
 class Ward:
-    """How the run's own images were decided, each by models that had not seen it.
+    """How the images were decided whose truth is known, each by models that had not seen it.
 
     Parameters
     ----------
@@ -47,31 +50,20 @@ class Ward:
         return self.positives / (self.positives + self.negatives)
 
 
-def of_run(trained: TrainedRun) -> Ward:
-    """The counts of a run.
-
-    Raises
-    ------
-    UserError
-        If its triage is of other predictions.
-    """
-    known = trained.oof[trained.oof["label"].notna()]
-    positive = known["label"].to_numpy(float) > 0.5
-    checks = read_shortcuts(trained.run, trained.oof)
-    if checks is None:
-        called = known["probability"].to_numpy(float) >= POSITIVE_FROM
+def of_model(model: AnsweringModel) -> Ward:
+    """The counts of a model, by the images whose truth is known."""
+    labels, raw = model.models.known(None)
+    positive = labels > 0.5
+    if model.error_rate is None:
+        calibration = model.models.calibrations[None]
+        called = calibration.slope * raw + calibration.intercept >= logit(POSITIVE_FROM)
         decisions = np.where(called, conformal.RULE_IN, conformal.RULE_OUT)
     else:
-        decisions = conformal.cross_triage(
-            known["label"].to_numpy(float),
-            known["raw"].to_numpy(float),
-            known["fold"].to_numpy(),
-            checks.triage.alpha,
-            known["id"].isin(trained.run.flagged()).to_numpy(bool),
-        )
+        parts = np.arange(len(raw)) % PARTS
+        decisions = conformal.cross_triage(labels, raw, parts, model.error_rate)
     ruled_in, ruled_out = decisions == conformal.RULE_IN, decisions == conformal.RULE_OUT
     return Ward(
-        by="half" if checks is None else "triage",
+        by="half" if model.error_rate is None else "triage",
         positives=int(positive.sum()),
         negatives=int((~positive).sum()),
         positives_in=int((positive & ruled_in).sum()),

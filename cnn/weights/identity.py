@@ -3,14 +3,12 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cnn.data.training_images import TrainingImages
 from cnn.network.config import TrainConfig
-from cnn.network.unet import UNetConfig
 from cnn.weights import checkpoint, tensors
 from cnn.weights.pretrained import repair_of
 from features.run.files import UserError
@@ -102,35 +100,6 @@ def is_finished(folder: NetworkFolder, identity: Identity, overwrite: bool = Fal
         if different:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return folder.weights.exists()
-
-
-def network_of(info: Mapping[str, Any], path: Path, repair: str) -> tuple[UNetConfig, bool]:
-    """The network that weights belong to, and whether it is to see mirror images too.
-
-    Parameters
-    ----------
-    info : mapping
-        As `tensors.load` gives it.
-    path : Path
-        The file, for the sentence.
-    repair : str
-        What to do about another version's, for the sentence.
-
-    Raises
-    ------
-    UserError
-        If this version of the program knows no such network.
-    """
-    try:
-        unet, flip = info["config"]["unet"], info["config"]["flip"]
-        if different := {field.name for field in fields(UNetConfig)} ^ set(unet):
-            raise KeyError(min(different))
-        return UNetConfig(**{**unet, "widths": tuple(unet["widths"])}), bool(flip)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise UserError(
-            f"{path}: weights of another version of this program (in their config: {error}); "
-            f"{repair}."
-        ) from error
 
 
 def tidy(folder: NetworkFolder) -> None:

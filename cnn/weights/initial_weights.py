@@ -12,7 +12,7 @@ from cnn.data.training_images import TrainingImages
 from cnn.network.config import TrainConfig
 from cnn.network.unet import UNetConfig, initial_params, outline
 from cnn.weights import tensors
-from cnn.weights.identity import network_of
+from cnn.weights.network_kind import network_of
 from cnn.weights.pretrained import repair_of
 from cnn.weights.provenance import known_images
 from features.run.files import UserError

@@ -56,11 +56,16 @@ class RunFolder(BaselineFiles, CnnFiles):
             raise UserError(f"{self.root}: no such run folder; run `make dataset` first.")
         content = files.read_json(self.format) if self.format.exists() else None
         written = content.get("format") if isinstance(content, dict) else None
+        if written is None and not self.dataset.path.exists():
+            raise UserError(
+                f"{self.root}: is no run folder (no {self.format.name} in it); name one that make "
+                "has begun."
+            )
         if written != FORMAT:
             made = "an older version" if written is None else f"format {written}"
             raise UserError(
                 f"{self.root}: a run folder of {made}, and this version reads format {FORMAT}; "
-                "make the run again in a new folder."
+                "make the run again in a new folder, or delete this one."
             )
         return self
 

@@ -20,7 +20,8 @@ from cnn.data.batches import chunks, padded
 from cnn.gate import masks
 from cnn.network.unet import outline
 from cnn.prediction.networks import probabilities
-from cnn.weights import identity, tensors
+from cnn.weights import tensors
+from cnn.weights.network_kind import network_of
 from features.reading import rle
 from features.run import command
 from features.run.folder import RunFolder
@@ -33,7 +34,7 @@ def overlaps(run: RunFolder) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
     """Dice of each positive of fold 0 at each of `MASK_LEVELS`, and its patient."""
     path = run.unet_fold(0).weights
     arrays, info = tensors.load(path)
-    unet, flip = identity.network_of(info, path, "train again")
+    unet, flip = network_of(info, path, "train again")
     if unet.evidence:
         sys.exit(f"error: {path}: sees the evidence map; train with --no-evidence to compare here.")
     params = tensors.restore(outline(unet), arrays, path)

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ FEATURES = ("firstorder.right_rim.mean", "firstorder.left_rim.mean", "shape.imag
 PROBABILITY, RANGE = 0.75, Range(0.6, 0.8)
 NASTY = '"><script>alert(1)</script><img src="http://evil.example/x">'
 WARD = Ward("triage", 50, 150, 40, 15, 2, 90)
-FACTS = ModelFacts(200, 50, "0.900 [0.850, 0.940]", "joint (masks cut from the joint map)")
+FACTS = ModelFacts("0.900 [0.850, 0.940]", "joint (masks cut from the joint map)")
 
 
 class FakePredictor:
@@ -78,9 +79,10 @@ class FakePredictor:
             probability_range=RANGE,
             triage="rule in (stated error rate 10% of each class)",
             reasons=(Sentence(f"A reason: {NASTY}.", FEATURES[0], 1.0),),
-            mask=said,
+            details=(Sentence("A detail.", "", 1.0),),
+            mask=replace(said, expected_dice=0.5, dice_at_least=0.25, dice_level=0.9),
             quality=self.quality,
-            model=ModelAnswer("fake", "0", "0123456789abcdef", None),
+            model=ModelAnswer("fake", "It has learned nothing.", "0", "0123456789abcdef", None),
             notes=("A note.",),
             milliseconds=1.0,
         )

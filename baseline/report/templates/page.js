@@ -68,4 +68,23 @@
     update();
     open(location.hash.slice(1));
   }
+
+  // Predictive values at the reader's prevalence; the table is complete without.
+  const prevalence = document.getElementById("prevalence");
+  const own = [...document.querySelectorAll("[data-own]")];
+  function predict() {
+    const share = prevalence.value / 100;
+    if (!(share > 0 && share < 1)) return;
+    for (const cell of own) {
+      cell.hidden = false;
+      if (!("which" in cell.dataset)) continue;
+      const sensitivity = Number(cell.dataset.sensitivity), specificity = Number(cell.dataset.specificity);
+      const [right, wrong] = cell.dataset.which === "0"
+        ? [sensitivity * share, (1 - specificity) * (1 - share)]
+        : [specificity * (1 - share), (1 - sensitivity) * share];
+      const value = right / (right + wrong);
+      cell.textContent = !(value >= 0) ? "none called" : value < 0.01 ? "below 1%" : value > 0.99 ? "above 99%" : `${Math.round(100 * value)}%`;
+    }
+  }
+  if (prevalence) { prevalence.addEventListener("input", predict); predict(); }
 })();

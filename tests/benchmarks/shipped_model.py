@@ -1,0 +1,140 @@
+"""What answers on single X-rays are worth on images of known truth: ``--run`` or the shipped model.
+
+``python -m tests.benchmarks.shipped_model DATASET_RUN`` answers on every truly labelled training
+image of a run folder of which only the dataset must be there (``make dataset DATA=...``), by the
+model that ships. Printed are AUC, Dice, what the gate earns, how often the foretold Dice is
+reached, how wide the range of the probability is and where the truth lies, triage, and times. With
+``--model RUN`` a trained run answers instead; where it is the same run, each image is answered by
+models that have not seen it. ``--aloud 10`` prints the first words of some answers.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tyro
+from numpy.typing import NDArray
+from rich.console import Console
+
+from baseline.learning import scores
+from cnn.gate import masks
+from cnn.study import cli
+from cnn.study.predictor import Examination, Predictor
+from features.reading import rle
+from features.run import command
+from features.run.files import UserError
+from features.run.folder import RunFolder
+
+# Images of a row of the table of ranges.
+BIN = 30
+RULED = ("rule out", "rule in")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Score answers on single X-rays of known truth."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder with a dataset whose truly labelled training images are answered."""
+    model: Path | None = None
+    """Trained run that answers; without it the model that ships."""
+    aloud: int = 0
+    """Answers to print in words."""
+    seed: int = 0
+    """Which of them."""
+
+
+def true_mask(code: str, examined: Examination) -> NDArray[np.bool_]:
+    """The annotated mask on the picture's own grid."""
+    shape = examined.grey.shape[0], examined.grey.shape[1]
+    return rle.decode(code, shape)
+
+
+def row(predictor: Predictor, image: pd.Series) -> tuple[dict[str, float], Examination]:
+    """The numbers of one image, and the answer they come from."""
+    begin = time.perf_counter()
+    examined = predictor.examine(image["path"])
+    seconds = time.perf_counter() - begin
+    answer, truth = examined.answer, true_mask(image["mask"], examined)
+    gate = predictor.model.gate
+    drawn = masks.cut(examined.grey, gate.rules[gate.default].mask_level)
+    expected, at_least = answer.mask.expected_dice, answer.mask.dice_at_least
+    return {
+        "label": float(truth.any()),
+        "probability": answer.probability,
+        "low": answer.probability_range.low,
+        "high": answer.probability_range.high,
+        "ungated": scores.dice(drawn, truth),
+        "gated": scores.dice(examined.mask, truth),
+        "kept": float(answer.mask.kept),
+        "expected": np.nan if expected is None else expected,
+        "at_least": np.nan if at_least is None else at_least,
+        "ruled": next((n for n, word in enumerate(RULED) if word in (answer.triage or "")), np.nan),
+        "seconds": seconds,
+    }, examined
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print all scores."""
+    patients = table["patient"].to_numpy(object)
+    labels, probability = table["label"].to_numpy(), table["probability"].to_numpy()
+    auc = scores.bootstrap(lambda rows: scores.auc(labels[rows], probability[rows]), patients)
+    positive, kept = labels == 1, table["kept"].to_numpy() == 1
+    print(f"images: {len(table)}, of them {positive.sum()} with pneumothorax")
+    print(f"AUC: {auc}")
+    print(f"Dice on positives, no gate: {_mean(table, 'ungated', positive)}")
+    print(f"Dice on positives, behind the gate: {_mean(table, 'gated', positive)}")
+    print(f"mean Dice, behind the gate: {_mean(table, 'gated')}; all-empty {1 - labels.mean():.3f}")
+    if table["expected"].notna().any():
+        reached = (table["gated"] >= table["at_least"]).astype(float).to_numpy()
+        print(
+            f"kept masks: {kept.sum()}; Dice {_mean(table, 'gated', kept)}, foretold "
+            f"{table['expected'][kept].mean():.3f}; the lower bound is reached by "
+            f"{scores.share(reached[kept], patients[kept])}"
+        )
+    for number, word in enumerate(RULED if table["ruled"].notna().any() else ()):
+        ruled = (table["ruled"] == number).to_numpy()
+        wrong = (ruled[labels != number]).mean()
+        print(f"{word}: {ruled.mean():.0%} of all, {wrong:.0%} of those who should not be")
+    print("\n| images, by probability | range, mean | of them with pneumothorax |\n|---|---|---|")
+    for part in np.array_split(np.argsort(probability), max(len(table) // BIN, 1)):
+        low, high = table["low"].iloc[part].mean(), table["high"].iloc[part].mean()
+        share = labels[part].mean()
+        interval = " to ".join(f"{float(end):.2f}" for end in scores.wilson(share, len(part)))
+        print(f"| {len(part)} | {low:.2f} to {high:.2f} | {share:.2f} [{interval}] |")
+    print(f"\nseconds an image: median {table['seconds'].median():.3f}")
+
+
+def _mean(
+    table: pd.DataFrame, column: str, chosen: NDArray[np.bool_] | None = None
+) -> scores.Estimate:
+    rows = table if chosen is None else table[chosen]
+    return scores.mean(rows[column].to_numpy(), rows["patient"].to_numpy(object))
+
+
+def main(settings: Settings) -> None:
+    """Answer on all images, then print."""
+    images = RunFolder(settings.run).check().images()
+    known = images[images["label"].notna() & images["mask"].notna()].reset_index(drop=True)
+    if known.empty:
+        raise UserError(f"{settings.run}: no truly labelled image; give a run with annotations.")
+    predictor = Predictor.load(settings.model)
+    aloud = np.random.default_rng(settings.seed).permutation(len(known))[: settings.aloud]
+    rows, spoken = [], []
+    for number, image in enumerate(
+        command.progress([image for _, image in known.iterrows()], "answering")
+    ):
+        values, examined = row(predictor, image)
+        rows.append(values)
+        if number in aloud:
+            spoken.append((image["mask"] != rle.EMPTY, examined.answer))
+    show(pd.DataFrame(rows).assign(patient=known["patient"]))
+    for has_lesion, answer in spoken:
+        print(f"\n--- truth: {'pneumothorax' if has_lesion else 'none'}")
+        cli.show(answer, Console(width=100))
+
+
+if __name__ == "__main__":
+    command.run(main, writes=False)
