@@ -1,6 +1,6 @@
 """The page in a real browser: upload, layers, levels, zoom, dial, pen, errors, phone, print.
 
-    python -m tests.benchmarks.web_browser --run RUN [--images x.dcm ...] [--axe axe.min.js]
+    python -m tests.benchmarks.web_browser [--run RUN] [--images x.dcm ...] [--axe axe.min.js]
 
 Starts the service, drives Debian's Chromium over it, and prints what holds and what does not; with
 `--out` it leaves screenshots at 1280 and 390 pixels. `--axe` is the script of axe-core, which is no
@@ -35,8 +35,8 @@ KEYS = {"ArrowUp": 38, "ArrowDown": 40, "ArrowLeft": 37, "ArrowRight": 39}
 class Settings:
     """Look at the page in a browser."""
 
-    run: Path
-    """Run folder that has come as far as its gate."""
+    run: Path | None = None
+    """Run folder that has come as far as its gate; without it the model that ships."""
     images: tuple[Path, ...] = ()
     """X-rays to upload; the phantoms of the start page are looked at in any case."""
     axe: Path | None = None
@@ -46,9 +46,10 @@ class Settings:
 
 
 @contextlib.contextmanager
-def running(run: Path, *options: str) -> Iterator[str]:
+def running(run: Path | None, *options: str) -> Iterator[str]:
     """The address of a service that runs meanwhile."""
-    command = [sys.executable, "-m", "cnn.web.cli", "serve", "--run", str(run), "--port", "0"]
+    command = [sys.executable, "-m", "cnn.web.cli", "serve", "--port", "0"]
+    command += [] if run is None else ["--run", str(run)]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         found = re.match(r"(http://\S+)/ ", process.stdout.readline())

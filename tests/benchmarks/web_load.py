@@ -1,6 +1,6 @@
 """The page's service under load: throughput, times, errors, memory, and what hostile uploads do.
 
-    python -m tests.benchmarks.web_load --run RUN --images x.dcm y.dcm ...
+    python -m tests.benchmarks.web_load [--run RUN] --images x.dcm y.dcm ...
 
 Starts the service; some clients upload one X-ray after another for a while, each by a connection of
 its own. Every answer must be the one that the model gives by itself. Then damaged files come, which
@@ -34,10 +34,10 @@ BOUNDARY = "a-boundary-that-is-in-no-file"
 class Settings:
     """Upload much, and much that is damaged."""
 
-    run: Path
-    """Run folder that has come as far as its gate."""
     images: tuple[Path, ...]
     """X-rays to upload, in turn."""
+    run: Path | None = None
+    """Run folder that has come as far as its gate; without it the model that ships."""
     clients: int = 8
     """Clients at once."""
     seconds: float = 60.0
@@ -144,8 +144,9 @@ def main(settings: Settings) -> int:
         for path in settings.images
     }
     del predictor
-    command = [sys.executable, "-m", "cnn.web.cli", "serve", "--port", "0", "--run"]
-    with subprocess.Popen([*command, settings.run], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "cnn.web.cli", "serve", "--port", "0"]
+    command += [] if settings.run is None else ["--run", str(settings.run)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().partition(" ")[0].rstrip("/")
         try:
