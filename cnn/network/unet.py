@@ -12,7 +12,7 @@ never depends on its batch.
 """
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -229,8 +229,12 @@ def apply(
     return nnx.merge(graph, state)(images)
 
 
+@lru_cache(maxsize=8)
 def outline(config: UNetConfig) -> PyTree:
-    """Names and shapes of the weights, as a nested dict of `jax.ShapeDtypeStruct`."""
+    """Names and shapes of the weights, as a nested dict of `jax.ShapeDtypeStruct`.
+
+    Not to be changed: networks of one configuration share it.
+    """
     return nnx.to_pure_dict(nnx.state(_outline(config), nnx.Param))
 
 
