@@ -1,7 +1,11 @@
 """Starting the service: what it is told, and what it refuses in a sentence."""
 
 import logging
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -45,6 +49,22 @@ def test_limits():
     ):
         with pytest.raises(UserError, match=words):
             start.limits_of(wrong)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_service_answers_by_the_model_that_ships_and_ends_in_peace(number):
+    serves = [sys.executable, "-m", "cnn.web.cli", "serve", "--port", "0"]
+    with subprocess.Popen(
+        serves, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as service:
+        line = service.stdout.readline()
+        address = line.split()[0]
+        with urllib.request.urlopen(f"{address}healthz", timeout=60) as health:
+            assert health.status == 200
+        service.send_signal(number)
+        printed, errors = service.communicate(timeout=60)
+    assert "answers by shipped" in line
+    assert (service.returncode, printed, errors) == (0, "", "")
 
 
 def test_a_port_in_use():

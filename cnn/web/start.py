@@ -16,6 +16,7 @@ from cnn.web.outlines import Outlines
 from cnn.web.service import ModelFacts, Service
 from cnn.web.settings import MEBIBYTE, Limits, Serve
 from cnn.web.token import SHORTEST, Token
+from features.run import interrupts
 from features.run.files import UserError
 
 VARIABLE = "PNEUMOTHORAX_TOKEN"
@@ -56,6 +57,7 @@ def serve(settings: Serve) -> None:
             server_header=False,
             timeout_graceful_shutdown=GRACE,
         )
+        interrupts.leave_to_the_server()
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         listening.close()

@@ -54,6 +54,15 @@ def install_for_commands() -> None:
         atexit.register(_ignore)  # the first to be registered is the last to be called
 
 
+def leave_to_the_server() -> None:
+    """From here on Ctrl-C and SIGTERM are a server's, which ends in peace by itself.
+
+    It hands a signal on once it has ended, which must not be said to be an interrupt then.
+    """
+    for number in STATUS:
+        signal.signal(number, lambda number, frame: None)
+
+
 def _ignore() -> None:
     for number in STATUS:
         signal.signal(number, signal.SIG_IGN)
