@@ -42,6 +42,6 @@ def test_images_with_a_weak_mask_come_in_their_share_and_outside_their_fold(run)
 def test_a_fold_without_positives_to_learn_from_is_refused(run, tiny):
     codes = ["0 64"] + [rle.EMPTY] * 8 + [None] * 5
     change(run, mask=codes)
-    with pytest.raises(UserError, match="fold 0: none of the 6 images outside it has a lesion"):
+    with pytest.raises(UserError, match="fold 0: none of the 6 images outside it has a mask"):
         train.main(train.Settings(run.root, "demo"))
     assert not list(run.unet.glob("fold*"))
