@@ -18,6 +18,9 @@ from cnn.study.model import AnsweringModel, DrawingRun
 from features.run import digests
 from features.run.folder import RunFolder
 
+# Images of a fold by which its model is known again; all of them take a second.
+LOOKED_AT = 20
+
 
 def read(run: Path) -> AnsweringModel:
     """Read a run that has come as far as its gate.
@@ -29,7 +32,7 @@ def read(run: Path) -> AnsweringModel:
     """
     folder = RunFolder(run).check()
     trained = trained_run.read(folder)
-    trained.check_models()
+    trained.check_models(LOOKED_AT)
     gate = read_gate(folder)
     drawing = tuple(_drawing(trained, gate))
     keep_compiled(folder.unet)
