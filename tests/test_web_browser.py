@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import uvicorn
 
+from cnn.page.outlines import Outlines
 from cnn.web import app
-from cnn.web.outlines import Outlines
 from features.reading import rle
 from tests.helpers.chromium import Browser, find
 from tests.helpers.web_service import FakePredictor, make_service

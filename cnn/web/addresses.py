@@ -7,10 +7,10 @@ from fastapi import Path
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from cnn.page.shown import Shown
 from cnn.study.answer import Answer
 from cnn.web.refusals import Refused
 from cnn.web.service import Service
-from cnn.web.shown import Shown
 
 # The answer's schema, and those of its parts.
 (ANSWER,), ANSWER_PARTS = msgspec.json.schema_components(

@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
-from cnn.web import guard, intake, pen, refusals, rendering, studies, visits
+from cnn.page import rendering
+from cnn.web import guard, intake, pen, refusals, studies, visits
 from cnn.web.addresses import ANSWER_PARTS, NO_X_RAY, problems
 from cnn.web.refusals import Refused
 from cnn.web.service import Service

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from cnn.web.shown import Shown
+from cnn.page.shown import Shown
 
 
 class Kept:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from cnn.page import rendering
+from cnn.page.shown import Shown
+from cnn.page.ward import Ward
 from cnn.study.answer import Answer
-from cnn.web import rendering
 from cnn.web.service import Service
 from cnn.web.settings import MEBIBYTE
-from cnn.web.shown import Shown
-from cnn.web.ward import Ward
 
 
 def start(service: Service) -> str:

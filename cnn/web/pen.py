@@ -3,8 +3,8 @@
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from cnn.page.outlines import OutlineError
 from cnn.web.addresses import StudyName, found, problems
-from cnn.web.outlines import OutlineError
 from cnn.web.refusals import Refused
 from cnn.web.service import Service
 from features.run.files import UserError

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
-from cnn.web import rendering
+from cnn.page import rendering
 
 
 class Refused(Exception):

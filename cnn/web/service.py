@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 
 from baseline.explanation.one_study import StudyExplanation
 from cnn.gate.sources import GreyMap
+from cnn.page import drawing
+from cnn.page.outlines import Outlines
+from cnn.page.samples import Sample
+from cnn.page.shown import Shown
+from cnn.page.ward import Ward
 from cnn.study.predictor import Examination
-from cnn.web import drawing, uploads
+from cnn.web import uploads
 from cnn.web.kept import Kept
 from cnn.web.meters import Meters
-from cnn.web.outlines import Outlines
 from cnn.web.refusals import Refused
-from cnn.web.samples import Sample
 from cnn.web.settings import Limits
-from cnn.web.shown import Shown
 from cnn.web.uploads import Upload
-from cnn.web.ward import Ward
 from cnn.web.worker import Worker
 from features.reading.study import Study
 from features.run import interrupts

@@ -9,10 +9,11 @@ import uvicorn
 
 from baseline.explanation.trained_run import TrainedRun
 from baseline.gate.rules import source
+from cnn.page import drawing, samples, ward
+from cnn.page.outlines import Outlines
 from cnn.study.model import AnsweringModel
 from cnn.study.predictor import Predictor
-from cnn.web import app, drawing, samples, ward
-from cnn.web.outlines import Outlines
+from cnn.web import app
 from cnn.web.service import ModelFacts, Service
 from cnn.web.settings import MEBIBYTE, Limits, Serve
 from cnn.web.token import SHORTEST, Token

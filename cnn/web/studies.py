@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import FastAPI, File, Form, Path, Request, UploadFile
 from fastapi.responses import RedirectResponse, Response
 
+from cnn.page.drawing import PICTURES
 from cnn.web import refusals
 from cnn.web.addresses import ANSWER, NO_X_RAY, StudyName, as_json, found, gone, problems
-from cnn.web.drawing import PICTURES
 from cnn.web.refusals import Refused
 from cnn.web.service import Service
 from cnn.web.uploads import Upload

@@ -8,7 +8,7 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from cnn.web import rendering
+from cnn.page import rendering
 
 COOKIE = "pneumothorax"
 SHORTEST = 16

@@ -7,7 +7,8 @@ from fastapi import FastAPI, Form
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
-from cnn.web import pages, rendering
+from cnn.page import rendering
+from cnn.web import pages
 from cnn.web.addresses import StudyName, found
 from cnn.web.service import Service
 from cnn.web.token import Token

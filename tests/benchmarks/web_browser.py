@@ -20,7 +20,7 @@ from pathlib import Path
 
 import tyro
 
-from cnn.web.outlines import Outlines
+from cnn.page.outlines import Outlines
 from features.reading import rle
 from tests.helpers.chromium import Browser, find
 

@@ -15,16 +15,16 @@ from baseline.evidence_map.maps import EvidenceMap
 from baseline.explanation.case import Case
 from baseline.explanation.one_study import StudyExplanation
 from cnn.gate.sources import GreyMap
+from cnn.page.outlines import Outlines
+from cnn.page.samples import Sample
+from cnn.page.ward import Ward
 from cnn.study.answer import Answer, ModelAnswer, QualityAnswer, Range, Sentence
 from cnn.study.mask_answer import headline, mask_answer
 from cnn.study.predictor import Examination
 from cnn.web import app
-from cnn.web.outlines import Outlines
-from cnn.web.samples import Sample
 from cnn.web.service import ModelFacts, Service
 from cnn.web.settings import Limits
 from cnn.web.token import Token
-from cnn.web.ward import Ward
 from features.quality.gate import Quality
 from features.reading import images
 from features.reading.study import Study

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from cnn.page.outlines import COLUMNS, OutlineError, Outlines, checked_name
 from cnn.web import app
-from cnn.web.outlines import COLUMNS, OutlineError, Outlines, checked_name
 from features.dataset import layouts
 from features.reading import rle
 from features.run.files import UserError
@@ -155,6 +155,6 @@ def test_a_disk_that_takes_no_more(client, outlines, monkeypatch):
     def full(path, text):
         raise UserError(f"{path}: could not be written")
 
-    monkeypatch.setattr("cnn.web.outlines.files.write_text", full)
+    monkeypatch.setattr("cnn.page.outlines.files.write_text", full)
     refused = save(client, study(client), "-1")
     assert refused.status_code == 507 and "could not be written" in refused.json()["error"]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baseline.explanation.overlays import shrink
-from cnn.web.shown import Shown
+from cnn.page.shown import Shown
 from features.dataset import file_masks
 from features.dataset.layouts import ID, MASK
 from features.reading import rle

@@ -7,7 +7,7 @@ import pytest
 
 from baseline.learning import conformal
 from baseline.learning.calibrate import Calibration
-from cnn.web import ward
+from cnn.page import ward
 
 
 def model(labels, raw, error_rate=None):

@@ -18,10 +18,10 @@ from baseline.explanation.attributions import PLACES
 from baseline.explanation.case import strongest
 from baseline.report import waterfall
 from baseline.report.case_view import FULL_COLOUR
+from cnn.page import rendering
+from cnn.page.shown import PNG, SVG, Layer, Shown
 from cnn.study.answer import to_json
 from cnn.study.predictor import Examination
-from cnn.web import rendering
-from cnn.web.shown import PNG, SVG, Layer, Shown
 from features.lungs.prepared import working_shape
 from features.reading import rle
 
