@@ -2,7 +2,8 @@
 
 ``pneumothorax predict x.dcm`` prints the answer in words, with ``--json`` as one line of JSON an
 X-ray; folders and zips are streamed. Without ``--run RUN`` the model that ships answers.
-``pneumothorax check`` examines a submission.
+``pneumothorax rank`` lists which X-rays to outline next, ``pneumothorax check`` examines a
+submission.
 """
 
 import json
@@ -46,12 +47,29 @@ class Predict:
 
 
 @dataclass(frozen=True)
+class Rank:
+    """List which X-rays to outline next: the most doubtful first."""
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """DICOM, PNG, JPEG or TIFF files, or folders and zips of them."""
+    run: Path | None = None
+    """Run folder that has come as far as its gate; without it the model that ships."""
+    outlined: Path | None = None
+    """A csv of annotations; its images are left out."""
+    out: Path | None = None
+    """A csv file for the whole list."""
+    most: int = 20
+    """How many to print."""
+
+
+@dataclass(frozen=True)
 class Schema:
     """Print the JSON Schema of an answer."""
 
 
 Command = (
     Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Rank, tyro.conf.subcommand("rank")]
     | Annotated[check.Settings, tyro.conf.subcommand("check")]
     | Annotated[Schema, tyro.conf.subcommand("schema")]
 )
@@ -112,6 +130,40 @@ def hand_out(examination: "Examination", predictor: "Predictor", settings: Predi
     files.write_text(settings.out / f"{result.id}.json", to_json(result) + "\n")
 
 
+def rank(settings: Rank) -> None:
+    """Print the list, and write it where that was asked for.
+
+    Raises
+    ------
+    UserError
+        If there is no image, or, at the end, if some could not be read.
+    """
+    from cnn.study import ranking
+    from cnn.study.predictor import Predictor
+
+    if not settings.images:
+        raise UserError("images: name at least one image, or a folder or a zip of them.")
+    known = frozenset() if settings.outlined is None else ranking.outlined(settings.outlined)
+    paths = [p for p in listing.expanded(settings.images) if image_id(p.name) not in known]
+    predictor = Predictor.load(settings.run)
+    images, refusals = [], []
+    for path in command.progress(paths, "ranking"):
+        try:
+            image = ranking.ranked(predictor.examine(path))
+        except unreadable.UnreadableImage as error:
+            refusals.append(str(error))
+            continue
+        if image is not None:
+            images.append(image)
+    if settings.out is not None:
+        ranking.write(images, settings.out)
+    for image in ranking.in_order(images)[: settings.most]:
+        print(f"{image.doubt:.4f}  {shown(image.id)}: {image.headline}")
+    print(f"{len(images)} of {len(paths)} X-rays ranked, {len(known)} outlined already.")
+    if refusals:
+        raise UserError(*refusals)
+
+
 def show(result: Answer, console: Console, details: bool = False) -> None:
     """Print an answer in words."""
 
@@ -150,6 +202,8 @@ def main(settings: Command) -> None:
     """Carry out one of the commands."""
     if isinstance(settings, Predict):
         predict(settings)
+    elif isinstance(settings, Rank):
+        rank(settings)
     elif isinstance(settings, check.Settings):
         check.main(settings)
     else:

@@ -1,8 +1,9 @@
 """The command `pneumothorax`: answers on single X-rays, a check of submissions, and the page.
 
 ``pneumothorax predict x.dcm --run RUN`` prints the answer in words, with ``--json`` as one line of
-JSON an X-ray; folders and zips are streamed. ``pneumothorax check`` examines a submission.
-``pneumothorax serve --run RUN`` answers in a browser.
+JSON an X-ray; folders and zips are streamed. ``pneumothorax serve`` answers in a browser,
+``pneumothorax rank`` lists which X-rays to outline next, ``pneumothorax check`` examines a
+submission. Without ``--run RUN`` the model that ships answers.
 """
 
 from typing import Annotated

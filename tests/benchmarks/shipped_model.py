@@ -20,7 +20,7 @@ from rich.console import Console
 
 from baseline.learning import scores
 from cnn.gate import masks
-from cnn.study import cli
+from cnn.study import cli, ranking
 from cnn.study.predictor import Examination, Predictor
 from features.reading import rle
 from features.run import command
@@ -30,6 +30,8 @@ from features.run.folder import RunFolder
 # Images of a row of the table of ranges.
 BIN = 30
 RULED = ("rule out", "rule in")
+# A mask of a lower Dice is wrong.
+WRONG = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def row(predictor: Predictor, image: pd.Series) -> tuple[dict[str, float], Exami
         "expected": np.nan if expected is None else expected,
         "at_least": np.nan if at_least is None else at_least,
         "ruled": next((n for n, word in enumerate(RULED) if word in (answer.triage or "")), np.nan),
+        "doubt": ranking.doubt(examined),
         "seconds": seconds,
     }, examined
 
@@ -94,10 +97,16 @@ def show(table: pd.DataFrame) -> None:
             f"{table['expected'][kept].mean():.3f}; the lower bound is reached by "
             f"{scores.share(reached[kept], patients[kept])}"
         )
+    wrong = (table["ungated"] < WRONG).to_numpy(float)
+    doubt = table["doubt"].to_numpy()
+    in_doubt = scores.bootstrap(lambda rows: scores.auc(wrong[rows], doubt[rows]), patients)
+    print(
+        f"doubt tells the {wrong.sum():.0f} ungated masks of a Dice below {WRONG}: AUC {in_doubt}"
+    )
     for number, word in enumerate(RULED if table["ruled"].notna().any() else ()):
         ruled = (table["ruled"] == number).to_numpy()
-        wrong = (ruled[labels != number]).mean()
-        print(f"{word}: {ruled.mean():.0%} of all, {wrong:.0%} of those who should not be")
+        amiss = (ruled[labels != number]).mean()
+        print(f"{word}: {ruled.mean():.0%} of all, {amiss:.0%} of those who should not be")
     print("\n| images, by probability | range, mean | of them with pneumothorax |\n|---|---|---|")
     for part in np.array_split(np.argsort(probability), max(len(table) // BIN, 1)):
         low, high = table["low"].iloc[part].mean(), table["high"].iloc[part].mean()
