@@ -41,7 +41,7 @@ def test_the_most_doubtful_come_first_and_what_is_no_chest_stays_out(tmp_path):
     images = [image for e in examinations if (image := ranking.ranked(e)) is not None]
     assert [image.id for image in ranking.in_order(images)] == ["a", "b", "sure"]
     ranking.write(images, tmp_path / "next.csv")
-    rows = list(csv.DictReader((tmp_path / "next.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "next.csv").read_text().splitlines()))
     assert [row["ImageId"] for row in rows] == ["a", "b", "sure"]
     assert float(rows[0]["doubt"]) == pytest.approx(1.0, abs=1e-4)
     assert ranking.outlined(tmp_path / "next.csv") == {"a", "b", "sure"}
