@@ -30,7 +30,7 @@ from features.run.folder import RunFolder
 Floats = NDArray[np.float64]
 MASKS_OF = {
     "unet": "U-Net's masks",
-    "evidence": "Handcrafted masks",
+    "evidence": "Evidence map's masks",
     "joint": "Masks of both maps",
 }
 
@@ -76,7 +76,7 @@ def by_auc(name: str, labels: Floats, raw: list[Floats], patients: NDArray[np.ob
 def of_classifier(predicted: list[pd.DataFrame]) -> list[str]:
     """AUC of the classifier on true labels, and its agreement with weak ones."""
     lines = []
-    for name, column in (("verdict, AUC on true labels", "label"), ("on weak labels", "weak")):
+    for name, column in (("classifier, AUC on true labels", "label"), ("on weak labels", "weak")):
         known = predicted[0][column].notna().to_numpy()
         if known.any():
             rows = [of_run[known] for of_run in predicted]
