@@ -183,6 +183,11 @@ class Answer:
     milliseconds: float
     format: int = FORMAT
 
+    @property
+    def triage_class(self) -> str:
+        """The triage without its error rate; "" where there is none."""
+        return "" if self.triage is None else self.triage.partition(" (")[0]
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -26,7 +26,7 @@ def write(examination: Examination, predictor: Predictor, folder: Path) -> None:
     answer, explained = examination.answer, examination.explained
     study_page.write_page(
         explained,
-        None if answer.triage is None else answer.triage.partition(" (")[0],
+        answer.triage_class or None,
         Path(answer.file),
         len(predictor.model.models.boosters),
         folder / f"{answer.id}.html",

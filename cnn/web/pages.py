@@ -5,7 +5,6 @@ from typing import Any
 from cnn.page import rendering
 from cnn.page.shown import Shown
 from cnn.page.ward import Ward
-from cnn.study.answer import Answer
 from cnn.web.service import Service
 from cnn.web.settings import MEBIBYTE
 
@@ -31,7 +30,7 @@ def study(service: Service, name: str, shown: Shown) -> str:
         "name": name,
         "shown": shown,
         "answer": answer,
-        "triage": triage_class(answer),
+        "triage": answer.triage_class,
         "ward": service.ward,
         "ward_counts": _counts(service.ward),
         "model": service.model,
@@ -39,11 +38,6 @@ def study(service: Service, name: str, shown: Shown) -> str:
         "outlines": None if service.outlines is None else service.outlines.path.name,
     }
     return rendering.page("study.html", values)
-
-
-def triage_class(answer: Answer) -> str:
-    """The triage in a few words, without its error rate."""
-    return "" if answer.triage is None else answer.triage.partition(" (")[0]
 
 
 def _counts(ward: Ward) -> dict[str, int | float | str]:

@@ -5,11 +5,13 @@ image of a run folder of which only the dataset must be there (``make dataset DA
 model that ships. Printed are AUC, Dice, what the gate earns, how often the foretold Dice is
 reached, how wide the range of the probability is and where the truth lies, triage, and times. With
 ``--model RUN`` a trained run answers instead; where it is the same run, each image is answered by
-models that have not seen it. ``--aloud 10`` prints the first words of some answers.
+models that have not seen it. ``--aloud 10`` prints the words of some answers. ``--network`` prints
+the Dice on positives, level by level, of the evidence map, of the network that ships for training
+(`cnn.weights.pretrained`) and of their mean.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +20,17 @@ import tyro
 from numpy.typing import NDArray
 from rich.console import Console
 
-from baseline.learning import scores
-from cnn.gate import masks
+from baseline.gate.rules import SOURCES
+from baseline.learning import conformal, scores
+from cnn.gate import masks, sources
+from cnn.network.unet import outline
+from cnn.prediction.networks import Networks
 from cnn.study import cli, ranking
+from cnn.study.drawing import draw
+from cnn.study.model import DrawingRun
 from cnn.study.predictor import Examination, Predictor
+from cnn.weights import pretrained, tensors
+from cnn.weights.network_kind import network_of
 from features.reading import rle
 from features.run import command
 from features.run.files import UserError
@@ -29,7 +38,6 @@ from features.run.folder import RunFolder
 
 # Images of a row of the table of ranges.
 BIN = 30
-RULED = ("rule out", "rule in")
 # A mask of a lower Dice is wrong.
 WRONG = 0.5
 
@@ -46,6 +54,8 @@ class Settings:
     """Answers to print in words."""
     seed: int = 0
     """Which of them."""
+    network: bool = False
+    """Print what the network that ships for training would draw."""
 
 
 def true_mask(code: str, examined: Examination) -> NDArray[np.bool_]:
@@ -54,13 +64,33 @@ def true_mask(code: str, examined: Examination) -> NDArray[np.bool_]:
     return rle.decode(code, shape)
 
 
+def pretrained_network() -> DrawingRun:
+    """The network that ships, which has learned from phantoms alone."""
+    arrays, info = tensors.load(pretrained.SHIPPED)
+    config, flip = network_of(info, pretrained.SHIPPED, pretrained.RESTORE)
+    single = {name: array.astype(np.float32) for name, array in arrays.items()}
+    params = tensors.restore(outline(config), single, pretrained.SHIPPED)
+    return DrawingRun(Networks(config, (params,), flip, ""))
+
+
+def by_source(
+    network: DrawingRun, examined: Examination, truth: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """Dice at each of the gate's levels, by the map that the mask is cut from."""
+    square = draw(network, examined.pixels, replace(examined.explained, fold=None))
+    shape = (truth.shape[0], truth.shape[1])
+    grey = sources.draw((square,), examined.explained.evidence_map, shape)
+    nowhere = np.zeros(shape, bool)
+    return {name: masks.measure(grey[name], nowhere, truth, 0.0).dice[0] for name in SOURCES}
+
+
 def row(predictor: Predictor, image: pd.Series) -> tuple[dict[str, float], Examination]:
     """The numbers of one image, and the answer they come from."""
     begin = time.perf_counter()
     examined = predictor.examine(image["path"])
     seconds = time.perf_counter() - begin
     answer, truth = examined.answer, true_mask(image["mask"], examined)
-    gate = predictor.model.gate
+    gate, known = predictor.model.gate, predictor.model.models.known(examined.explained.fold)
     drawn = masks.cut(examined.grey, gate.rules[gate.default].mask_level)
     expected, at_least = answer.mask.expected_dice, answer.mask.dice_at_least
     return {
@@ -73,7 +103,7 @@ def row(predictor: Predictor, image: pd.Series) -> tuple[dict[str, float], Exami
         "kept": float(answer.mask.kept),
         "expected": np.nan if expected is None else expected,
         "at_least": np.nan if at_least is None else at_least,
-        "ruled": next((n for n, word in enumerate(RULED) if word in (answer.triage or "")), np.nan),
+        "ruled": float(conformal.triage(np.array([examined.explained.raw]), *known)[0]),
         "doubt": ranking.doubt(examined),
         "seconds": seconds,
     }, examined
@@ -103,10 +133,13 @@ def show(table: pd.DataFrame) -> None:
     print(
         f"doubt tells the {wrong.sum():.0f} ungated masks of a Dice below {WRONG}: AUC {in_doubt}"
     )
-    for number, word in enumerate(RULED if table["ruled"].notna().any() else ()):
-        ruled = (table["ruled"] == number).to_numpy()
-        amiss = (ruled[labels != number]).mean()
-        print(f"{word}: {ruled.mean():.0%} of all, {amiss:.0%} of those who should not be")
+    for decision, word in ((conformal.RULE_OUT, "out"), (conformal.RULE_IN, "in")):
+        ruled = (table["ruled"] == decision).to_numpy()
+        among = positive if word == "out" else ~positive
+        print(
+            f"a triage of 10% errors rules {word} {ruled.mean():.0%} of all, "
+            f"{scores.share(ruled[among].astype(float), patients[among])} of those it must not"
+        )
     print("\n| images, by probability | range, mean | of them with pneumothorax |\n|---|---|---|")
     for part in np.array_split(np.argsort(probability), max(len(table) // BIN, 1)):
         low, high = table["low"].iloc[part].mean(), table["high"].iloc[part].mean()
@@ -131,15 +164,21 @@ def main(settings: Settings) -> None:
         raise UserError(f"{settings.run}: no truly labelled image; give a run with annotations.")
     predictor = Predictor.load(settings.model)
     aloud = np.random.default_rng(settings.seed).permutation(len(known))[: settings.aloud]
-    rows, spoken = [], []
+    rows, spoken, levels = [], [], []
+    network = pretrained_network() if settings.network else None
     for number, image in enumerate(
         command.progress([image for _, image in known.iterrows()], "answering")
     ):
         values, examined = row(predictor, image)
         rows.append(values)
+        if network is not None and values["label"]:
+            levels.append(by_source(network, examined, true_mask(image["mask"], examined)))
         if number in aloud:
             spoken.append((image["mask"] != rle.EMPTY, examined.answer))
     show(pd.DataFrame(rows).assign(patient=known["patient"]))
+    for name in SOURCES if levels else ():
+        dice = np.mean([of_image[name] for of_image in levels], axis=0)
+        print(f"{name}, Dice on positives by level: {' '.join(f'{value:.3f}' for value in dice)}")
     for has_lesion, answer in spoken:
         print(f"\n--- truth: {'pneumothorax' if has_lesion else 'none'}")
         cli.show(answer, Console(width=100))
