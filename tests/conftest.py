@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,37 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
     from tests.helpers.tiny_run import shrink
 
     return shrink(monkeypatch)
+
+
+@pytest.fixture
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the service's temporary files go."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def predictor() -> Any:
+    """A model of the service that answers at once."""
+    from tests.helpers.web_service import FakePredictor
+
+    return FakePredictor()
+
+
+@pytest.fixture
+def service(predictor: Any, private: Path) -> Any:
+    """The service of that model."""
+    from tests.helpers.web_service import make_service
+
+    return make_service(predictor)
+
+
+@pytest.fixture
+def client(service: Any) -> Iterator[Any]:
+    """A visitor of it."""
+    from tests.helpers.web_service import client_of
+
+    with client_of(service) as visitor:
+        yield visitor

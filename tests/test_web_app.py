@@ -3,16 +3,13 @@
 import io
 import json
 import re
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnn.study.answer import QualityAnswer, to_json
-from cnn.web.service import Service
 from features.reading import rle
 from tests.helpers.web_service import (
     NASTY,
@@ -26,31 +23,6 @@ from tests.helpers.web_service import (
 from tests.helpers.web_uploads import dicom, hostile, png
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
-
-
-@pytest.fixture
-def predictor() -> FakePredictor:
-    return FakePredictor()
-
-
-@pytest.fixture
-def private(tmp_path, monkeypatch) -> Path:
-    """Where temporary files go."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
-def service(predictor, private) -> Service:
-    return make_service(predictor)
-
-
-@pytest.fixture
-def client(service):
-    with client_of(service) as client:
-        yield client
 
 
 def test_the_answer_is_the_predictors(client, predictor, tmp_path):

@@ -1,44 +1,16 @@
 """Limits, headers, faults, strangers: what one visitor can do to the others."""
 
 import re
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from cnn.web import guard
-from cnn.web.service import Service
 from cnn.web.settings import MEBIBYTE
-from tests.helpers.web_service import FakePredictor, client_of, left, make_service, send
+from tests.helpers.web_service import client_of, left, make_service, send
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
-
-
-@pytest.fixture
-def predictor() -> FakePredictor:
-    return FakePredictor()
-
-
-@pytest.fixture
-def private(tmp_path, monkeypatch) -> Path:
-    """Where temporary files go."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
-def service(predictor, private) -> Service:
-    return make_service(predictor)
-
-
-@pytest.fixture
-def client(service):
-    with client_of(service) as client:
-        yield client
 
 
 @pytest.mark.parametrize("length", [True, False])

@@ -20,10 +20,10 @@ NOTICE = "For research and education; not a medical device"
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """The template engine: every value is escaped, and a missing one is an error."""
+def environment(templates: Path = TEMPLATES) -> jinja2.Environment:
+    """The engine of a folder of templates: every value is escaped, a missing one is an error."""
     engine = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -10,7 +10,6 @@ from typing import Any
 
 import jinja2
 
-from baseline.explanation.wording import percent, signed
 from baseline.report import rendering as report
 
 HERE = Path(__file__).parent
@@ -18,18 +17,9 @@ NOTICE = report.NOTICE
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
 
-@cache
 def environment() -> jinja2.Environment:
-    """The template engine: every value is escaped, and a missing one is an error."""
-    engine = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    engine.filters |= {"percent": percent, "signed": signed}
-    return engine
+    """The template engine, as the report's."""
+    return report.environment(HERE / "templates")
 
 
 def page(template: str, values: dict[str, Any]) -> str:
