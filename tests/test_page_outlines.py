@@ -127,6 +127,29 @@ def test_bodies_that_are_none(client, body):
     assert answer.status_code == 422 and list(answer.json()) == ["error"]
 
 
+def test_a_line_snaps_to_the_evidence_map(client):
+    address = study(client)
+    # The map is the same everywhere.
+    square = [[0.2, 0.2], [0.6, 0.2], [0.6, 0.6], [0.2, 0.6]]
+    answer = client.post(f"{address}/snap", json={"points": square})
+    moved = np.array(answer.json()["points"])
+    assert answer.status_code == 200 and len(moved) > 50
+    assert moved.min(axis=0) == pytest.approx(0.2, abs=0.01)
+    assert moved.max(axis=0) == pytest.approx(0.6, abs=0.01)
+
+
+@pytest.mark.parametrize("points", [[[0.5]], [[0.5, 2]], [["a", 1]], [[0, 0]] * 20_001, 1])
+def test_lines_that_are_none(client, points):
+    answer = client.post(f"{study(client)}/snap", json={"points": points})
+    assert answer.status_code == 422 and list(answer.json()) == ["error"]
+
+
+def test_a_line_that_nobody_draws(client):
+    points = np.random.default_rng(0).random((1000, 2)).tolist()
+    answer = client.post(f"{study(client)}/snap", json={"points": points})
+    assert answer.status_code == 422 and "at most 30 can be snapped" in answer.json()["error"]
+
+
 def test_a_forgotten_study_and_a_service_without_a_pen(client):
     assert save(client, "/studies/none", "-1").status_code == 404
     page = client.get(study(client).replace("studies", "pages")).text

@@ -14,6 +14,7 @@ import uvicorn
 from cnn.page.outlines import Outlines
 from cnn.web import app
 from features.reading import rle
+from tests.benchmarks.browser_look import Look
 from tests.helpers.chromium import Browser, find
 from tests.helpers.web_service import FakePredictor, make_service
 
@@ -97,6 +98,34 @@ def test_the_pen_saves_what_it_shows(browser, address, outlines):
     expected[16:32, 8:16] = True
     assert row.image == "phantom-1" and row.reader == "A. Reader"
     assert np.array_equal(rle.decode(row.code, (64, 64)), expected)
+    assert browser.complaints() == []
+
+
+def test_a_line_snaps_as_a_step_of_its_own(browser, address):
+    """The map of this service is the same everywhere, so that the square stays one."""
+    browser.open(address + "/")
+    browser.value("document.querySelector('.sample button').click()")
+    until(browser, READY)
+    browser.value("document.getElementById('pen').open = true")
+    until(browser, "document.querySelector('.sheet') !== null")
+    browser.value("document.getElementById('snap').click()")
+    browser.value("document.querySelector('[data-pen=empty]').click()")
+    look = Look(browser, address, None, None)
+    look.stroke([(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)])
+    until(browser, "performance.getEntriesByType('resource').some(e => e.name.endsWith('/snap'))")
+    drawn = (
+        "(() => {const s = document.querySelector('.sheet'), d = s.getContext('2d')"
+        ".getImageData(0, 0, s.width, s.height).data;"
+        "let n = 0; for (let k = 3; k < d.length; k += 4) n += d[k] > 127; return n})()"
+    )
+    time.sleep(0.2)  # the answer is drawn
+    undo = "document.querySelector('[data-pen=undo]').click()"
+    counts = []
+    for _ in range(3):
+        counts.append(browser.value(drawn))
+        browser.value(undo)
+    assert counts[0] == pytest.approx(32 * 32, abs=70)
+    assert counts[1] == pytest.approx(32 * 32, abs=70) and counts[2] == 0
     assert browser.complaints() == []
 
 

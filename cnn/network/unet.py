@@ -224,7 +224,8 @@ def apply(
     dtype: type = jnp.float32,
 ) -> Float[Array, "n h w"]:
     """Logits of the network whose weights are `params` (a nested dict); see `UNet`."""
-    graph, state = nnx.split(_outline(config, dtype))
+    graph, empty = nnx.split(_outline(config, dtype))
+    state = jax.tree.map(lambda leaf: leaf, empty)  # a copy, to be filled
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graph, state)(images)
 
@@ -238,7 +239,9 @@ def outline(config: UNetConfig) -> PyTree:
     return nnx.to_pure_dict(nnx.state(_outline(config), nnx.Param))
 
 
+@lru_cache(maxsize=8)  # to build a network takes JAX a quarter of a second
 def _outline(config: UNetConfig, dtype: type = jnp.float32) -> UNet:
+    """A network of shapes alone, not to be changed."""
     return nnx.eval_shape(lambda: UNet(config, nnx.Rngs(0), dtype))
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from baseline.evidence_map.maps import paint
+from baseline.evidence_map import maps
 from baseline.explanation import overlays
 from baseline.explanation.attributions import PLACES
 from baseline.explanation.case import strongest
@@ -95,6 +95,7 @@ def show(examination: Examination, unet: Grey | None, truth: Mask | None = None)
         by_measure=waterfall.by_measure(explained.case),
         place=place,
         truth=None if known is None else "pneumothorax" if known.any() else "no pneumothorax",
+        evidence_map=maps.EMPTY if explained.evidence_map is None else explained.evidence_map,
     )
 
 
@@ -143,7 +144,7 @@ def _layers(examination: Examination, has_unet: bool, truth: Mask | None) -> tup
     regions = overlays.regions(explained.prepared.zones, attribution)
     contours = []
     if explained.evidence_map is not None:
-        contours = overlays.contours(paint(explained.evidence_map, (rows, columns)))
+        contours = overlays.contours(maps.paint(explained.evidence_map, (rows, columns)))
 
     def outlined(mask: Mask | None) -> str:
         return "" if mask is None else overlays.outline(overlays.shrink(mask, (rows, columns)))

@@ -1,7 +1,8 @@
-"""An answered X-ray as the page shows it and the API hands it out: no arrays, only what is sent."""
+"""An answered X-ray as the page shows it and the API hands it out."""
 
 from dataclasses import dataclass
 
+from baseline.evidence_map.maps import EvidenceMap
 from baseline.report.waterfall import Bar
 from cnn.study.answer import Answer
 from features.reading.placement import Placement
@@ -55,6 +56,8 @@ class Shown:
         Where the picture lies in the file, on whose grid masks are coded.
     truth : str or None
         What is known of the truth, in words; None for nothing.
+    evidence_map : EvidenceMap
+        What the pen snaps to; `maps.EMPTY` where the lungs are too small for it.
     """
 
     answer: Answer
@@ -69,3 +72,4 @@ class Shown:
     by_measure: list[Bar]
     place: Placement
     truth: str | None
+    evidence_map: EvidenceMap

@@ -119,10 +119,11 @@ def probabilities(
     params: PyTree, images: UInt8[Array, "n h w c"], config: UNetConfig, flip: bool
 ) -> Float[Array, "n h w"]:
     """Probability of each pixel to be lesion, from bytes."""
+    logits = jax.jit(apply, static_argnames="config")  # traced once, though called twice
     x = images / 255.0
-    p = jax.nn.sigmoid(apply(params, x, config))
+    p = jax.nn.sigmoid(logits(params, x, config))
     if flip:
-        mirrored = jax.nn.sigmoid(apply(params, x[:, :, ::-1], config))
+        mirrored = jax.nn.sigmoid(logits(params, x[:, :, ::-1], config))
         p = (p + mirrored[:, :, ::-1]) / 2
     return p
 

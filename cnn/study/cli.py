@@ -7,6 +7,7 @@ submission.
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,7 +92,9 @@ def predict(settings: Predict) -> None:
         raise UserError("--pictures: say where to write them: --out FOLDER.")
     paths = listing.expanded(settings.images)
     names = [image_id(path.name) for path in paths]
-    if settings.out is not None and (twice := [n for n in names if names.count(n) > 1]):
+    if settings.out is not None and (
+        twice := [n for n, count in Counter(names).items() if count > 1]
+    ):
         raise UserError(
             f"--out: {shown(repr(twice[0]))} is the name of two images; their answers would take "
             "one another's place, so rename one, or print lines (--json)."

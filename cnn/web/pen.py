@@ -1,8 +1,13 @@
-"""The pen's address, where the service was told to keep readers' outlines."""
+"""The pen's addresses, where the service was told to keep readers' outlines."""
 
+from typing import Annotated
+
+import numpy as np
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from baseline.evidence_map import maps
+from cnn.page import snapping
 from cnn.page.outlines import OutlineError
 from cnn.web.addresses import StudyName, found, problems
 from cnn.web.refusals import Refused
@@ -26,6 +31,16 @@ class KeptOutline(BaseModel):
     time: str
 
 
+# Column or row as a share of the picture's width or height.
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Line(BaseModel):
+    """A closed line: column and row of each point, as shares of the picture's width and height."""
+
+    points: Annotated[list[tuple[Share, Share]], Field(max_length=20_000)]
+
+
 def add_pen(app: FastAPI, service: Service) -> None:
     """Readers' outlines, where the service was told to keep them."""
     outlines = service.outlines
@@ -47,3 +62,14 @@ def add_pen(app: FastAPI, service: Service) -> None:
         except UserError as error:
             raise Refused(507, str(error)) from None
         return KeptOutline(image=row.image, code=row.code, reader=row.reader, time=row.time)
+
+    @app.post("/studies/{name}/snap", responses=problems(400, 401, 403, 404, 422))
+    def snap(name: StudyName, line: Line) -> Line:
+        """Move a line that was drawn roughly to the edge of the evidence map; keeps nothing."""
+        study = found(service, name)
+        points = np.array(line.points, np.float64).reshape(-1, 2)
+        try:
+            moved = snapping.snap(points, maps.paint(study.evidence_map, study.size[::-1]))
+        except UserError as error:
+            raise Refused(422, str(error)) from None
+        return Line(points=moved.tolist())

@@ -22,13 +22,11 @@ import tyro
 
 from cnn.page.outlines import Outlines
 from features.reading import rle
+from tests.benchmarks.browser_look import WIDTHS, Look
 from tests.helpers.chromium import Browser, find
 
 READY = "document.getElementById('viewer')?.dataset.ready === 'yes'"
 WORDS = "document.querySelector('#viewer output').textContent"
-WIDTHS = (1280, 390)
-PATIENCE = 60.0
-KEYS = {"ArrowUp": 38, "ArrowDown": 40, "ArrowLeft": 37, "ArrowRight": 39}
 
 
 @dataclass(frozen=True)
@@ -59,94 +57,6 @@ def running(run: Path | None, *options: str) -> Iterator[str]:
             yield found[1]
         finally:
             process.terminate()
-
-
-class Look:
-    """A browser on the service, and what was found."""
-
-    def __init__(self, browser: Browser, address: str, settings: Settings) -> None:
-        self.browser, self.address, self.settings = browser, address, settings
-        self.faults = 0
-
-    def holds(self, what: str, is_so: bool, more: object = "") -> None:
-        """Print whether something is as it must be."""
-        self.faults += not is_so
-        print(
-            f"{'ok   ' if is_so else 'FAULT'} {what}{f': {more}' if more != '' else ''}", flush=True
-        )
-
-    def until(self, expression: str) -> float:
-        """Wait until a JavaScript expression is true, and return the seconds that it took."""
-        start = time.monotonic()
-        while time.monotonic() < start + PATIENCE:
-            with contextlib.suppress(RuntimeError):  # the page is being left
-                if self.browser.value(expression):
-                    return time.monotonic() - start
-            time.sleep(0.02)
-        raise SystemExit(f"never: {expression}")
-
-    def quiet(self, what: str, expected: str = "no such status") -> None:
-        """No complaint but about an expected status, and no request of another address."""
-        complaints = [text for text in self.browser.complaints() if expected not in text]
-        self.holds(f"{what}: console", complaints == [], complaints or "")
-        strangers = [
-            url for url in self.browser.requests()
-            if not url.startswith((self.address, "data:", "about:"))
-        ]  # fmt: skip
-        self.holds(f"{what}: requests", strangers == [], strangers or "")
-
-    def fits(self, what: str, width: int) -> None:
-        """The page does not scroll sideways, and a picture of it is kept."""
-        wide = self.browser.value("document.documentElement.scrollWidth")
-        self.holds(f"{what}: {width} pixels are enough", wide <= width, wide)
-        if self.settings.out is not None:
-            self.settings.out.mkdir(parents=True, exist_ok=True)
-            self.browser.screenshot(self.settings.out / f"{what}-{width}.png", whole=True)
-
-    def accessible(self, what: str) -> None:
-        """axe-core finds nothing."""
-        if self.settings.axe is None:
-            return
-        self.browser.value(self.settings.axe.read_text("utf-8") + ";0")
-        found = self.browser.value(
-            "axe.run(document).then(r => r.violations.map(v => v.id + ' ' + "
-            "v.nodes.map(n => n.target.join(' ')).join(', ')))"
-        )
-        self.holds(f"{what}: axe-core", found == [], found or "")
-
-    def press(self, key: str, shift: bool = False) -> None:
-        """Press a key."""
-        code = KEYS.get(key, ord(key[0].upper()))
-        text = {} if key in KEYS else {"text": key}
-        for kind in ("keyDown", "keyUp"):
-            more = text if kind == "keyDown" else {}
-            self.browser.send(
-                "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code,
-                modifiers=8 if shift else 0, **more,
-            )  # fmt: skip
-
-    def box(self) -> tuple[float, float, float, float]:
-        """Left, top, width and height of the viewer in the window."""
-        values = self.browser.value(
-            "(() => {const v = document.getElementById('viewer');"
-            "v.scrollIntoView({block: 'center'});"
-            "const b = v.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]})()"
-        )
-        return tuple(values)
-
-    def mouse(self, kind: str, x: float, y: float, **more: object) -> None:
-        """A mouse event in the window."""
-        self.browser.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
-
-    def grey(self) -> float:
-        """Mean grey level of the X-ray as it is drawn, once that has been done."""
-        return self.browser.value(
-            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => {"
-            "const c = document.getElementById('xray'), d = c.getContext('2d')"
-            ".getImageData(0, 0, c.width, c.height).data;"
-            "let sum = 0; for (let k = 0; k < d.length; k += 4) sum += d[k];"
-            "done(4 * sum / d.length)})))"
-        )
 
 
 def start_page(look: Look) -> None:
@@ -334,13 +244,7 @@ def pen(look: Look, outlines: Path) -> None:
     press = "document.querySelector('[data-pen={}]').click()"
     look.browser.value(press.format("empty"))
     look.holds("empty", look.browser.value(count) == 0)
-    x, y, width, height = look.box()
-    corners = [(0.2, 0.2), (0.4, 0.2), (0.4, 0.4), (0.2, 0.4)]
-    places = [(x + a * width, y + b * height) for a, b in corners]
-    look.mouse("mousePressed", *places[0], button="left", clickCount=1)
-    for place in places[1:]:
-        look.mouse("mouseMoved", *place, button="left", buttons=1)
-    look.mouse("mouseReleased", *places[-1], button="left", clickCount=1)
+    look.stroke([(0.2, 0.2), (0.4, 0.2), (0.4, 0.4), (0.2, 0.4)])
     drawn = look.browser.value(count)
     share = drawn / look.browser.value(
         "(s => s.width * s.height)(document.querySelector('.sheet'))"
@@ -355,6 +259,16 @@ def pen(look: Look, outlines: Path) -> None:
     look.holds("a key paints", drawn < painted < drawn + 300, painted - drawn)
     look.press("u")
     look.holds("a key takes it back", look.browser.value(count) == drawn)
+    look.browser.value("document.getElementById('snap').click()")
+    look.stroke([(0.1, 0.5), (0.4, 0.5), (0.4, 0.9), (0.1, 0.9)])
+    as_drawn = look.browser.value(count)
+    look.until(f"{count} !== {as_drawn}")
+    look.holds("an outline snaps", True, f"{as_drawn} pixels to {look.browser.value(count)}")
+    look.fits("snapped", WIDTHS[0])
+    look.browser.value(press.format("undo"))
+    look.holds("Undo brings back what was drawn", look.browser.value(count) == as_drawn)
+    look.browser.value(press.format("undo"))
+    look.holds("and again what was before", look.browser.value(count) == drawn)
     for name, text in (("=evil()", "reader's name"), ("Dr. B. Rowser", "Saved as an outline")):
         look.browser.value(f"document.getElementById('reader').value = {json.dumps(name)}")
         look.browser.value(press.format("save"))
@@ -399,7 +313,7 @@ def main(settings: Settings) -> int:
         outlines = Path(profile) / "outlines.csv"
         options = ("--outlines", str(outlines))
         with running(settings.run, *options) as address, Browser(program, Path(profile)) as browser:
-            look = Look(browser, address, settings)
+            look = Look(browser, address, settings.axe, settings.out)
             start_page(look)
             pen(look, outlines)
             for number in range(3):

@@ -5,6 +5,8 @@ const COLOUR = "#ff4fd0", PIXEL = 0xffd04fff; // the same, alpha first and red l
 const STEPS = 20; // that can be taken back
 const FAR = 8; // pixels, an arrow key; with Shift one
 
+const share = (value) => Math.min(Math.max(value, 0), 1);
+
 export function startPen(panel, viewer, address) {
   const xray = viewer.querySelector("#xray");
   const sheet = Object.assign(document.createElement("canvas"), { className: "sheet" });
@@ -13,12 +15,14 @@ export function startPen(panel, viewer, address) {
   const words = panel.querySelector("#pen-words");
   const brush = panel.querySelector("#brush");
   const reader = panel.querySelector("#reader");
+  const snap = panel.querySelector("#snap");
   const past = [];
   const at = { x: 0, y: 0 };
-  let stroke = null, before = null;
+  let stroke = null, before = null, changes = 0;
 
   const tool = () => panel.querySelector("[name=tool]:checked").value;
-  const takes = () => tool() === "cut" || tool() === "erase";
+  const takes = (by) => by === "cut" || by === "erase";
+  const encloses = (by) => by === "draw" || by === "cut";
   const pixels = () => {
     const { data } = context.getImageData(0, 0, sheet.width, sheet.height);
     const mask = new Uint8Array(data.length / 4);
@@ -35,9 +39,10 @@ export function startPen(panel, viewer, address) {
     past.push(pixels());
     if (past.length > STEPS) past.shift();
     words.textContent = "";
+    changes++;
   }
-  function draw(shape) {
-    context.globalCompositeOperation = takes() ? "destination-out" : "source-over";
+  function draw(by, shape) {
+    context.globalCompositeOperation = takes(by) ? "destination-out" : "source-over";
     context.fillStyle = context.strokeStyle = COLOUR;
     context.lineWidth = Number(brush.value);
     context.lineCap = context.lineJoin = "round";
@@ -49,9 +54,21 @@ export function startPen(panel, viewer, address) {
     context.beginPath();
     points.forEach(({ x, y }, k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
   }
-  function finish(points) {
-    if (tool() === "draw" || tool() === "cut") draw(() => { along(points); context.closePath(); context.fill(); });
-    else draw(() => { along([...points, points.at(-1)]); context.stroke(); });
+  function finish(by, points) {
+    if (encloses(by)) draw(by, () => { along(points); context.closePath(); context.fill(); });
+    else draw(by, () => { along([...points, points.at(-1)]); context.stroke(); });
+  }
+  // The line as drawn stays a step of its own, so that Undo brings it back.
+  async function snapped(by, points) {
+    const [start, then] = [past.at(-1), changes];
+    const body = JSON.stringify({ points: points.map(({ x, y }) => [share(x / sheet.width), share(y / sheet.height)]) });
+    const answer = await post("snap", body);
+    if (answer.error) words.textContent = answer.error;
+    else if (changes === then && !stroke) {
+      remember();
+      put(start);
+      finish(by, answer.points.map(([x, y]) => ({ x: x * sheet.width, y: y * sheet.height })));
+    }
   }
   const place = (event) => {
     const box = sheet.getBoundingClientRect();
@@ -61,8 +78,8 @@ export function startPen(panel, viewer, address) {
     context.putImageData(before, 0, 0);
     context.globalCompositeOperation = "source-over";
     along(stroke);
-    context.strokeStyle = takes() ? "#ffffff" : COLOUR;
-    context.lineWidth = tool() === "draw" || tool() === "cut" ? Math.max(sheet.width / 400, 1) : Number(brush.value);
+    context.strokeStyle = takes(tool()) ? "#ffffff" : COLOUR;
+    context.lineWidth = encloses(tool()) ? Math.max(sheet.width / 400, 1) : Number(brush.value);
     context.lineCap = context.lineJoin = "round";
     context.stroke();
   }
@@ -83,9 +100,11 @@ export function startPen(panel, viewer, address) {
   for (const kind of ["pointerup", "pointercancel"]) {
     viewer.addEventListener(kind, () => {
       if (!stroke) return;
-      put(past.at(-1));
-      finish(stroke);
+      const points = stroke;
       stroke = null;
+      put(past.at(-1));
+      finish(tool(), points);
+      if (encloses(tool()) && snap.checked) snapped(tool(), points);
     });
   }
 
@@ -98,7 +117,7 @@ export function startPen(panel, viewer, address) {
   }
   const arrows = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowUp: ["y", -1], ArrowDown: ["y", 1] };
   const does = {
-    undo: () => { if (past.length) { put(past.pop()); words.textContent = ""; } },
+    undo: () => { if (past.length) { put(past.pop()); words.textContent = ""; changes++; } },
     empty: () => { remember(); put(new Uint8Array(sheet.width * sheet.height)); },
     model,
     save,
@@ -112,7 +131,7 @@ export function startPen(panel, viewer, address) {
     } else if (event.key === " ") {
       showCross();
       remember();
-      draw(() => { context.beginPath(); context.arc(at.x + 0.5, at.y + 0.5, brush.value / 2, 0, 2 * Math.PI); context.fill(); });
+      draw(tool(), () => { context.beginPath(); context.arc(at.x + 0.5, at.y + 0.5, brush.value / 2, 0, 2 * Math.PI); context.fill(); });
     } else if (event.key === "[" || event.key === "]") brush.value = Number(brush.value) + (event.key === "]" ? 2 : -2);
     else if (/^u$/i.test(event.key) || ((event.ctrlKey || event.metaKey) && event.key === "z")) does.undo();
     else return;
@@ -135,15 +154,17 @@ export function startPen(panel, viewer, address) {
     put(mask);
   }
   async function save() {
-    const body = JSON.stringify({ code: encode(pixels(), sheet.height, sheet.width), reader: reader.value });
     words.textContent = "Saving …";
+    const said = await post("outline", JSON.stringify({ code: encode(pixels(), sheet.height, sheet.width), reader: reader.value }));
+    if (said.error) words.textContent = said.error;
+    else words.textContent = said.code === "-1" ? `Saved as no pneumothorax, by ${said.reader}.` : `Saved as an outline by ${said.reader}.`;
+  }
+  async function post(what, body) {
     try {
-      const answer = await fetch(`${address}/outline`, { method: "POST", body, headers: { "Content-Type": "application/json", Accept: "application/json" } });
-      const said = await answer.json();
-      if (!answer.ok) words.textContent = said.error;
-      else words.textContent = said.code === "-1" ? `Saved as no pneumothorax, by ${said.reader}.` : `Saved as an outline by ${said.reader}.`;
+      const answer = await fetch(`${address}/${what}`, { method: "POST", body, headers: { "Content-Type": "application/json", Accept: "application/json" } });
+      return await answer.json();
     } catch {
-      words.textContent = "The service does not answer; look whether it still runs, then save again.";
+      return { error: "The service does not answer; look whether it still runs, then try again." };
     }
   }
   panel.addEventListener("toggle", async () => {
