@@ -137,7 +137,7 @@ def restore(
             f"{path}: holds another network than the settings describe (first difference: "
             f"{different[0]}); {repair}."
         )
-    leaves = [jax.numpy.asarray(arrays[name]) for name, _ in named]
+    leaves = jax.device_put([arrays[name] for name, _ in named])
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
 
 

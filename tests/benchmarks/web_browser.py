@@ -28,6 +28,16 @@ from tests.helpers.chromium import Browser, find
 READY = "document.getElementById('viewer')?.dataset.ready === 'yes'"
 WORDS = "document.querySelector('#viewer output').textContent"
 
+# Of the pen's mask, in shares of the picture.
+MASK_BOX = (
+    "(() => {const s = document.querySelector('.sheet'), w = s.width, h = s.height,"
+    "d = s.getContext('2d').getImageData(0, 0, w, h).data, x = [], y = [];"
+    "for (let k = 0; k < w * h; k++) if (d[4 * k + 3]) { x.push(k % w / w);"
+    "y.push(Math.floor(k / w) / h); }"
+    "const ends = v => v.reduce(([a, b], c) => [Math.min(a, c), Math.max(b, c)], [1, 0]);"
+    "const [l, r] = ends(x), [t, b] = ends(y); return [l, t, r, b]})()"
+)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -241,6 +251,7 @@ def pen(look: Look, outlines: Path) -> None:
     look.browser.value("document.querySelector('#pen summary').click()")
     look.until("document.querySelector('.sheet') !== null")
     look.holds("the pen begins with the model's mask", look.browser.value(count) > 0)
+    left, top, right, bottom = look.browser.value(MASK_BOX)
     press = "document.querySelector('[data-pen={}]').click()"
     look.browser.value(press.format("empty"))
     look.holds("empty", look.browser.value(count) == 0)
@@ -260,7 +271,7 @@ def pen(look: Look, outlines: Path) -> None:
     look.press("u")
     look.holds("a key takes it back", look.browser.value(count) == drawn)
     look.browser.value("document.getElementById('snap').click()")
-    look.stroke([(0.1, 0.5), (0.4, 0.5), (0.4, 0.9), (0.1, 0.9)])
+    look.stroke([(left, top), (right, top), (right, bottom), (left, bottom)])
     as_drawn = look.browser.value(count)
     look.until(f"{count} !== {as_drawn}")
     look.holds("an outline snaps", True, f"{as_drawn} pixels to {look.browser.value(count)}")
