@@ -42,18 +42,18 @@ LUNG_PARAMETERS = {
     "rounds": 1200,
 }
 CELL_PARAMETERS = {
-    "learning_rate": 0.033,
-    "num_leaves": 16,
+    "learning_rate": 0.05,
+    "num_leaves": 31,
     "min_data_in_leaf": 100,
     "feature_fraction": 0.2,
     "bagging_fraction": 0.5,
     "lambda_l2": 5.0,
-    "rounds": 600,
+    "rounds": 800,
 }
 # Weight of an auxiliary phantom's cell; a patient's has 1.
 AUXILIARY_WEIGHT = 0.1
 # The same of a cell with a weak mask; of so many of these cells one takes part.
-WEAK_WEIGHT = 0.5
+WEAK_WEIGHT = 1.0
 WEAK_STEP = 3
 
 
