@@ -1,0 +1,316 @@
+"""A pneumothorax put into an X-ray: air between chest wall and lung, the lung drawn in and denser.
+
+Grey levels are taken as those of a film: their log-odds grow linearly with attenuation, as with the
+display curve of phantoms. How much a lung attenuates is read from the X-ray itself: beside it the
+mediastinum shows what tissue in its place would look like. With Beer-Lambert's law a lung of
+density d (g/cm3) lies (1.05 - d) below muscle, and air another d below the lung, along the same
+way. All is computed at the working size around one lung; only the difference is added to the
+picture, so noise and everything elsewhere stay as they are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from PIL import Image as Pictures
+
+from features.implant import chest_wall
+from features.implant.chest_wall import Side
+from features.implant.layers import steady
+from features.implant.parameters import Parameters, sample
+from features.lungs.fields import LungFields
+from features.lungs.prepared import working_shape, working_size
+from features.phantom.collapse import Collapse
+from features.phantom.lung_shape import withdrawn
+from features.phantom.pneumothorax import DENSEST
+from features.phantom.streams import Rng
+from features.phantom.tissue import MU_MUSCLE, MU_WATER
+from features.pixels import filters, regions
+
+TOE = 0.02  # keeps log-odds finite at black and white
+MUSCLE = 1.05  # g/cm3
+CHORD = 140.0  # mm of lung that a ray crosses where the lung is deep
+LEAST = 0.35  # log-odds between lung and mediastinum that are assumed where less are seen
+THINNEST = 1.0  # mm of air below which nobody would outline it
+UNFORMED = 40.0  # mm of air from which on a lung keeps its form
+SURROUNDINGS = 24  # working pixels around the lung that take part
+EDGE = 1.2  # mm over which the air begins at the chest wall
+WIDE = 12.0  # working pixels over which the lung's depth is averaged
+GRAIN = 0.8  # working pixels; finer is grain of the film, which air does not take away
+GRAIN_LEFT = 0.85  # share of what is finer than `GRAIN` that is grain
+LINE = 0.55  # mm, standard deviation of the pleural line's profile
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Implanted:
+    """An X-ray with a pneumothorax that it did not have.
+
+    Parameters
+    ----------
+    pixels : (h, w) array of float32 in [0, 1]
+        Air dark.
+    mask : (h, w) array of bool
+        Exactly where the air is.
+    parameters : Parameters
+    """
+
+    pixels: Image
+    mask: Mask
+    parameters: Parameters
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the geometry says of each pixel around the lung, (h, w) arrays of float32."""
+
+    hilum: tuple[float, float]  # row and column
+    distance: Image  # from the hilum, mm
+    reach: Image  # from the hilum to the chest wall at this angle, mm
+    edge: Image  # from the hilum to the lung's edge at this angle, mm
+    across: Image  # mm across the lung's edge that 1 mm along the ray is
+    turn: Image  # angle from straight up, turning laterally, radians
+
+
+def implant(pixels: Image, fields: LungFields, rng: Rng) -> Implanted:
+    """Put a random pneumothorax into an X-ray.
+
+    Parameters
+    ----------
+    pixels : (h, w) array of float32 in [0, 1]
+        Air dark, upright, as `features.reading.images` reads it.
+    fields : LungFields
+        The lungs at the working size: ``segment(working_size(pixels))``.
+    rng : Generator
+        The same state gives the same picture.
+    """
+    parameters = sample(rng)
+    changed, mask = put_in(pixels, fields, parameters)
+    return Implanted(changed, mask, parameters)
+
+
+def put_in(pixels: Image, fields: LungFields, parameters: Parameters) -> tuple[Image, Mask]:
+    """Put a given pneumothorax into an X-ray.
+
+    Returns
+    -------
+    pixels : (h, w) array of float32 in [0, 1]
+    mask : (h, w) array of bool
+
+    Raises
+    ------
+    ValueError
+        If the lung fields are not of the working size.
+    """
+    if fields.right.shape != working_shape(pixels.shape[:2]):
+        raise ValueError(f"lung fields are {fields.right.shape}; find them at the working size")
+    small = working_size(pixels)
+    density = log_odds(small)
+    sign = parameters.collapse.sign
+    lung = fields.right if sign < 0 else fields.left
+    pitch = chest_wall.pitch_of(fields)
+    side = chest_wall.side_of(filters.gaussian(density, 2.0), lung, sign, pitch)
+    edge = edge_of(side, parameters.collapse)
+    box = _clipped(regions.box(lung, SURROUNDINGS), small.shape)
+    maps = maps_of(side, edge, box)
+    tissue = _mediastinum(density, fields)
+    part = np.ascontiguousarray(density[box])
+    changed = _with_air(part, maps, tissue, parameters, pitch, _area(side, edge))
+    step = grey_levels(changed) - grey_levels(part)
+    air = np.minimum(maps.distance - maps.edge, maps.reach - maps.distance)
+    air = np.where(maps.reach - maps.edge > THINNEST, air, np.minimum(air, -0.5 * pitch))
+    return _full_size(pixels, step, air, box, small.shape)
+
+
+def log_odds(pixels: Image) -> Image:
+    """Grey levels 0..1 as a measure that grows linearly with attenuation."""
+    return np.log((pixels + TOE) / (1 + TOE - pixels)).astype(np.float32)
+
+
+def grey_levels(density: Image) -> Image:
+    """The inverse of `log_odds`."""
+    return ((1 + 2 * TOE) / (1 + np.exp(-density)) - TOE).astype(np.float32)
+
+
+def edge_of(side: Side, collapse: Collapse) -> NDArray[np.float64]:
+    """Distance (mm) of the lung's edge from the hilum at the side's angles.
+
+    The deeper the air, the more a lung keeps its form as it shrinks: then the air is everywhere the
+    same share of the way from chest wall to hilum, and not the same number of millimetres.
+    """
+    at_centre = float(np.interp(collapse.centre, side.angles, side.reach))
+    keeps_form = np.clip(collapse.depth / UNFORMED, 0, 1)
+    share = np.power(np.maximum(side.reach, 1) / at_centre, keeps_form)
+    return withdrawn(side.angles, side.reach, collapse, share)
+
+
+def maps_of(side: Side, edge: NDArray[np.float64], box: regions.Box) -> Maps:
+    """The geometry of one side around its lung; `edge` (mm) is the lung's edge at its angles."""
+    rows, columns = box
+    turn = side.angles[1] - side.angles[0]
+    slope = np.gradient(edge) / turn / np.maximum(edge, 1)
+    across = 1 / np.hypot(1, np.clip(slope, -3, 3))
+    row, column = side.hilum
+    polar = np.stack((side.reach, edge, across)).astype(np.float32)
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    place = (row - rows.start, column - columns.start)
+    return Maps(place, *_around(polar, shape, place, side.sign, side.pitch))
+
+
+@njit(cache=True)
+def _around(polar, shape, hilum, sign, pitch):  # type: ignore[no-untyped-def]
+    """Distance from the hilum, the values of `polar` at the pixel's angle, and the angle."""
+    maps = np.empty((5, *shape), np.float32)
+    steps = polar.shape[1] - 1
+    for row in range(shape[0]):
+        down = (row - hilum[0]) * pitch
+        for column in range(shape[1]):
+            lateral = sign * (column - hilum[1]) * pitch
+            angle = np.arctan2(lateral, -down)
+            turn = (angle + np.pi) * steps / (2 * np.pi)
+            low = min(int(turn), steps - 1)
+            share = turn - low
+            maps[0, row, column] = np.sqrt(lateral * lateral + down * down)
+            for k in range(3):
+                line = polar[k]
+                maps[1 + k, row, column] = line[low] + share * (line[low + 1] - line[low])
+            maps[4, row, column] = angle
+    return maps
+
+
+def _clipped(box: regions.Box, shape: tuple[int, ...]) -> regions.Box:
+    rows, columns = (
+        slice(part.start, min(part.stop, side)) for part, side in zip(box, shape, strict=True)
+    )
+    return rows, columns
+
+
+def _area(side: Side, edge: NDArray[np.float64]) -> float:
+    """Share of its area that the lung keeps."""
+    return float(np.square(edge).mean() / np.square(side.reach).mean())
+
+
+def _mediastinum(density: Image, fields: LungFields) -> float:
+    """Log-odds of the tissue between the lungs, where rays cross no lung."""
+    rows = np.flatnonzero((fields.right | fields.left).any(axis=1))
+    high, low = rows[0] + (np.array([0.3, 0.7]) * len(rows)).astype(int)
+    between = []
+    for row in range(high, low):
+        right, left = np.flatnonzero(fields.right[row]), np.flatnonzero(fields.left[row])
+        if len(right) and len(left):
+            between.append(density[row, right[-1] + 1 : left[0]])
+    values = np.concatenate(between) if between else np.zeros(0)
+    return float(np.median(values)) if len(values) else float(np.percentile(density, 90))
+
+
+def _with_air(
+    density: Image,
+    maps: Maps,
+    tissue: float,
+    parameters: Parameters,
+    pitch: float,
+    area: float,
+) -> Image:
+    """Log-odds around the lung with the pneumothorax; `area` is the share that the lung keeps."""
+    collapse = parameters.collapse
+    field = np.clip((maps.reach - maps.distance) / EDGE + 0.5, 0, 1)
+    gap = maps.reach - maps.edge
+    mix = np.clip(gap / 6, 0, 1)
+    share = maps.distance / np.maximum(maps.edge, 1)
+    # As in `features.phantom.pneumothorax.density_with_air`, relative to the lung's mean density.
+    inner = 1 - np.square(np.square(np.square(np.minimum(share, 1))))
+    filled = 1 - mix * collapse.air * (1 - np.sqrt(inner))
+    squeezed = min(area**-collapse.blood, DENSEST)
+    severity = min((1 - area) * 4, 1.0)  # a lung that has hardly moved is not injured either
+    squeezed += severity * collapse.injury / parameters.density
+    beyond = np.clip((maps.distance - maps.edge) / pitch + 0.5, 0, 1) * (gap > THINNEST)
+    relative = filled * (squeezed + beyond * (1 - squeezed))
+    base = steady(density, field > 0)
+    lung = _lung_depth(base, field, tissue)
+    darker = parameters.density / (MUSCLE - parameters.density)
+    # Denser only where there is lung to see: not on the border of heart and diaphragm.
+    seen = np.clip((tissue - filters.gaussian(base, 2.0)) / lung, 0, 1)
+    changed = density + field * darker * lung * np.where(relative > 1, seen, 1) * (relative - 1)
+    changed += field * _moved(density - base, maps, beyond * mix * collapse.air)
+    gain = lung / ((MUSCLE - parameters.density) * MU_WATER * CHORD)
+    return (changed + gain * _line(maps, parameters, pitch) * field).astype(np.float32)
+
+
+def _lung_depth(base: Image, field: Image, tissue: float) -> Image:
+    """How much darker (log-odds) the lung is than tissue in its place would be, averaged widely."""
+    weight = filters.gaussian(field.astype(np.float32), WIDE)
+    mean = filters.gaussian((base * field).astype(np.float32), WIDE) / np.maximum(weight, 1e-3)
+    return np.maximum(tissue - mean, LEAST)
+
+
+def _moved(markings: Image, maps: Maps, emptied: Image) -> Image:
+    """What changes as the markings move inwards with the lung, and go where it has gone."""
+    grain = GRAIN_LEFT * (markings - filters.gaussian(markings, GRAIN))
+    lung = markings - grain
+    scale = maps.reach / np.maximum(maps.edge, 1)
+    place = maps.distance * scale
+    scale = np.where(place < maps.reach, scale, 1).astype(np.float32)
+    return _pulled(lung.astype(np.float32), maps.hilum, scale) * (1 - emptied) - lung
+
+
+@njit(cache=True)
+def _pulled(image, hilum, scale):  # type: ignore[no-untyped-def]
+    """The image at `scale` times the way from the hilum to each pixel, bilinear."""
+    rows, columns = image.shape
+    output = image.copy()
+    for row in range(rows):
+        for column in range(columns):
+            if scale[row, column] == 1:
+                continue
+            y = hilum[0] + (row - hilum[0]) * scale[row, column]
+            x = hilum[1] + (column - hilum[1]) * scale[row, column]
+            y, x = min(max(y, 0.0), rows - 1.001), min(max(x, 0.0), columns - 1.001)
+            top, left = int(y), int(x)
+            v, u = y - top, x - left
+            upper = (1 - u) * image[top, left] + u * image[top, left + 1]
+            lower = (1 - u) * image[top + 1, left] + u * image[top + 1, left + 1]
+            output[row, column] = (1 - v) * upper + v * lower
+    return output
+
+
+def _line(maps: Maps, parameters: Parameters, pitch: float) -> Image:
+    """Attenuation of the visceral pleura along the lung's edge."""
+    offset = (maps.distance - maps.edge) * maps.across
+    width = max(LINE, 0.6 * pitch)
+    profile = np.exp(-0.5 * np.square(offset / width)) * (LINE / width)
+    wander = 0.5 + 0.5 * np.sin(5 * maps.turn + 2 * parameters.collapse.wiggle)
+    strength = 1 - parameters.faintness * wander
+    strength *= np.clip((maps.reach - maps.edge - 1) / 3, 0, 1)
+    return parameters.collapse.line * MU_MUSCLE * parameters.sharpness * strength * profile
+
+
+def _full_size(
+    pixels: Image, step: Image, air: Image, box: regions.Box, shape: tuple[int, ...]
+) -> tuple[Image, Mask]:
+    """The picture with the difference added, and where `air` is positive, on its own grid."""
+    factors = [full / small for full, small in zip(pixels.shape, shape, strict=True)]
+    spans = [
+        (int(np.ceil(part.start * factor)), int(part.stop * factor))
+        for part, factor in zip(box, factors, strict=True)
+    ]
+    (top, bottom), (left, right) = (
+        [end / factor - part.start for end in span]
+        for span, factor, part in zip(spans, factors, box, strict=True)
+    )
+    near = tuple(slice(*span) for span in spans)
+    size = (spans[1][1] - spans[1][0], spans[0][1] - spans[0][0])
+    wide, margin = (
+        np.asarray(
+            Pictures.fromarray(part.astype(np.float32)).resize(
+                size, Pictures.Resampling.BILINEAR, (left, top, right, bottom)
+            )
+        )
+        for part in (step, air)
+    )
+    changed, mask = pixels.copy(), np.zeros(pixels.shape, bool)
+    changed[near] = np.clip(changed[near] + wide, 0, 1)
+    mask[near] = margin > 0
+    return changed, mask
