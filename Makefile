@@ -6,7 +6,7 @@
 .SUFFIXES:
 
 # --- settings: what is not given is as RUN/settings.mk remembers it, or else the default ---------------------
-GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE PORT MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
+GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE PORT OUT COUNT MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
 open := (
 close := )
 ODD := ' " ` ; & | < > * ? ! \ \# $$ $(open) $(close)
@@ -98,7 +98,7 @@ SUMMARY = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,@$(PY) -m cnn.gate.su
 ENV := .venv/.installed
 
 # --- the pipeline ----------------------------------------------------------------------------------------------
-.PHONY: FORCE help env demo dataset audit measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
+.PHONY: FORCE help env demo dataset audit implants measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
 	submission predict serve pretrained shipped test check format lock clean
 
 help: ## show this help
@@ -128,6 +128,11 @@ $(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/dataset fea
 # A check that fails is the audit's result, and the files are written before it says so.
 audit: $(call made,dataset) | $(ENV) ## look at the dataset before training: one offline page (SELFTEST=1 tests the audit)
 	$(PY) -m baseline.audit.write --run $(RUN) --data $(DATA) --seed $(SEED)$(if $(SELFTEST), --selftest)$(if $(LIMIT), --limit $(LIMIT))
+
+# The folder that is written is a dataset of its own, so no run and no stage depends on it.
+implants: $(DATA_FILES) | $(ENV) ## put pneumothorax into the X-rays of DATA without one: OUT=<folder> (COUNT=0 for one in each)
+	$(if $(OUT),,$(error OUT: no folder given; name one, as in make implants DATA=x OUT=data/implants))
+	$(PY) -m features.implant.write --data $(DATA) --out $(OUT) --count $(or $(COUNT),0) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
 
 MEASURING := $(call code,$(addprefix features/,reading storage pixels lungs families cells quality measure.py trees.py))
 measure: $(call made,measure) ## measure features and cells of every image

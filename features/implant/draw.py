@@ -37,9 +37,9 @@ UNFORMED = 40.0  # mm of air from which on a lung keeps its form
 SURROUNDINGS = 24  # working pixels around the lung that take part
 EDGE = 1.2  # mm over which the air begins at the chest wall
 WIDE = 12.0  # working pixels over which the lung's depth is averaged
-GRAIN = 0.8  # working pixels; finer is grain of the film, which air does not take away
-GRAIN_LEFT = 0.85  # share of what is finer than `GRAIN` that is grain
-LINE = 0.55  # mm, standard deviation of the pleural line's profile
+COARSE = 4  # working pixels a side of the squares on which that is done
+GRAIN = 1.2  # working pixels; finer is grain of the film, which air does not take away
+LINE = 0.7  # mm, standard deviation of the pleural line's profile
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -118,8 +118,7 @@ def put_in(pixels: Image, fields: LungFields, parameters: Parameters) -> tuple[I
     maps = maps_of(side, edge, box)
     tissue = _mediastinum(density, fields)
     part = np.ascontiguousarray(density[box])
-    changed = _with_air(part, maps, tissue, parameters, pitch, _area(side, edge))
-    step = grey_levels(changed) - grey_levels(part)
+    step = _step(part, maps, tissue, parameters, pitch, _area(side, edge))
     air = np.minimum(maps.distance - maps.edge, maps.reach - maps.distance)
     air = np.where(maps.reach - maps.edge > THINNEST, air, np.minimum(air, -0.5 * pitch))
     return _full_size(pixels, step, air, box, small.shape)
@@ -206,7 +205,7 @@ def _mediastinum(density: Image, fields: LungFields) -> float:
     return float(np.median(values)) if len(values) else float(np.percentile(density, 90))
 
 
-def _with_air(
+def _step(
     density: Image,
     maps: Maps,
     tissue: float,
@@ -214,7 +213,7 @@ def _with_air(
     pitch: float,
     area: float,
 ) -> Image:
-    """Log-odds around the lung with the pneumothorax; `area` is the share that the lung keeps."""
+    """By how much grey levels around the lung change; `area` is the share that the lung keeps."""
     collapse = parameters.collapse
     field = np.clip((maps.reach - maps.distance) / EDGE + 0.5, 0, 1)
     gap = maps.reach - maps.edge
@@ -233,27 +232,44 @@ def _with_air(
     darker = parameters.density / (MUSCLE - parameters.density)
     # Denser only where there is lung to see: not on the border of heart and diaphragm.
     seen = np.clip((tissue - filters.gaussian(base, 2.0)) / lung, 0, 1)
-    changed = density + field * darker * lung * np.where(relative > 1, seen, 1) * (relative - 1)
-    changed += field * _moved(density - base, maps, beyond * mix * collapse.air)
+    change = darker * lung * np.where(relative > 1, seen, 1) * (relative - 1)
     gain = lung / ((MUSCLE - parameters.density) * MU_WATER * CHORD)
-    return (changed + gain * _line(maps, parameters, pitch) * field).astype(np.float32)
+    change += gain * _line(maps, parameters, pitch)
+    # Displays enhance what is small: an edge, and the line on it, more than a whole lung.
+    change += (parameters.sharpness - 1) * (change - _wide(change * field))
+    # Displays keep fine contrast where it gets darker: markings move as grey levels.
+    level = grey_levels(base)
+    step = grey_levels(base + field * change) - level
+    markings = _moved(grey_levels(density) - level, maps, beyond * mix, parameters)
+    return (step + field * markings).astype(np.float32)
 
 
 def _lung_depth(base: Image, field: Image, tissue: float) -> Image:
     """How much darker (log-odds) the lung is than tissue in its place would be, averaged widely."""
-    weight = filters.gaussian(field.astype(np.float32), WIDE)
-    mean = filters.gaussian((base * field).astype(np.float32), WIDE) / np.maximum(weight, 1e-3)
+    mean = _wide(base * field) / np.maximum(_wide(field), 1e-3)
     return np.maximum(tissue - mean, LEAST)
 
 
-def _moved(markings: Image, maps: Maps, emptied: Image) -> Image:
+def _wide(image: Image) -> Image:
+    """The image smoothed by a Gaussian of `WIDE` pixels, to within a percent, on a coarse grid."""
+    rows, columns = image.shape
+    size = (-(-columns // COARSE), -(-rows // COARSE))
+    small = Pictures.fromarray(image.astype(np.float32)).resize(size, Pictures.Resampling.BOX)
+    smooth = filters.gaussian(np.asarray(small), WIDE / COARSE)
+    wide = Pictures.fromarray(smooth).resize((columns, rows), Pictures.Resampling.BILINEAR)
+    return np.asarray(wide)
+
+
+def _moved(markings: Image, maps: Maps, air: Image, parameters: Parameters) -> Image:
     """What changes as the markings move inwards with the lung, and go where it has gone."""
-    grain = GRAIN_LEFT * (markings - filters.gaussian(markings, GRAIN))
-    lung = markings - grain
+    lung = filters.gaussian(markings, GRAIN)
+    grain = markings - lung
     scale = maps.reach / np.maximum(maps.edge, 1)
     place = maps.distance * scale
     scale = np.where(place < maps.reach, scale, 1).astype(np.float32)
-    return _pulled(lung.astype(np.float32), maps.hilum, scale) * (1 - emptied) - lung
+    pulled = _pulled(lung, maps.hilum, scale)
+    pulled *= 1 - parameters.clearness * air
+    return pulled - lung + (parameters.grain - 1) * air * grain
 
 
 @njit(cache=True)
@@ -284,7 +300,7 @@ def _line(maps: Maps, parameters: Parameters, pitch: float) -> Image:
     wander = 0.5 + 0.5 * np.sin(5 * maps.turn + 2 * parameters.collapse.wiggle)
     strength = 1 - parameters.faintness * wander
     strength *= np.clip((maps.reach - maps.edge - 1) / 3, 0, 1)
-    return parameters.collapse.line * MU_MUSCLE * parameters.sharpness * strength * profile
+    return parameters.collapse.line * MU_MUSCLE * strength * profile
 
 
 def _full_size(

@@ -19,6 +19,7 @@ from features.pixels import filters
 FINE = 1.2  # working pixels; edges are those of the picture smoothed so much
 AROUND = 2.0  # working pixels over which their direction is averaged
 LENGTH = 18  # working pixels that a line is followed, both ways
+UNCLEAR, CLEAR = 0.15, 0.55  # coherence at and below which there is no direction; from which on one
 PASSES = 2  # the second takes from what the first left over, such as the thin cortex of ribs
 TURN = 0.8  # cosine of the turn from one step to the next at which a line ends
 BLUR = 4.0  # working pixels; where there is no direction
@@ -52,12 +53,14 @@ def steady(image: Image, wanted: NDArray[np.bool_]) -> Image:
 
 def _direction(image: Image) -> tuple[Image, Image]:
     """Unit vectors (down, across) along edges, (2, h, w), and how clear they are, 0..1, (h, w)."""
-    down, across = np.gradient(filters.gaussian(image, FINE))
+    slopes = np.gradient(filters.gaussian(image, FINE))
+    down, across = (np.asarray(slope, np.float32) for slope in slopes)
     dd, da, aa = (filters.gaussian(part, AROUND) for part in (down**2, down * across, across**2))
     spread = np.hypot(dd - aa, 2 * da)
-    coherence = (spread / np.maximum(dd + aa, 1e-12)).astype(np.float32)
+    coherence = spread / np.maximum(dd + aa, 1e-12)
+    clear = np.clip((coherence - UNCLEAR) / (CLEAR - UNCLEAR), 0, 1).astype(np.float32)
     steepest = 0.5 * np.arctan2(2 * da, dd - aa)  # from straight down towards across
-    return np.stack((-np.sin(steepest), np.cos(steepest))).astype(np.float32), coherence
+    return np.stack((-np.sin(steepest), np.cos(steepest))).astype(np.float32), clear
 
 
 @njit(cache=True, fastmath=True)

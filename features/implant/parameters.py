@@ -19,7 +19,9 @@ class Parameters:
 
     collapse: Collapse  # `shift` is 0: the mediastinum stays
     density: float  # of the aerated lung, g/cm3; says how much darker air is than it
-    sharpness: float  # factor by which the display enhances the pleural line
+    clearness: float  # share of the lung's markings that is gone where the air is, 0..1
+    grain: float  # of the film in the air, relative to that over the lung
+    sharpness: float  # factor by which the display enhances what is small
     faintness: float  # share of its strength that the line loses where it is faintest, 0..1
 
 
@@ -63,16 +65,18 @@ def sample(rng: Rng) -> Parameters:
         depth=float(low * (high / low) ** rng.random()),
         centre=float(rng.uniform(*ranges.centre)),
         spread=float(rng.uniform(*ranges.spread)),
-        air=float(rng.uniform(0.7, 0.99)),
+        air=float(rng.uniform(0.4, 0.95)),
         blood=float(rng.uniform(0.1, 0.9)),
         injury=min(float(rng.exponential(0.05)), 0.3),
-        line=float(rng.uniform(1.5, 8)),
+        line=float(rng.uniform(4, 20)),
         shift=0.0,
         wiggle=float(rng.uniform(0, 2 * np.pi)),
     )
     return Parameters(
         collapse,
         density=float(rng.uniform(0.18, 0.34)),
-        sharpness=float(rng.uniform(0.9, 2.0)),
-        faintness=float(rng.uniform(0, 1)),
+        clearness=float(rng.uniform(0.1, 0.7)),
+        grain=float(rng.uniform(1.0, 1.4)),
+        sharpness=float(rng.uniform(1.0, 1.5)),
+        faintness=float(rng.uniform(0, 0.8)),
     )

@@ -179,9 +179,7 @@ def _save(folder: Path, pixels: np.ndarray, name: str, study: Study, what: str =
     data.save_as(folder / "stage_2_images" / f"{name}.dcm", enforce_file_format=True)
 
 
-def _write_tables(
-    settings: Settings, folder: Path, written: list[_Written], sources: int
-) -> str:
+def _write_tables(settings: Settings, folder: Path, written: list[_Written], sources: int) -> str:
     """Write the csv and JSON files; a sentence that says what was written."""
     rows = sorted(row for of_image in written for row in of_image.rows)
     parameters = [drawn for of_image in written for drawn in of_image.parameters]

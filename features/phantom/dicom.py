@@ -48,9 +48,7 @@ def to_dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDatas
     return data
 
 
-def secondary_capture(
-    pixels: np.ndarray, image_id: str, number: int, quality: int
-) -> FileDataset:
+def secondary_capture(pixels: np.ndarray, image_id: str, number: int, quality: int) -> FileDataset:
     """A DICOM dataset like the challenge's, without what is said of a patient.
 
     Parameters
