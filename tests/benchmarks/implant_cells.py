@@ -5,20 +5,15 @@ the implant differs from the measures of its source.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.cells import measure, table
-from features.implant.chest_wall import pitch_of
-from features.implant.draw import implant
-from features.implant.write import CLEAR, generator
-from features.lungs.fields import segment
-from features.lungs.prepared import SIDE, prepare, working_size
-from features.phantom.annotator import annotate
-from features.reading import images
+from features.cells import table
+from features.implant.measure import measured
+from features.implant.write import plan
 from features.run import parallel
 from features.run.folder import RunFolder
 
@@ -41,33 +36,22 @@ class ImageCells:
         return self.shares >= COVERED
 
 
-def _implanted(item: tuple[str, str, str, int, int]) -> ImageCells | None:
-    """An implant's cells; None where lungs are unclear."""
-    name, path, patient, seed, number = item
-    _, pixels = images.read(Path(path))
-    fields = segment(working_size(pixels))
-    if fields.quality < CLEAR:
-        return None
-    rng = generator(seed, name, number)
-    drawn = implant(pixels, fields, rng)
-    # Real masks are what readers drew.
-    outlined = annotate(drawn.mask, pitch_of(fields) * SIDE / max(pixels.shape), rng)
-    # As an 8-bit file holds it.
-    stored = (np.rint(255 * drawn.pixels) / 255).astype(np.float32)
-    cells = measure.measure(prepare(stored))
-    values = cells.values.astype(np.float16).astype(np.float32)
-    return ImageCells(name, patient, values, measure.shares_of(cells, outlined), cells.sides)
-
-
 def implanted(rows: pd.DataFrame, count: int, seed: int) -> list[ImageCells]:
-    """The cells of `count` implants in some images of a dataset, the images in turn."""
-    order = np.random.default_rng(seed).permutation(len(rows))
-    items = [
-        (row.id, row.path, row.patient, seed, k // len(rows))
-        for k in range(count)
-        for row in [rows.iloc[order[k % len(rows)]]]
+    """The cells of `count` implants, spread over some images of a dataset."""
+    patients = dict(zip(rows["id"], rows["patient"], strict=True))
+    planned = plan(rows.sample(frac=1, random_state=seed), count)
+    done = parallel.stream(partial(measured, seed), planned, "implants")
+    return [
+        ImageCells(
+            source.id,
+            patients[source.id],
+            one.cells.values.astype(np.float16).astype(np.float32),
+            one.shares,
+            one.cells.sides,
+        )
+        for source, of_image in zip(planned, done, strict=True)
+        for one in of_image
     ]
-    return [cells for cells in parallel.stream(_implanted, items, "implants") if cells is not None]
 
 
 def real(run: RunFolder, rows: pd.DataFrame, share: str) -> list[ImageCells]:
