@@ -230,11 +230,13 @@ def _step(
     base = steady(density, field > 0)
     lung = _lung_depth(base, field, tissue)
     darker = parameters.density / (MUSCLE - parameters.density)
-    # Denser only where there is lung to see: not on the border of heart and diaphragm.
+    # Denser only where there is lung to see, not on the border of heart and diaphragm; and air only
+    # where at least half a lung is seen, not in a chest wall that was taken for one.
     seen = np.clip((tissue - filters.gaussian(base, 2.0)) / lung, 0, 1)
-    change = darker * lung * np.where(relative > 1, seen, 1) * (relative - 1)
+    there = np.clip(2 * seen, 0, 1)
+    change = darker * lung * np.where(relative > 1, seen, there) * (relative - 1)
     gain = lung / ((MUSCLE - parameters.density) * MU_WATER * CHORD)
-    change += gain * _line(maps, parameters, pitch)
+    change += gain * there * _line(maps, parameters, pitch)
     # Displays enhance what is small: an edge, and the line on it, more than a whole lung.
     change += (parameters.sharpness - 1) * (change - _wide(change * field))
     # Displays keep fine contrast where it gets darker: markings move as grey levels.

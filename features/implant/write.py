@@ -37,7 +37,7 @@ from features.storage.names import shown
 # Raised whenever a seed draws another pneumothorax than before, so that older folders stay apart.
 VERSION = 1
 QUALITY = 95  # of the JPEG compression, which the sources have gone through before
-CLEAR = 0.35  # quality of the lung fields below which the average shape stands in for a lung
+CLEAR = 0.5  # quality of the lung fields below which no implant is put into an image
 NAME = "Implant"  # PatientName, which says that the image shows nobody as they were
 WHAT = "Pneumothorax added by computation"  # DerivationDescription
 
