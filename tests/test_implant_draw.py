@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from features.implant import draw
 from features.implant.chest_wall import Side, pitch_of, side_of
-from features.implant.draw import edge_of, grey_levels, implant, log_odds, put_in
+from features.implant.draw import grey_levels, implant, log_odds, put_in
+from features.implant.geometry import edge_of
 from features.implant.parameters import Parameters
 from features.lungs.fields import LungFields, segment
 from features.lungs.prepared import working_size
