@@ -6,7 +6,7 @@
 .SUFFIXES:
 
 # --- settings: what is not given is as RUN/settings.mk remembers it, or else the default ---------------------
-GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE PORT MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
+GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY IMPLANTS ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE PORT OUT COUNT MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
 open := (
 close := )
 ODD := ' " ` ; & | < > * ? ! \ \# $$ $(open) $(close)
@@ -42,6 +42,8 @@ FOLDS ?= $(or $(dataset.FOLDS),$(if $(ON_PHANTOMS),3,5))
 PATIENTS ?= $(dataset.PATIENTS)
 PROFILE ?= $(or $(training.PROFILE),$(if $(ON_PHANTOMS),demo,lite))
 AUXILIARY ?= $(or $(evidence.AUXILIARY),$(if $(ON_PHANTOMS)$(wildcard $(DATA)/parameters.json),0,300))
+IMPLANTS ?= $(evidence.IMPLANTS)
+override IMPLANTS := $(filter-out 0,$(IMPLANTS))
 ALSO ?= $(gate.ALSO)
 CASES ?= $(or $(report.CASES),12)
 TRIALS ?= 40
@@ -66,7 +68,7 @@ dataset.uses := DATA FOLDS SEED PATIENTS FILES
 measure.files := features.parquet quality.parquet cells/index.parquet cells/values.f16
 measure.uses := MEASURE_OPTIONS
 evidence.files := $(addprefix evidence/,zones.parquet map.parquet pairs.parquet metrics.json settings.json digests.json $(NUMBERS:%=lungs%.txt) $(NUMBERS:%=cells%.txt))
-evidence.uses := SEED AUXILIARY
+evidence.uses := SEED AUXILIARY IMPLANTS
 classifier.files := $(addprefix baseline/,metrics.json oof.csv test.csv calibration.json settings.json digests.json $(NUMBERS:%=fold%.txt))
 classifier.uses := SEED CLASSIFIER_OPTIONS
 shap.files := baseline/shap.parquet baseline/shap_by_place.parquet
@@ -98,7 +100,7 @@ SUMMARY = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,@$(PY) -m cnn.gate.su
 ENV := .venv/.installed
 
 # --- the pipeline ----------------------------------------------------------------------------------------------
-.PHONY: FORCE help env demo dataset audit measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
+.PHONY: FORCE help env demo dataset audit implants measure evidence classifier shap tune ablation shortcuts faithfulness report cnn gate \
 	submission predict serve pretrained shipped test check format lock clean
 
 help: ## show this help
@@ -110,6 +112,7 @@ help: ## show this help
 	@echo "RUN is runs/<name of the dataset> unless given. It remembers its settings (settings.mk in it)."
 	@echo "PATIENTS=<csv> ...   further lists of which images are of one patient (ImageId,patient or Kaggle_ID,NIH_ID)"
 	@echo "AUXILIARY=300        phantoms that help to train the evidence map; 0 for none"
+	@echo "IMPLANTS=0           pneumothoraces put into the images without one, which help to train it too"
 	@echo "ALSO=<run> ...       average the U-Net maps of these runs with those of RUN"
 	@echo "FOLDS, CASES (in the report), TRIALS (of tune), LIMIT (images of the audit)"
 	@echo "MEASURE_OPTIONS, CLASSIFIER_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.measure,"
@@ -129,6 +132,11 @@ $(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/dataset fea
 audit: $(call made,dataset) | $(ENV) ## look at the dataset before training: one offline page (SELFTEST=1 tests the audit)
 	$(PY) -m baseline.audit.write --run $(RUN) --data $(DATA) --seed $(SEED)$(if $(SELFTEST), --selftest)$(if $(LIMIT), --limit $(LIMIT))
 
+# The folder that is written is a dataset of its own, so no run and no stage depends on it.
+implants: $(DATA_FILES) | $(ENV) ## put pneumothorax into the X-rays of DATA without one: OUT=<folder> (COUNT=0 for one in each)
+	$(if $(OUT),,$(error OUT: no folder given; name one, as in make implants DATA=x OUT=data/implants))
+	$(PY) -m features.implant.write --data $(DATA) --out $(OUT) --count $(or $(COUNT),0) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
+
 MEASURING := $(call code,$(addprefix features/,reading storage pixels lungs families cells quality measure.py trees.py))
 measure: $(call made,measure) ## measure features and cells of every image
 $(call made,measure): $(call made,dataset) $(MEASURING) $(call stale,measure) | $(ENV)
@@ -143,9 +151,14 @@ runs/$(AUX)/cells/index.parquet: data/$(AUX)/stage_2_train.csv $(MEASURING) | $(
 	$(PY) -m features.dataset.read --data data/$(AUX) --run runs/$(AUX) --folds 2
 	$(PY) -m features.measure --run runs/$(AUX) --only-cells
 
+# Implants are put into the run's own images, and each belongs to the fold of its source.
+IMPLANT_CELLS := $(if $(IMPLANTS),$(RUN)/implants/cells/index.parquet)
+$(RUN)/implants/cells/index.parquet: $(call made,dataset) $(call code,features/implant features/cells) $(call stale,evidence) | $(ENV)
+	$(PY) -m features.implant.measure --run $(RUN) --count $(IMPLANTS) --seed $(SEED)
+
 evidence: $(call made,evidence) ## learn the evidence map: which lung has collapsed, and where the air lies
-$(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(call code,baseline/evidence_map baseline/learning) $(call stale,evidence) | $(ENV)
-	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))
+$(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(IMPLANT_CELLS) $(call code,baseline/evidence_map baseline/learning) $(call stale,evidence) | $(ENV)
+	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))$(if $(IMPLANT_CELLS), --implants $(RUN)/implants)
 	$(call remember,evidence)
 
 classifier: $(call made,classifier) ## train the classifier: out-of-fold probabilities, calibration, AUC

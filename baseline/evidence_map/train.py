@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.evidence_map import by_zone, fit, models, results
+from baseline.evidence_map.implants import read_implants
 from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.results import EvidenceScores, EvidenceSettings
 from baseline.evidence_map.training_data import (
@@ -41,6 +42,8 @@ class Settings:
     """Run folder with features.parquet and cells/."""
     auxiliary: Path | None = None
     """Run folder with cells/ of auxiliary phantoms, which help to learn where the air lies."""
+    implants: Path | None = None
+    """Folder of the cells of implants in RUN's images, as features.implant.measure writes it."""
     seed: int = 0
     """Seed of the boosters."""
     weak_weight: float = 0.5
@@ -76,7 +79,9 @@ def fit_and_predict(without: tuple[int, ...], settings: Settings) -> FittedModel
     auxiliary = None
     if settings.auxiliary is not None:
         auxiliary = read_auxiliary(RunFolder(settings.auxiliary), data.rows["id"])
-    model = fit.fit_model(data, without, settings.weak_weight, settings.seed, auxiliary)
+    model = fit.fit_model(
+        data, without, settings.weak_weight, settings.seed, auxiliary, settings.implants
+    )
     fold, single = data.rows["fold"], len(without) == 1
     predicted = fold.isin(without) | (fold.isna() & single)
     images = np.flatnonzero(predicted.to_numpy(bool))
@@ -121,6 +126,10 @@ def main(settings: Settings) -> None:
     if settings.auxiliary is not None:  # errors come before any training
         auxiliary_run = RunFolder(settings.auxiliary).check()
         auxiliary = read_auxiliary(auxiliary_run, dataset["id"]).images
+    implants = 0
+    if settings.implants is not None:
+        data = read_training_data(run)
+        implants = read_implants(settings.implants, data, np.ones(len(data.rows), bool)).images
     folds = range(int(training_rows(dataset)["fold"].max()) + 1)
     left_out = [*((fold,) for fold in folds), *combinations(folds, 2)]
     work = partial(fit_and_predict, settings=settings)
@@ -128,7 +137,7 @@ def main(settings: Settings) -> None:
         parallel.stream(work, left_out, "learning the evidence map", settings.jobs, unit="models")
     )
     used_settings = EvidenceSettings(
-        VERSION, settings.seed, settings.weak_weight, auxiliary, fit.AUXILIARY_WEIGHT
+        VERSION, settings.seed, settings.weak_weight, auxiliary, fit.AUXILIARY_WEIGHT, implants
     )
     scores = _write(run, fitted, used_settings)
     print(f"{len(left_out)} models; out of fold, where masks are known:")

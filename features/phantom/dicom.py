@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pydicom.config
 from PIL import Image
@@ -31,7 +32,35 @@ def to_dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDatas
     challenge's, is the true one of the image. Whether the patient stood or lay is written too; the
     challenge does not say it (so this is a Standard Extended object).
     """
-    number = int(image_id.removeprefix("ID_"), 16)
+    pixels = 255 - image.pixels if inverted else image.pixels
+    data = secondary_capture(pixels, image_id, int(image_id.removeprefix("ID_"), 16), 90)
+    data.PatientName = NAME
+    data.PatientSex, data.ViewPosition = image.sex, image.view
+    data.SeriesDescription = f"view: {image.view}"
+    set_age(data, image.age)
+    lies = image.exposure.pose == "supine"
+    pose = _code(*(RECUMBENT if lies else ERECT))
+    if lies:
+        pose.PatientOrientationModifierCodeSequence = [_code(*SUPINE)]
+    data.PatientOrientationCodeSequence = [pose]
+    data.PhotometricInterpretation = "MONOCHROME1" if inverted else "MONOCHROME2"
+    data.PixelSpacing = [f"{image.spacing_mm:.6f}"] * 2
+    return data
+
+
+def secondary_capture(pixels: np.ndarray, image_id: str, number: int, quality: int) -> FileDataset:
+    """A DICOM dataset like the challenge's, without what is said of a patient.
+
+    Parameters
+    ----------
+    pixels : (h, w) array of uint8
+        Air dark.
+    image_id : str
+    number : int
+        Of this image alone; its identifiers are made from it.
+    quality : int
+        Of the JPEG compression, up to 95.
+    """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = f"2.25.{number + 2**40}"
@@ -45,31 +74,25 @@ def to_dicom(image: Phantom, image_id: str, inverted: bool = False) -> FileDatas
     data.StudyDate, data.StudyTime = "19010101", "000000.00"
     data.AccessionNumber, data.StudyID = "", ""
     data.Modality, data.ConversionType = "CR", "WSD"
-    data.ReferringPhysicianName = data.PatientBirthDate = ""
-    data.PatientName, data.PatientID = NAME, image_id
-    data.SeriesDescription = f"view: {image.view}"
-    data.PatientSex = image.sex
-    age = DataElement(0x00101010, "AS", str(image.age), validation_mode=pydicom.config.IGNORE)
-    data.add(age)
-    data.BodyPartExamined, data.ViewPosition = "CHEST", image.view
-    lies = image.exposure.pose == "supine"
-    pose = _code(*(RECUMBENT if lies else ERECT))
-    if lies:
-        pose.PatientOrientationModifierCodeSequence = [_code(*SUPINE)]
-    data.PatientOrientationCodeSequence = [pose]
+    data.ReferringPhysicianName = data.PatientBirthDate = data.PatientName = ""
+    data.PatientID = image_id
+    data.BodyPartExamined = "CHEST"
     data.SeriesNumber = data.InstanceNumber = "1"
-    pixels = 255 - image.pixels if inverted else image.pixels
     data.SamplesPerPixel = 1
-    data.PhotometricInterpretation = "MONOCHROME1" if inverted else "MONOCHROME2"
-    data.Rows, data.Columns = image.pixels.shape
-    data.PixelSpacing = [f"{image.spacing_mm:.6f}"] * 2
+    data.PhotometricInterpretation = "MONOCHROME2"
+    data.Rows, data.Columns = pixels.shape
     data.BitsAllocated = data.BitsStored = 8
     data.HighBit, data.PixelRepresentation = 7, 0
     data.LossyImageCompression, data.LossyImageCompressionMethod = "01", "ISO_10918_1"
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format="JPEG", quality=90)
+    Image.fromarray(pixels).save(stream, format="JPEG", quality=quality)
     data.PixelData = encapsulate([stream.getvalue()])
     return data
+
+
+def set_age(data: Dataset, age: int) -> None:
+    """Write PatientAge as the challenge has it: '38', which is no valid AS."""
+    data.add(DataElement(0x00101010, "AS", str(age), validation_mode=pydicom.config.IGNORE))
 
 
 def is_phantom(path: Path | str) -> bool:

@@ -78,7 +78,7 @@ def _polar(sign: int, field: np.ndarray, collapse: Collapse | None) -> Lung:
         return Lung(sign, hilum, field, angles, reach, reach)
     if collapse.kind == "anteromedial":
         return Lung(sign, hilum, field, angles, reach, reach, collapse)
-    edge = _withdrawn(angles, reach, collapse)
+    edge = withdrawn(angles, reach, collapse)
     maps = _around(reach, edge, float(sign), *hilum)
     return Lung(sign, hilum, field, angles, reach, edge, collapse, *maps)
 
@@ -123,15 +123,20 @@ def _around(reach, edge, sign, hilum_x, hilum_y):  # type: ignore[no-untyped-def
     return distance, reach_map, edge_map
 
 
-def _withdrawn(angles: np.ndarray, reach: np.ndarray, collapse: Collapse) -> np.ndarray:
+def withdrawn(
+    angles: np.ndarray,
+    reach: np.ndarray,
+    collapse: Collapse,
+    share: np.ndarray | float = 1.0,
+) -> np.ndarray:
     """Distance (mm) of the collapsed lung's edge from the hilum, at each angle.
 
     Air covers the lung like a cap. On the mediastinal side the lung keeps its border, except at its
-    top.
+    top. At each angle the depth of the air is multiplied by `share`.
     """
     outward = np.maximum(angles, 0.25)
     t = np.clip((outward - collapse.centre) / collapse.spread, -1, 1)
-    gap = collapse.depth * np.cos(np.pi / 2 * t)
+    gap = collapse.depth * share * np.cos(np.pi / 2 * t)
     gap *= 1 + 0.06 * np.sin(3 * outward + collapse.wiggle)
     gap *= np.clip((np.pi - outward) / 0.7, 0, 1)  # the pulmonary ligament holds it below
     wall = np.interp(outward, angles, reach)

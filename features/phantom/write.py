@@ -10,10 +10,6 @@ Everything follows from the seed.
 The folder is written under a temporary name and renamed at the end: it is either whole or absent.
 """
 
-import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -29,13 +25,12 @@ from features.phantom.plan import PlannedImage, planned_images
 from features.phantom.radiograph import Phantom, phantom
 from features.phantom.streams import DIFFICULTY, child
 from features.reading import rle
-from features.run import command, interrupts, parallel, processes
-from features.run.files import ABANDONED, UserError, atomic, read_json, write_csv, write_json
+from features.run import command, new_folder, parallel
+from features.run.files import UserError, atomic, read_json, write_csv, write_json
 
 # Raised whenever a seed draws another image than before, so that older folders are not reused.
 VERSION = 5
 TWO_READERS = 0.15  # share of images that two readers outlined; the union of their masks counts
-UNFINISHED = ".partial"  # ending of temporary folders
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,8 @@ def write_dataset(settings: Settings, jobs: int = -1) -> None:
     if _finished(settings):
         return
     out = settings.out
-    with _temporary_folder(settings) as folder:
+    subfolders = ("stage_2_images", "truth") if settings.truth else ("stage_2_images",)
+    with new_folder.temporary(out, *subfolders) as folder:
         try:
             planned = plan(settings)
             write = partial(write_image, settings, folder)
@@ -119,42 +115,6 @@ def write_dataset(settings: Settings, jobs: int = -1) -> None:
                 f"{out}: could not be written ({error.strerror or error}); free some space or "
                 "choose another --out folder, then run the same command again."
             ) from error
-
-
-@contextmanager
-def _temporary_folder(settings: Settings) -> Iterator[Path]:
-    """Yield a new folder beside the dataset's place; removed at the end if it is still there.
-
-    Its name is unique, so that two runs that write the same dataset do not disturb each other.
-    """
-    out = settings.out.absolute()
-    folder = out.with_name(f".{out.name}-{processes.mark()}{UNFINISHED}")
-    interrupts.temporaries.add(folder)
-    try:
-        try:
-            (folder / "stage_2_images").mkdir(parents=True)
-            if settings.truth:
-                (folder / "truth").mkdir()
-            _remove_abandoned(out)
-        except OSError as error:
-            raise UserError(
-                f"{settings.out}: cannot be written ({error.strerror or error}); choose another "
-                "--out folder."
-            ) from error
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        interrupts.temporaries.discard(folder)
-
-
-def _remove_abandoned(out: Path) -> None:
-    """Remove temporary folders of killed runs; where the process is unknown, after a long time."""
-    for folder in out.parent.glob(f".*{UNFINISHED}"):
-        if folder.name.startswith(f".{out.name}-"):
-            with suppress(OSError):  # the run ends just now, and its folder is gone
-                changed = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-                if processes.is_of_the_dead(folder.name) or time.time() - changed > ABANDONED:
-                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move_into_place(folder: Path, settings: Settings) -> None:

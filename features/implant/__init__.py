@@ -1,0 +1,1 @@
+"""Pneumothorax put into real X-rays without one, with the exact mask."""
