@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 
 from cnn.devices.cluster import Cluster
-from cnn.network.config import PROFILES, ManyMasks
 from cnn.training import settings as training_settings
 from cnn.training import train
-from cnn.training.settings import Settings, configured, for_masks
+from cnn.training.settings import configured
 from features.run.files import UserError
 from tests.helpers.tiny_run import TINY, weights_bytes
 
@@ -57,30 +56,3 @@ def test_a_run_keeps_its_precision_on_another_device(run, tiny, monkeypatch):
 def test_the_learning_rate_may_be_set(run, tiny):
     config = configured(train.Settings(run.root, "demo", rate=0.5))
     assert config == replace(TINY, learning_rate=0.5)
-
-
-def test_many_masks_make_the_final_training_go_on_from_the_first(tmp_path):
-    settings = Settings(tmp_path)
-    few = configured(settings)
-    least = ManyMasks().least
-    assert few.weak_share > 0 and not few.keep_head
-    assert for_masks(few, settings, least - 1) == few
-    many = for_masks(few, settings, least)
-    assert many.keep_head and (many.epochs, many.learning_rate) == (8, 1e-3)
-    assert replace(many, keep_head=False, epochs=2, learning_rate=3e-4) == few
-    chosen = replace(settings, epochs=3, rate=2e-4)
-    config = for_masks(configured(chosen), chosen, least)
-    assert config.keep_head and (config.epochs, config.learning_rate) == (3, 2e-4)
-
-
-@pytest.mark.parametrize("change", [{"evidence": False}, {"first_epochs": 0}])
-def test_without_a_first_training_or_a_map_there_is_no_head_to_keep(tmp_path, change):
-    settings = Settings(tmp_path, **change)
-    config = configured(settings)
-    assert for_masks(config, settings, 10_000) == config
-
-
-@pytest.mark.parametrize("profile", ["demo", "full"])
-def test_profiles_of_one_training_do_not_depend_on_the_masks(tmp_path, profile):
-    settings = Settings(tmp_path, profile)
-    assert for_masks(PROFILES[profile], settings, 10_000) == PROFILES[profile]

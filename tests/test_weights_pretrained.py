@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from cnn.data import training_images
-from cnn.network.config import PROFILES, ManyMasks
+from cnn.network.config import PROFILES
 from cnn.network.unet import initial_params
 from cnn.training import train
 from cnn.weights import pretrained, provenance, tensors
@@ -31,10 +31,6 @@ def test_a_training_may_begin_from_another_network(run, tiny, tmp_path):
         weights["down"][1][0]["conv1"]["kernel"], params["down"][1][0]["conv1"]["kernel"]
     )
     assert not weights["head"]["kernel"].any() and weights["trust"] == 1
-    keeping = replace(TINY, keep_head=True, many=ManyMasks(trust=0.25))
-    going_on = initial_weights(keeping, 0, 0, data, path)
-    assert_array_equal(going_on["head"]["kernel"], params["head"]["kernel"])
-    assert going_on["trust"] == 0.25
     back = initial_weights(plain, 0, 0, data, path)  # the same kind: whole
     assert_array_equal(back["head"]["kernel"], params["head"]["kernel"])
     with_evidence = initial_params(TINY.unet, np.random.default_rng(9))

@@ -8,24 +8,6 @@ from cnn.network.unet import UNetConfig
 
 
 @dataclass(frozen=True)
-class ManyMasks:
-    """What changes where many masks of lesions are there to learn from, weak ones included.
-
-    A first training on few masks draws worse than the evidence map, and the final one had better
-    begin by repeating the map. One on many draws better, and goes on from what it draws.
-    """
-
-    least: int = 200
-    """Masks of lesions from which on it is so."""
-    epochs: int = 8
-    """Epochs of the final training."""
-    learning_rate: float = 1e-3
-    """Peak of its learning rate."""
-    trust: float = 0.5
-    """Weight of the evidence map's log-odds beside the network's own, at first."""
-
-
-@dataclass(frozen=True)
 class TrainConfig:
     """Everything a training depends on, except its data and its seed."""
 
@@ -49,12 +31,8 @@ class TrainConfig:
     the X-ray before it can rely on the evidence map."""
     first_rate: float = 2e-3
     """Peak of the learning rate in the first training."""
-    weak_share: float = 0.7
+    weak_share: float = 0.0
     """Share of images with a weak mask in each batch, on average, where there are any."""
-    many: ManyMasks | None = None
-    """What changes with many masks; None for nothing."""
-    keep_head: bool = False
-    """Whether the final training keeps the first one's head, see `ManyMasks`."""
     pretrained: bool = False
     """Whether to begin from the network that ships with the program (`cnn.weights.pretrained`)."""
     learning_rate: float = 3e-4
@@ -87,7 +65,7 @@ PROFILES = {
         learning_rate=3e-3,
         flip=False,
     ),
-    "lite": TrainConfig(pretrained=True, many=ManyMasks()),
+    "lite": TrainConfig(pretrained=True),
     "full": TrainConfig(
         unet=UNetConfig(size=512, widths=(32, 64, 128, 256, 256), window=17),
         augment=AugmentConfig(

@@ -43,7 +43,7 @@ class Settings:
     """Epochs of the first training, in which the network sees the X-ray alone, instead of the
     profile's."""
     weak_share: float | None = None
-    """Share of images with a weak mask, where there are any, instead of the profile's; 0: none."""
+    """Share of images with a weak mask, where there are any; 0: none."""
     patience: int | None = None
     """Stop a fold after so many epochs without gain on one more fold left out; 0: never."""
     evidence: bool = True
@@ -81,19 +81,6 @@ def configured(settings: Settings) -> TrainConfig:
         unet=replace(config.unet, evidence=settings.evidence),
         bfloat16=_in_bfloat16(settings),
         **{name: value for name, value in changes.items() if value is not None},
-    )
-
-
-def for_masks(config: TrainConfig, settings: Settings, lesions: int) -> TrainConfig:
-    """The configuration for so many masks of lesions, see `ManyMasks`; what was chosen stays."""
-    many = config.many
-    if many is None or lesions < many.least or not (config.first_epochs and config.unet.evidence):
-        return config
-    return replace(
-        config,
-        keep_head=True,
-        epochs=many.epochs if settings.epochs is None else settings.epochs,
-        learning_rate=many.learning_rate if settings.rate is None else settings.rate,
     )
 
 

@@ -20,7 +20,7 @@ from cnn.devices.mesh import all_devices, require_device, split_processor
 from cnn.network.config import TrainConfig
 from cnn.training.history import summary
 from cnn.training.phases import left_out, phases
-from cnn.training.settings import Settings, configured, for_masks
+from cnn.training.settings import Settings, configured
 from cnn.training.train_fold import train_fold
 from cnn.weights.identity import Identity, identify, is_finished, tidy
 from cnn.weights.initial_weights import initial_weights
@@ -58,7 +58,6 @@ def main(settings: Settings) -> None:
     images = first_process_first(
         lambda: training_images.read(run, config.unet.size, settings.evidence, weak)
     )
-    config = for_masks(config, settings, int(images.positive.sum()))
     keep_compiled(run.unet)
     all_devices(config.batch, config.accumulate)  # errors come before any training
     folds = chosen_folds(settings.only, images.fold_count)

@@ -30,8 +30,7 @@ def initial_weights(
 
     All layers between stem and head are those of the pretrained network. If only one of the two
     networks sees the evidence map, the stem's weights for the map are left out or 0, and the head
-    is the new network's own, which repeats the map if there is one; or, with `config.keep_head`,
-    the head is the pretrained network's, and the map is added to what that draws.
+    is the new network's own, which repeats the map if there is one.
 
     Parameters
     ----------
@@ -74,10 +73,7 @@ def initial_weights(
     weights = tensors.restore(outline(unet), wide, pretrained, repair)
     if unet.evidence != config.unet.evidence:
         weights["stem"]["kernel"] = _fitted(weights["stem"]["kernel"], random["stem"]["kernel"])
-        if config.keep_head and config.many and config.unet.evidence:
-            weights["trust"] = jnp.float32(config.many.trust)
-        else:
-            weights |= {name: random[name] for name in ("head", "trust") if name in random}
+        weights |= {name: random[name] for name in ("head", "trust") if name in random}
     return {name: weights[name] for name in random}
 
 
