@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from features.lungs.prepared import CELL_SIDE, working_shape
@@ -153,15 +154,45 @@ def paint_at(
         _between(place, size, small / CELL_SIDE, count)
         for place, size, small, count in zip((down, across), shape, working, grid, strict=True)
     )
-    share = rows @ lung @ columns.T
-    return np.where(share >= 0.5, rows @ values @ columns.T / np.maximum(share, 0.5), 0)
+    return _interpolated(values, lung, *rows, *columns)
 
 
 def _between(
     place: NDArray[np.floating], size: int, length: float, count: int
-) -> NDArray[np.float32]:
-    """Weights of `count` cells at each place; `length` cells span the `size` pixels."""
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The first of two neighbouring cells at each place, and the weights of both, (n, 2).
+
+    `length` of `count` cells span the `size` pixels.
+    """
     middle = np.clip(place * length / size - 0.5, 0, count - 1)
-    weights = np.maximum(1 - np.abs(middle[:, None] - np.arange(count)), 0).astype(np.float32)
+    first = np.floor(middle).astype(np.intp)
+    cells = first[:, None] + np.arange(2)
+    weights = np.maximum(1 - np.abs(middle[:, None] - cells), 0).astype(np.float32)
     weights[(place < 0) | (place > size)] = 0
-    return weights
+    return first, weights
+
+
+@njit(cache=True)
+def _interpolated(values, lung, row, down, column, across):  # type: ignore[no-untyped-def]
+    """What `paint_at` returns, from the first cell and the two weights of each row and column."""
+    painted = np.zeros((len(row), len(column)), np.float32)
+    last = values.shape[1] - 1
+    # The cells interpolated between two rows of the grid: of the map, and of the lungs.
+    line = np.zeros((2, values.shape[1] + 1), np.float32)
+    for i in range(len(row)):
+        upper, lower = row[i], min(row[i] + 1, values.shape[0] - 1)
+        for k in range(last + 1):
+            line[0, k] = _sum(down[i, 0], values[upper, k], down[i, 1], values[lower, k])
+            line[1, k] = _sum(down[i, 0], lung[upper, k], down[i, 1], lung[lower, k])
+        for j in range(len(column)):
+            k = column[j]
+            share = _sum(across[j, 0], line[1, k], across[j, 1], line[1, k + 1])
+            if share >= np.float32(0.5):
+                painted[i, j] = _sum(across[j, 0], line[0, k], across[j, 1], line[0, k + 1]) / share
+    return painted
+
+
+@njit(cache=True, inline="always")
+def _sum(first, one, second, other):  # type: ignore[no-untyped-def]
+    """first * one + second * other, rounded twice as a processor's fused sum is."""
+    return np.float32(np.float64(first * one) + np.float64(second) * np.float64(other))

@@ -101,4 +101,4 @@ def paint(zone: TopZone, shape: tuple[int, int]) -> NDArray[np.bool_]:
         ((np.arange(size) + 0.5) * small / size / CELL_SIDE).astype(np.intp)
         for size, small in zip(shape, working, strict=True)
     )
-    return grid[np.ix_(down, across)]
+    return np.take(grid[down], across, axis=1)

@@ -18,9 +18,6 @@ from features.run import parallel
 from features.run.files import atomic, open_array, read_record, stamps, write_record
 from features.run.folder import RunFolder
 
-# Below this many images starting the worker processes takes longer than the decoding.
-FEW = 300
-
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
@@ -84,7 +81,7 @@ def load(run: RunFolder, table: pd.DataFrame, size: int) -> Decoded:
             (path, code, (rows, across), size)
             for path, code, rows, across in zip(*columns, strict=True)
         ]
-        pairs = parallel.stream(read_pair, items, "decode", jobs=-1 if len(items) > FEW else 1)
+        pairs = parallel.stream(read_pair, items, "decode", least=parallel.FEW)
         kept = _Source(content, _write_pairs(paths, pairs, (len(items), size, size)))
         write_record(marker, kept)
     images, masks = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
