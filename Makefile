@@ -148,7 +148,7 @@ runs/$(AUX)/cells/index.parquet: data/$(AUX)/stage_2_train.csv $(MEASURING) | $(
 
 evidence: $(call made,evidence) ## learn the evidence map: which lung has collapsed, and where the air lies
 $(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(call code,baseline/evidence_map baseline/learning) $(call stale,evidence) | $(ENV)
-	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))
+	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))$(SPREAD)
 	$(call remember,evidence)
 
 classifier: $(call made,classifier) ## train the classifier: out-of-fold probabilities, calibration, AUC

@@ -7,8 +7,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from features.cells.table import spans
 from features.lungs.prepared import CELL_SIDE, working_shape
 from features.run.folder import RunFolder
+from features.run.tables import Table
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,38 @@ def read(run: RunFolder) -> dict[str, EvidenceMap]:
     UserError
         If the evidence was not learned yet, or an image was predicted by some of the models only.
     """
-    table = run.evidence_map.read()
-    models = table["for_fold"].max() + 1
-    maps = {}
-    for name, rows in table.groupby(table["id"].astype(str), sort=False):
-        # The models of an image list its cells in the same order.
-        count = rows["for_fold"].nunique()
-        if count not in (1, models):
-            raise run.evidence_map.refused(f"{name} was predicted by {count} of {models} models")
-        first = rows[: len(rows) // count]
-        values = rows[["probability", "lung"]].to_numpy().reshape(count, -1, 2)
-        place = first["row"].to_numpy(), first["column"].to_numpy()
-        maps[str(name)] = mean([EvidenceMap(*place, *of_model.T) for of_model in values])
+    of_models = _by_fold_and_name(run.evidence_map)
+    maps: dict[str, list[EvidenceMap]] = {}
+    for of_model in of_models.values():
+        for name, evidence_map in of_model.items():
+            maps.setdefault(name, []).append(evidence_map)
+    for name, of_image in maps.items():
+        if len(of_image) not in (1, len(of_models)):
+            raise run.evidence_map.refused(
+                f"{name} was predicted by {len(of_image)} of {len(of_models)} models"
+            )
+    # The models of an image list its cells in the same order.
+    return {
+        name: mean(of_image) if of_image[1:] else of_image[0] for name, of_image in maps.items()
+    }
+
+
+def _by_fold_and_name(source: Table, **wanted: int) -> dict[int, dict[str, EvidenceMap]]:
+    """The maps of a table, or of its rows with certain values, by for_fold and image."""
+    maps: dict[int, dict[str, EvidenceMap]] = {}
+    for group in source.read_groups(**wanted):
+        names = group["id"].cat.categories.astype(str)
+        images, folds = group["id"].cat.codes.to_numpy(), group["for_fold"].to_numpy()
+        columns = [group[column].to_numpy() for column in ("row", "column", "probability", "lung")]
+        for cells in spans(images, folds):
+            of_fold = maps.setdefault(int(folds[cells.start]), {})
+            name = str(names[images[cells.start]])
+            part = [column[cells] for column in columns]
+            if name in of_fold:  # the group before it ended amid its cells
+                before = of_fold[name]
+                former = (before.rows, before.columns, before.probability, before.lung)
+                part = [np.concatenate(both) for both in zip(former, part, strict=True)]
+            of_fold[name] = EvidenceMap(*part)
     return maps
 
 
@@ -88,12 +110,7 @@ def read_for_fold(run: RunFolder, fold: int, pairs: bool = False) -> dict[str, E
         If the evidence was not learned yet.
     """
     source = run.evidence_pairs if pairs else run.evidence_map
-    table = source.read(filters=[("for_fold", "==", fold)])
-    columns = ("row", "column", "probability", "lung")
-    return {
-        str(name): EvidenceMap(*(rows[column].to_numpy() for column in columns))
-        for name, rows in table.groupby(table["id"].astype(str), sort=False)
-    }
+    return _by_fold_and_name(source, for_fold=fold).get(fold, {})
 
 
 def of_one_lung(evidence_map: EvidenceMap) -> EvidenceMap:
