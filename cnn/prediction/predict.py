@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from baseline.evidence_map import maps as evidence_maps
 from baseline.evidence_map.maps import EvidenceMap
-from cnn.data import planes
+from cnn.data import decoded, planes
 from cnn.data.batches import chunks
 from cnn.data.decoded import fingerprint
 from cnn.data.geometry import read_square
@@ -80,11 +80,19 @@ def _predict_parts(
     if networks.config.evidence:
         count = len(networks.params)
         maps_by_network = [evidence_maps.read_for_fold(run, fold) for fold in range(count)]
-    paths = [path for rows in parts.values() for path in rows["path"]]
+    # What the training has decoded is not decoded again.
+    known = decoded.known_squares(run, size)
+    keys = {number: decoded.file_keys(rows["path"]) for number, rows in parts.items()}
+    paths = [
+        path
+        for number, rows in parts.items()
+        for path, key in zip(rows["path"], keys[number], strict=True)
+        if key not in known
+    ]
     read = partial(read_square, size=size)
-    squares = parallel.stream(read, paths, "maps", scheduler=scheduler, least=parallel.FEW)
-    for number, rows in parts.items():
-        images = np.stack([next(squares) for _ in range(len(rows))])
+    squares = parallel.stream(read, paths, "decode", scheduler=scheduler, least=parallel.FEW)
+    for number, rows in command.progress(parts.items(), "maps", len(parts), "parts"):
+        images = np.stack([known[key] if key in known else next(squares) for key in keys[number]])
         evidence = [_planes(maps, k, rows, size) for k, maps in enumerate(maps_by_network)]
         yield number, predict_part(networks, images, rows["fold"], evidence)
     for _ in squares:  # lets the bar come to its end
