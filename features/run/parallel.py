@@ -79,7 +79,7 @@ def stream(
     if count is None:
         items = items if isinstance(items, Sequence) else list(items)
         count = len(items)
-    jobs = (cores() if jobs == -1 else min(jobs, count)) if count >= least else 1
+    jobs = min(cores() if jobs == -1 else jobs, count) if count >= least else 1
     results = (
         _on_cluster(function, iter(items), scheduler)
         if scheduler
