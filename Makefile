@@ -6,7 +6,7 @@
 .SUFFIXES:
 
 # --- settings: what is not given is as RUN/settings.mk remembers it, or else the default ---------------------
-GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY IMPLANTS ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE PORT OUT COUNT MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
+GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY IMPLANTS ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE PORT OUT COUNT SCHEDULER MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
 open := (
 close := )
 ODD := ' " ` ; & | < > * ? ! \ \# $$ $(open) $(close)
@@ -51,6 +51,8 @@ MEASURE_OPTIONS ?= $(measure.MEASURE_OPTIONS)
 CLASSIFIER_OPTIONS ?= $(classifier.CLASSIFIER_OPTIONS)
 CNN_OPTIONS ?= $(training.CNN_OPTIONS)
 PYTHON ?= python3
+# Where the stages that go through all images are spread over a Dask cluster.
+SPREAD := $(if $(SCHEDULER), --scheduler $(SCHEDULER))
 override ALSO := $(patsubst %/,%,$(ALSO))
 $(if $(filter-out $(dataset.DATA),$(if $(dataset.DATA),$(abspath $(DATA)))),\
   $(error RUN=$(RUN) was made from $(dataset.DATA); give another RUN for DATA=$(DATA), or delete the folder))
@@ -114,6 +116,7 @@ help: ## show this help
 	@echo "AUXILIARY=300        phantoms that help to train the evidence map; 0 for none"
 	@echo "IMPLANTS=0           pneumothoraces put into the images without one, which help to train it too"
 	@echo "ALSO=<run> ...       average the U-Net maps of these runs with those of RUN"
+	@echo "SCHEDULER=tcp://...   spread dataset, measure, evidence, maps, gate, submission over Dask"
 	@echo "FOLDS, CASES (in the report), TRIALS (of tune), LIMIT (images of the audit)"
 	@echo "MEASURE_OPTIONS, CLASSIFIER_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.measure,"
 	@echo "baseline.classifier.train and cnn.training.train; $(PY) -m <module> --help explains them"
@@ -125,7 +128,7 @@ data/%/stage_2_train.csv: $(call code,features/phantom) | $(ENV)
 
 dataset: $(call made,dataset) ## read the dataset: labels, patients, folds; unreadable images set aside
 $(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/dataset features/reading features/storage) $(call stale,dataset) | $(ENV)
-	$(PY) -m features.dataset.read --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
+	$(PY) -m features.dataset.read --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))$(SPREAD)
 	$(call remember,dataset)
 
 # A check that fails is the audit's result, and the files are written before it says so.
@@ -140,7 +143,7 @@ implants: $(DATA_FILES) | $(ENV) ## put pneumothorax into the X-rays of DATA wit
 MEASURING := $(call code,$(addprefix features/,reading storage pixels lungs families cells quality measure.py trees.py))
 measure: $(call made,measure) ## measure features and cells of every image
 $(call made,measure): $(call made,dataset) $(MEASURING) $(call stale,measure) | $(ENV)
-	$(PY) -m features.measure --run $(RUN) $(MEASURE_OPTIONS)
+	$(PY) -m features.measure --run $(RUN)$(SPREAD) $(MEASURE_OPTIONS)
 	$(call remember,measure)
 
 # Auxiliary phantoms have a seed of their own, so they are no images of any other folder of phantoms.
@@ -149,7 +152,7 @@ $(AUX).phantoms := --train $(AUXILIARY) --test 1 --seed 1895 --positives 0.9 --d
 AUX_CELLS := $(if $(filter-out 0,$(AUXILIARY)),runs/$(AUX)/cells/index.parquet)
 runs/$(AUX)/cells/index.parquet: data/$(AUX)/stage_2_train.csv $(MEASURING) | $(ENV)
 	$(PY) -m features.dataset.read --data data/$(AUX) --run runs/$(AUX) --folds 2
-	$(PY) -m features.measure --run runs/$(AUX) --only-cells
+	$(PY) -m features.measure --run runs/$(AUX) --only-cells$(SPREAD)
 
 # Implants are put into the run's own images, and each belongs to the fold of its source.
 IMPLANT_CELLS := $(if $(IMPLANTS),$(RUN)/implants/cells/index.parquet)
@@ -158,7 +161,7 @@ $(RUN)/implants/cells/index.parquet: $(call made,dataset) $(call code,features/i
 
 evidence: $(call made,evidence) ## learn the evidence map: which lung has collapsed, and where the air lies
 $(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(IMPLANT_CELLS) $(call code,baseline/evidence_map baseline/learning) $(call stale,evidence) | $(ENV)
-	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))$(if $(IMPLANT_CELLS), --implants $(RUN)/implants)
+	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))$(if $(IMPLANT_CELLS), --implants $(RUN)/implants)$(SPREAD)
 	$(call remember,evidence)
 
 classifier: $(call made,classifier) ## train the classifier: out-of-fold probabilities, calibration, AUC
@@ -196,18 +199,18 @@ $(call made,training): $(call made,dataset evidence) $(if $(filter lite,$(PROFIL
 	$(PY) -m cnn.training.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
 	$(call remember,training)
 $(call made,maps): $(call made,dataset evidence training) $(call code,cnn/network cnn/data cnn/prediction) | $(ENV)
-	$(PY) -m cnn.prediction.predict --run $(RUN)
+	$(PY) -m cnn.prediction.predict --run $(RUN)$(SPREAD)
 
 gate: $(call made,gate) ## choose the gate's rule out of fold and score every policy
 	$(SUMMARY)
 $(call made,gate): $(call made,shap maps) $(ALSO:%=%/cnn/maps/index.csv) $(call code,baseline/gate cnn/gate) $(call stale,gate) | $(ENV)
-	$(PY) -m cnn.gate.evaluate --run $(RUN)$(if $(ALSO), --also $(ALSO))
+	$(PY) -m cnn.gate.evaluate --run $(RUN)$(if $(ALSO), --also $(ALSO))$(SPREAD)
 	$(call remember,gate)
 
 submission: $(call made,submission report) ## all of it: submission.csv, checked, and the report
 	$(SUMMARY)
 $(call made,submission): $(call made,dataset gate) $(call code,cnn/submission) | $(ENV)
-	$(PY) -m cnn.submission.write --run $(RUN)
+	$(PY) -m cnn.submission.write --run $(RUN)$(SPREAD)
 
 demo: ## the whole pipeline on phantoms: scores, report and submission in minutes
 	@$(MAKE) --no-print-directory submission DATA=$(PHANTOMS) RUN=runs/$(notdir $(PHANTOMS)) PROFILE=demo FOLDS=3

@@ -49,3 +49,20 @@ def test_a_value_that_is_no_number_is_refused_when_it_is_read(tmp_path):
             UserError, match=r"values\.f16 beside it holds a value that is no number"
         ):
             values[rows]
+
+
+def test_neighbours_with_equal_keys_stand_together():
+    images, folds = np.array([4, 4, 4, 0, 0, 4]), np.array([1, 1, 2, 2, 2, 2])
+    spans = [(one.start, one.stop) for one in table.spans(images, folds)]
+    assert spans == [(0, 2), (2, 3), (3, 5), (5, 6)]
+    assert [(one.start, one.stop) for one in table.spans(images)] == [(0, 3), (3, 5), (5, 6)]
+    assert [(one.start, one.stop) for one in table.spans(images[:0])] == []
+
+
+def test_no_file_stays_open_for_the_values(tmp_path):
+    run = two_cells(tmp_path, table.NAMES)
+    run.cell_values.write_bytes(b"\0" * 4 * len(table.NAMES))
+    values = table.read(run)[1]
+    read = values[np.array([1])], values[0:1]
+    assert [part.shape for part in read] == [(1, len(table.NAMES))] * 2
+    assert str(run.cell_values) not in Path("/proc/self/maps").read_text()

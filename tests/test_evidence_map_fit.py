@@ -72,6 +72,20 @@ def test_auxiliary_phantoms_help_where_masks_are_few(tmp_path):
     assert apart[1] > 2 * apart[0] and apart[1] > 2
 
 
+def test_of_too_many_cells_every_other_is_learned_from(tmp_path):
+    data = read_training_data(make_run(tmp_path, images=6))
+    lungs = np.array([[True, False]] * 6)
+    everything = labelled_cells(data.cells, data.values, lungs)
+    assert len(everything.shares) == 6 * 80
+    for most, step in ((480, 1), (479, 2), (240, 2), (100, 5)):
+        some = labelled_cells(data.cells, data.values, lungs, most=most)
+        np.testing.assert_array_equal(some.values, everything.values[::step])
+        np.testing.assert_array_equal(some.shares, everything.shares[::step])
+    # The step that is given is the least.
+    third = labelled_cells(data.cells, data.values, lungs, step=3, most=479)
+    assert len(third.shares) == 160
+
+
 def test_auxiliary_phantoms_without_pneumothorax_are_refused(tmp_path):
     run = make_run(tmp_path)
     cells = run.cells.read()

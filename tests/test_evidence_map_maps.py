@@ -90,3 +90,51 @@ def test_maps_of_several_models_are_averaged(tmp_path):
     write_map(run, [*parts, place.assign(id="c", probability=0.5, lung=0.5, for_fold=2)])
     with pytest.raises(UserError, match=r"map\.parquet.*a was predicted by 2 of 3 models"):
         maps.read(run)
+
+
+def test_an_image_whose_cells_stand_in_two_groups_is_whole(tmp_path):
+    """As in the maps of version 0.5.0, whose groups were cut by length."""
+    run = RunFolder(tmp_path)
+    table = pd.DataFrame(
+        {
+            "id": pd.Categorical(list("aabbb")),
+            "row": [1, 2, 1, 2, 3],
+            "column": 3,
+            "probability": [0.1, 0.2, 0.3, 0.4, 0.5],
+            "lung": 0.5,
+            "for_fold": 0,
+        }
+    )
+    run.evidence_map.write_groups([table[:3], table[3:]])
+    by_id = maps.read(run)
+    np.testing.assert_array_equal(by_id["b"].rows, [1, 2, 3])
+    np.testing.assert_array_equal(by_id["b"].probability, np.float32([0.3, 0.4, 0.5]))
+    assert list(by_id) == ["a", "b"] and len(by_id["a"].rows) == 2
+
+
+def test_painting_is_two_products_of_matrices():
+    """Interpolation down, then across, as by matrices of all cells' weights."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.nonzero(rng.random((64, 48)) < 0.8)
+    values = rng.random(len(rows), np.float32)
+    evidence = EvidenceMap(rows, columns, values, np.ones_like(values))
+    shape = (700, 525)
+    grids = np.zeros((2, 64, 48))
+    grids[0, rows, columns], grids[1, rows, columns] = values, 1
+    down, across = (
+        np.maximum(
+            1
+            - np.abs(
+                np.clip((np.arange(size)[:, None] + 0.5) * count / size - 0.5, 0, count - 1)
+                - np.arange(count)
+            ),
+            0,
+        )
+        for size, count in zip(shape, (64, 48), strict=True)
+    )
+    total, share = (down @ grid @ across.T for grid in grids)
+    clear = np.abs(share - 0.5) > 1e-6
+    expected = np.where(share >= 0.5, total / np.maximum(share, 0.5), 0)
+    painted = maps.paint(evidence, shape)
+    np.testing.assert_allclose(painted[clear], expected[clear], rtol=1e-5)
+    assert 0.3 < (painted > 0).mean() < 1

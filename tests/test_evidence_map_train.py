@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from baseline.evidence_map import by_zone, fit, models, results, train
+from baseline.evidence_map import by_zone, fit, held_out, models, results, train
+from baseline.evidence_map.held_out import Training
 from baseline.evidence_map.results import EvidenceScores, EvidenceSettings
+from baseline.learning import scores
 from features.cells import table as cell_table
 from features.cells.measure import MEASURES, Cells
 from features.families import map_summary
@@ -39,7 +41,7 @@ def test_the_map_is_learned_from_auxiliary_phantoms_too(tmp_path, monkeypatch):
         return original(weighted, seed)
 
     monkeypatch.setattr(fit, "fit_cells", watched)
-    train.fit_and_predict((0,), train.Settings(run.root, auxiliary=auxiliary.root, jobs=1))
+    held_out.fit_and_predict((0,), Training(run.root, auxiliary.root, None, 0.5, 0, "watched"))
     # One lung of 80 cells in every other image: of 60 outside fold 0, and of 30 phantoms.
     assert sizes == [[30 * 80, 0, 15 * 80]]
 
@@ -67,11 +69,11 @@ def test_the_map_points_at_the_air_and_every_classifier_gets_every_image(tmp_pat
     assert table.groupby("for_fold")["id"].nunique().to_dict() == {0: 90, 1: 90, 2: 90}
     assert len(table) == 270
     assert np.isfinite(table[list(map_summary.names())].to_numpy()).all()
-    scores = files.read_record(run.evidence_metrics, EvidenceScores)
-    assert min(scores.lung.value, scores.cell.value) > 0.95
-    assert scores.right.value > 0.9 and scores.left is None  # none is ill on the left
+    scored = files.read_record(run.evidence_metrics, EvidenceScores)
+    assert min(scored.lung.value, scored.cell.value) > 0.95
+    assert scored.right.value > 0.9 and scored.left is None  # none is ill on the left
     printed = capsys.readouterr().out
-    assert "6 models; out of fold" in printed and f"AUC {scores.cell}" in printed
+    assert "6 models; out of fold" in printed and f"AUC {scored.cell}" in printed
     assert "only the left lung" not in printed
     assert results.read_settings(run) == EvidenceSettings(VERSION, 0, 0.5, 0, 0.1)
 
@@ -159,3 +161,19 @@ def test_two_folds_leave_nothing_to_learn_from(tmp_path):
 def test_a_negative_weight_is_refused(tmp_path):
     with pytest.raises(UserError, match="--weak-weight is -1, but must be at least 0"):
         train_map(make_run(tmp_path, images=6), weak_weight=-1)
+
+
+def test_the_auc_of_sorted_cells_is_that_of_a_resample():
+    """With ties, and images that a resample lacks or has more than once."""
+    rng = np.random.default_rng(0)
+    image, value = rng.integers(0, 12, 400).astype(np.int32), rng.integers(0, 30, 400)
+    air = rng.random(400) < value / 60
+    order = np.argsort(value, kind="stable")
+    is_last = np.append(np.diff(value[order]) > 0, True)
+    for rows in scores.resamples(np.arange(12).astype(str), 20):
+        cells = np.concatenate([np.flatnonzero(image == row) for row in rows])
+        times = np.bincount(rows, minlength=12)
+        ours = results._auc_of_sorted(image[order], air[order], is_last, times)
+        assert ours == scores.auc(air[cells].astype(float), value[cells].astype(float))
+    none = results._auc_of_sorted(image, np.zeros(400, bool), is_last, np.ones(12, np.int64))
+    assert np.isnan(none)

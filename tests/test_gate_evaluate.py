@@ -133,7 +133,7 @@ def test_patients_with_training_images_are_left_out_of_the_test_set(half_tested)
 def test_the_test_set_is_scored_where_its_truth_is_known(half_tested, monkeypatch):
     run, deployed = half_tested
 
-    def gate_inputs(maps, rows, what):
+    def gate_inputs(maps, rows, what, *spread):
         positive = (rows["mask"] != "-1").to_numpy(float)
         return dict.fromkeys(rules.SOURCES, inputs_by_chance(positive, np.zeros(len(rows)), 0))
 

@@ -85,3 +85,12 @@ def test_a_share_where_all_agree_has_wilsons_interval_of_the_patients():
     assert all_correct.low == pytest.approx(1 - scores.Z95**2 / (3 + scores.Z95**2))
     mixed = np.array([1.0, 1, 0, 0, 1])
     assert scores.share(mixed, patients) == scores.mean(mixed, patients)
+
+
+def test_a_resample_holds_all_images_of_each_patient_that_is_drawn():
+    patients = np.array(list("bacab"), object)
+    rng = np.random.default_rng(3)
+    images = {0: [1, 3], 1: [0, 4], 2: [2]}
+    for rows in scores.resamples(patients, 20, seed=3):
+        assert list(rows) == [row for drawn in rng.integers(0, 3, 3) for row in images[drawn]]
+    assert [len(rows) for rows in scores.resamples(patients[:0], 2)] == [0, 0]

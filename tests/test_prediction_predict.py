@@ -1,6 +1,7 @@
 """Probability maps: each by networks that have not seen the image, none lost or mixed up."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -172,3 +173,27 @@ def test_missing_weights_and_maps_are_a_sentence(run, tiny):
         predict.main(predict.Settings(run.root))
     with pytest.raises(UserError, match=r"index\.csv: no such file; run `make cnn` first"):
         map_of(run, "i0")
+
+
+def test_what_a_training_has_decoded_is_not_decoded_again(run, tiny, monkeypatch):
+    """The maps are the same as of files read anew, and a file that has changed is read."""
+    train.main(short_training(run))
+    read = []
+
+    def watched(path, size):
+        read.append(Path(path).stem)
+        return geometry.read_square(path, size)
+
+    monkeypatch.setattr(predict, "read_square", watched)
+    predict.main(predict.Settings(run.root))
+    learned = [f"i{number}" for number in range(9)]
+    assert read and set(read).isdisjoint(learned)
+    maps = {name: map_of(run, name) for name in learned}
+    read.clear()
+    run.decoded_from(32).unlink()
+    for part in run.maps.path.parent.glob("part-*.npz"):
+        part.unlink()
+    predict.main(predict.Settings(run.root))
+    assert set(learned) <= set(read)
+    for name, before in maps.items():
+        assert_array_equal(map_of(run, name), before)

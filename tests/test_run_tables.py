@@ -110,3 +110,35 @@ def test_measured_images_are_those_of_a_fold_and_test_images():
     dataset = pd.DataFrame({"split": ["train", "test", "unlabelled", "test"]})
     dataset["fold"] = pd.array([0, None, None, 1], "Int64")
     assert measured(dataset).index.tolist() == [0, 1, 3]
+
+
+def test_groups_are_read_as_they_were_written_and_those_of_other_values_left_out(tmp_path):
+    table = Table(tmp_path / "a.parquet", Schema({"id": "str", "for_fold": "int64"}), "evidence")
+    groups = [
+        pd.DataFrame({"id": ["a", "b"], "for_fold": [0, 1]}),
+        pd.DataFrame({"id": ["c"], "for_fold": [2]}),
+        pd.DataFrame({"id": ["d", "e"], "for_fold": [1, 1]}),
+    ]
+    for noted in ((), ("for_fold",)):
+        table.write_groups(groups, noted)
+        read = list(table.read_groups())
+        assert [list(group["id"]) for group in read] == [["a", "b"], ["c"], ["d", "e"]]
+        ones = list(table.read_groups(for_fold=1))
+        assert [list(group["id"]) for group in ones if len(group)] == [["b"], ["d", "e"]]
+        # Without notes the second group has to be read to be left out.
+        assert len(ones) == 3 - len(noted)
+
+
+def test_groups_of_a_missing_or_damaged_table_are_a_sentence(tmp_path):
+    table = Table(tmp_path / "a.parquet", Schema({"for_fold": "int64"}), "evidence")
+    with pytest.raises(UserError, match=r"a\.parquet: no such file; run `make evidence` first"):
+        next(table.read_groups())
+    table.path.write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"a\.parquet: not a table of this version"):
+        next(table.read_groups())
+    pd.DataFrame({"for_fold": [-1]}).to_parquet(table.path)
+    with pytest.raises(UserError, match="goes from -1 to -1"):
+        next(table.read_groups())
+    pd.DataFrame({"other": [1]}).to_parquet(table.path)
+    with pytest.raises(UserError, match="no column 'for_fold'"):
+        next(table.read_groups())

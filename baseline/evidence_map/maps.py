@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from features.cells.table import spans
 from features.lungs.prepared import CELL_SIDE, working_shape
 from features.run.folder import RunFolder
+from features.run.tables import Table
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,38 @@ def read(run: RunFolder) -> dict[str, EvidenceMap]:
     UserError
         If the evidence was not learned yet, or an image was predicted by some of the models only.
     """
-    table = run.evidence_map.read()
-    models = table["for_fold"].max() + 1
-    maps = {}
-    for name, rows in table.groupby(table["id"].astype(str), sort=False):
-        # The models of an image list its cells in the same order.
-        count = rows["for_fold"].nunique()
-        if count not in (1, models):
-            raise run.evidence_map.refused(f"{name} was predicted by {count} of {models} models")
-        first = rows[: len(rows) // count]
-        values = rows[["probability", "lung"]].to_numpy().reshape(count, -1, 2)
-        place = first["row"].to_numpy(), first["column"].to_numpy()
-        maps[str(name)] = mean([EvidenceMap(*place, *of_model.T) for of_model in values])
+    of_models = _by_fold_and_name(run.evidence_map)
+    maps: dict[str, list[EvidenceMap]] = {}
+    for of_model in of_models.values():
+        for name, evidence_map in of_model.items():
+            maps.setdefault(name, []).append(evidence_map)
+    for name, of_image in maps.items():
+        if len(of_image) not in (1, len(of_models)):
+            raise run.evidence_map.refused(
+                f"{name} was predicted by {len(of_image)} of {len(of_models)} models"
+            )
+    # The models of an image list its cells in the same order.
+    return {
+        name: mean(of_image) if of_image[1:] else of_image[0] for name, of_image in maps.items()
+    }
+
+
+def _by_fold_and_name(source: Table, **wanted: int) -> dict[int, dict[str, EvidenceMap]]:
+    """The maps of a table, or of its rows with certain values, by for_fold and image."""
+    maps: dict[int, dict[str, EvidenceMap]] = {}
+    for group in source.read_groups(**wanted):
+        names = group["id"].cat.categories.astype(str)
+        images, folds = group["id"].cat.codes.to_numpy(), group["for_fold"].to_numpy()
+        columns = [group[column].to_numpy() for column in ("row", "column", "probability", "lung")]
+        for cells in spans(images, folds):
+            of_fold = maps.setdefault(int(folds[cells.start]), {})
+            name = str(names[images[cells.start]])
+            part = [column[cells] for column in columns]
+            if name in of_fold:  # the group before it ended amid its cells
+                before = of_fold[name]
+                former = (before.rows, before.columns, before.probability, before.lung)
+                part = [np.concatenate(both) for both in zip(former, part, strict=True)]
+            of_fold[name] = EvidenceMap(*part)
     return maps
 
 
@@ -87,12 +110,7 @@ def read_for_fold(run: RunFolder, fold: int, pairs: bool = False) -> dict[str, E
         If the evidence was not learned yet.
     """
     source = run.evidence_pairs if pairs else run.evidence_map
-    table = source.read(filters=[("for_fold", "==", fold)])
-    columns = ("row", "column", "probability", "lung")
-    return {
-        str(name): EvidenceMap(*(rows[column].to_numpy() for column in columns))
-        for name, rows in table.groupby(table["id"].astype(str), sort=False)
-    }
+    return _by_fold_and_name(source, for_fold=fold).get(fold, {})
 
 
 def of_one_lung(evidence_map: EvidenceMap) -> EvidenceMap:
@@ -153,15 +171,45 @@ def paint_at(
         _between(place, size, small / CELL_SIDE, count)
         for place, size, small, count in zip((down, across), shape, working, grid, strict=True)
     )
-    share = rows @ lung @ columns.T
-    return np.where(share >= 0.5, rows @ values @ columns.T / np.maximum(share, 0.5), 0)
+    return _interpolated(values, lung, *rows, *columns)
 
 
 def _between(
     place: NDArray[np.floating], size: int, length: float, count: int
-) -> NDArray[np.float32]:
-    """Weights of `count` cells at each place; `length` cells span the `size` pixels."""
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The first of two neighbouring cells at each place, and the weights of both, (n, 2).
+
+    `length` of `count` cells span the `size` pixels.
+    """
     middle = np.clip(place * length / size - 0.5, 0, count - 1)
-    weights = np.maximum(1 - np.abs(middle[:, None] - np.arange(count)), 0).astype(np.float32)
+    first = np.floor(middle).astype(np.intp)
+    cells = first[:, None] + np.arange(2)
+    weights = np.maximum(1 - np.abs(middle[:, None] - cells), 0).astype(np.float32)
     weights[(place < 0) | (place > size)] = 0
-    return weights
+    return first, weights
+
+
+@njit(cache=True)
+def _interpolated(values, lung, row, down, column, across):  # type: ignore[no-untyped-def]
+    """What `paint_at` returns, from the first cell and the two weights of each row and column."""
+    painted = np.zeros((len(row), len(column)), np.float32)
+    last = values.shape[1] - 1
+    # The cells interpolated between two rows of the grid: of the map, and of the lungs.
+    line = np.zeros((2, values.shape[1] + 1), np.float32)
+    for i in range(len(row)):
+        upper, lower = row[i], min(row[i] + 1, values.shape[0] - 1)
+        for k in range(last + 1):
+            line[0, k] = _sum(down[i, 0], values[upper, k], down[i, 1], values[lower, k])
+            line[1, k] = _sum(down[i, 0], lung[upper, k], down[i, 1], lung[lower, k])
+        for j in range(len(column)):
+            k = column[j]
+            share = _sum(across[j, 0], line[1, k], across[j, 1], line[1, k + 1])
+            if share >= np.float32(0.5):
+                painted[i, j] = _sum(across[j, 0], line[0, k], across[j, 1], line[0, k + 1]) / share
+    return painted
+
+
+@njit(cache=True, inline="always")
+def _sum(first, one, second, other):  # type: ignore[no-untyped-def]
+    """first * one + second * other, rounded twice as a processor's fused sum is."""
+    return np.float32(np.float64(first * one) + np.float64(second) * np.float64(other))

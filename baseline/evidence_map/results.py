@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 from baseline.evidence_map.training_data import Floats, TrainingData, collapsed
@@ -85,14 +86,18 @@ def read_settings(run: RunFolder) -> EvidenceSettings:
     return files.read_record(run.evidence_settings, EvidenceSettings)
 
 
-def score(data: TrainingData, by_zone: pd.DataFrame, evidence_map: pd.DataFrame) -> EvidenceScores:
+def score(
+    data: TrainingData, by_zone: pd.DataFrame, probability: NDArray[np.float32]
+) -> EvidenceScores:
     """Score the map of the training images with a known mask.
 
     Parameters
     ----------
     data : TrainingData
-    by_zone, evidence_map : DataFrame
-        As `RunFolder.evidence_by_zone` and `RunFolder.evidence_map` have them.
+    by_zone : DataFrame
+        As `RunFolder.evidence_by_zone` has it.
+    probability : (n,) array of float32
+        Probability of air in each cell of the training images, by the model that did not see it.
     """
     truth = collapsed(data)
     images = np.flatnonzero(data.rows["fold"].notna().to_numpy() & ~np.isnan(truth[:, 0]))
@@ -111,7 +116,7 @@ def score(data: TrainingData, by_zone: pd.DataFrame, evidence_map: pd.DataFrame)
             if only_this.any()
             else None
         )
-    cell = _cell_auc(data, evidence_map, images, patients)
+    cell = _cell_auc(data, probability, images, patients)
     return EvidenceScores(_if_finite(lung), _if_finite(cell), *sides)
 
 
@@ -125,22 +130,53 @@ def _lung_odds(data: TrainingData, by_zone: pd.DataFrame, images: NDArray[np.int
 
 def _cell_auc(
     data: TrainingData,
-    evidence_map: pd.DataFrame,
+    probability: NDArray[np.float32],
     images: NDArray[np.intp],
     patients: NDArray[np.object_],
 ) -> Estimate:
-    by_id = dict(iter(evidence_map.groupby("id", observed=True)["probability"]))
-    share = data.cells["share"].to_numpy(float)
-    air = [(share[data.cells_of(image)] > 0.5).astype(float) for image in images]
-    probability = [by_id[data.rows["id"].iloc[image]].to_numpy(float) for image in images]
+    counts = np.diff(data.starts)[images]
+    inside = np.isin(data.cells["image"].to_numpy(), images)
+    image = np.repeat(np.arange(len(images), dtype=np.int32), counts)
+    # The cells are sorted once: a resample only counts some of them more than once.
+    order = np.argsort(probability[inside], kind="stable")
+    image, sorted_values = image[order], probability[inside][order]
+    air = (data.cells["share"].to_numpy()[inside] > 0.5)[order]
+    is_last = np.append(np.diff(sorted_values) > 0, True)
 
     def auc(rows: NDArray[np.intp]) -> float:
-        return scores.auc(
-            np.concatenate([air[row] for row in rows]),
-            np.concatenate([probability[row] for row in rows]),
-        )
+        times = np.bincount(rows, minlength=len(images))
+        return float(_auc_of_sorted(image, air, is_last, times))
 
     return scores.bootstrap(auc, patients, CELL_REPLICATES)
+
+
+@njit(cache=True)
+def _auc_of_sorted(image, air, is_last, times):  # type: ignore[no-untyped-def]
+    """AUC of cells in the order of their scores, each counted as often as its image.
+
+    Parameters
+    ----------
+    image : (n,) array of int
+        Image of each cell.
+    air : (n,) array of bool
+        The class.
+    is_last : (n,) array of bool
+        Whether the next cell's score is greater.
+    times : (images,) array of int
+    """
+    ordered, positive, negative = 0, 0, 0
+    of_air, of_others = 0, 0  # among equal scores
+    for cell in range(len(image)):
+        if air[cell]:
+            of_air += times[image[cell]]
+        else:
+            of_others += times[image[cell]]
+        if is_last[cell]:
+            # Ties count by half.
+            ordered += of_air * (2 * negative + of_others)
+            positive, negative = positive + of_air, negative + of_others
+            of_air, of_others = 0, 0
+    return ordered / (2 * positive * negative) if positive and negative else np.nan
 
 
 def _if_finite(estimate: Estimate) -> Estimate | None:

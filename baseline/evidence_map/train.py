@@ -10,23 +10,19 @@ the maps in the same way.
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from baseline.evidence_map import by_zone, fit, models, results
+from baseline.evidence_map import fit, held_out, models, results
+from baseline.evidence_map.held_out import FittedModel, Training
 from baseline.evidence_map.implants import read_implants
 from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.results import EvidenceScores, EvidenceSettings
-from baseline.evidence_map.training_data import (
-    Floats,
-    TrainingData,
-    read_auxiliary,
-    read_training_data,
-)
+from baseline.evidence_map.training_data import TrainingData
 from baseline.learning.training_rows import training_rows
 from features.run import command, files, parallel
 from features.run.files import UserError
@@ -50,67 +46,9 @@ class Settings:
     """Weight of a weakly labelled image in training; a truly labelled one has 1."""
     jobs: int = -1
     """Models trained at once; -1 for one a core."""
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """An evidence model and its predictions.
-
-    Parameters
-    ----------
-    model : EvidenceModel or None
-        None for a model that leaves out two folds: it is not needed once it has predicted.
-    by_zone : DataFrame
-        As `RunFolder.evidence_by_zone` has it; for_fold is the fold whose classifier gets the row.
-    cells : DataFrame
-        The map of the left-out folds' images; for a model that leaves out one fold, also of the
-        images that belong to no fold. Where two folds are left out, the network of the one fold
-        learns from the maps of the other fold's images.
-    """
-
-    model: EvidenceModel | None
-    by_zone: pd.DataFrame
-    cells: pd.DataFrame
-
-
-def fit_and_predict(without: tuple[int, ...], settings: Settings) -> FittedModel:
-    """Fit the model that sees none of the folds in `without`, one or two, and predict these."""
-    data = read_training_data(RunFolder(settings.run))
-    auxiliary = None
-    if settings.auxiliary is not None:
-        auxiliary = read_auxiliary(RunFolder(settings.auxiliary), data.rows["id"])
-    model = fit.fit_model(
-        data, without, settings.weak_weight, settings.seed, auxiliary, settings.implants
-    )
-    fold, single = data.rows["fold"], len(without) == 1
-    predicted = fold.isin(without) | (fold.isna() & single)
-    images = np.flatnonzero(predicted.to_numpy(bool))
-    lungs, probability = models.predict_many(model, data, images)
-    # The classifier of one fold of a pair learns from the images of the other.
-    other_fold: dict[int | None, int] = {without[0]: without[-1], without[-1]: without[0]}
-    folds = [None if pd.isna(number) else int(number) for number in fold.iloc[images]]
-    for_fold = np.array([other_fold.get(number, without[0]) for number in folds], np.int64)
-    table = by_zone.of_images(data, images, lungs, probability)
-    table.insert(0, "for_fold", for_fold)
-    cells = _cells(data, images, lungs, probability, for_fold)
-    return FittedModel(model if single else None, table, cells)
-
-
-def _cells(
-    data: TrainingData,
-    images: NDArray[np.intp],
-    lungs: Floats,
-    probability: list[Floats],
-    for_fold: NDArray[np.int64],
-) -> pd.DataFrame:
-    """Rows of the evidence map, as `RunFolder.evidence_map` has them."""
-    places = [data.cells.iloc[data.cells_of(image)] for image in images]
-    lung = [of_image[place["side"]] for of_image, place in zip(lungs, places, strict=True)]
-    return pd.concat(places)[["id", "row", "column"]].assign(
-        probability=np.concatenate(probability).astype(np.float32),
-        lung=np.concatenate(lung).astype(np.float32),
-        for_fold=np.repeat(for_fold, [len(place) for place in places]),
-    )
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers train the models;
+    they must find the run folders under the same paths."""
 
 
 def main(settings: Settings) -> None:
@@ -122,49 +60,75 @@ def main(settings: Settings) -> None:
             f"--weak-weight is {settings.weak_weight}, but must be at least 0; 0 leaves the weak "
             "labels out."
         )
-    auxiliary = 0
-    if settings.auxiliary is not None:  # errors come before any training
-        auxiliary_run = RunFolder(settings.auxiliary).check()
-        auxiliary = read_auxiliary(auxiliary_run, dataset["id"]).images
+    if settings.auxiliary is not None:
+        RunFolder(settings.auxiliary).check()
+    training = Training(
+        settings.run,
+        settings.auxiliary,
+        settings.implants,
+        settings.weak_weight,
+        settings.seed,
+        uuid4().hex,
+    )
+    data, auxiliary = held_out.read(training)  # errors come before any training
     implants = 0
     if settings.implants is not None:
-        data = read_training_data(run)
         implants = read_implants(settings.implants, data, np.ones(len(data.rows), bool)).images
     folds = range(int(training_rows(dataset)["fold"].max()) + 1)
     left_out = [*((fold,) for fold in folds), *combinations(folds, 2)]
-    work = partial(fit_and_predict, settings=settings)
-    fitted = list(
-        parallel.stream(work, left_out, "learning the evidence map", settings.jobs, unit="models")
-    )
+    work = partial(held_out.fit_and_predict, training=training)
+    what = "learning the evidence map"
+    fitted = parallel.stream(work, left_out, what, settings.jobs, settings.scheduler, "models")
+    phantoms = 0 if auxiliary is None else auxiliary.images
     used_settings = EvidenceSettings(
-        VERSION, settings.seed, settings.weak_weight, auxiliary, fit.AUXILIARY_WEIGHT, implants
+        VERSION, settings.seed, settings.weak_weight, phantoms, fit.AUXILIARY_WEIGHT, implants
     )
-    scores = _write(run, fitted, used_settings)
+    scores = _write(run, fitted, len(folds), used_settings, data)
+    held_out.read.cache_clear()
     print(f"{len(left_out)} models; out of fold, where masks are known:")
     for name, estimate in asdict(scores).items():
         if estimate is not None:
             print(f"  {results.IN_WORDS[name]} {getattr(scores, name)}")
 
 
-def _write(run: RunFolder, fitted: list[FittedModel], settings: EvidenceSettings) -> EvidenceScores:
-    """Write all files; the table by zone comes last and marks that the others are complete."""
-    single = [part for part in fitted if part.model is not None]
-    pairs = [part for part in fitted if part.model is None]
-    table = _joined(part.by_zone for part in fitted)
-    cells = _joined(part.cells for part in single)
-    scores = results.score(read_training_data(run), table, cells)
+def _write(
+    run: RunFolder,
+    fitted: Iterator[FittedModel],
+    folds: int,
+    settings: EvidenceSettings,
+    data: TrainingData,
+) -> EvidenceScores:
+    """Write all files as the models come, those of single folds first.
+
+    The table by zone comes last and marks that the others are complete.
+    """
+    tables: list[pd.DataFrame] = []
+    single: list[EvidenceModel] = []
+    # Of each cell, by the model that did not see its fold.
+    probability = np.full(len(data.cells), np.nan, np.float32)
+    fold = data.rows["fold"].to_numpy(float, na_value=np.nan)
+
+    def rows_of(count: int | None) -> Iterator[pd.DataFrame]:
+        for part in islice(fitted, count):
+            tables.append(part.by_zone)
+            if part.model is not None:
+                single.append(part.model)
+                counts = np.diff(data.starts)[part.images]
+                own = np.repeat(fold[part.images] == part.for_fold, counts)
+                cells = held_out.ranges(data.starts[part.images], counts)
+                probability[cells[own]] = part.probability[own]
+            yield from held_out.rows_of_map(data, part)
+
     run.evidence_by_zone.path.unlink(missing_ok=True)
-    models.save(run, [part.model for part in single if part.model is not None])
+    run.evidence_map.write_groups(rows_of(folds), noted=("for_fold",))
+    run.evidence_pairs.write_groups(rows_of(None), noted=("for_fold",))
+    models.save(run, single)
+    table = pd.concat(tables, ignore_index=True)
+    scores = results.score(data, table, probability)
     files.write_record(run.evidence_metrics, scores)
     files.write_record(run.evidence_settings, settings)
-    run.evidence_pairs.write(_joined(part.cells for part in pairs))
-    run.evidence_map.write(cells)
     run.evidence_by_zone.write(table)
     return scores
-
-
-def _joined(parts: Iterator[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(parts, ignore_index=True)
 
 
 if __name__ == "__main__":

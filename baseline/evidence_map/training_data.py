@@ -37,9 +37,12 @@ def by_lung(table: pd.DataFrame) -> pd.DataFrame:
     """
     sides, image, columns = _split(tuple(table.columns.tolist()))
     values = table.to_numpy()
-    lungs, shared = [values[:, side] for side in sides], values[:, image]
-    parts = [np.hstack((this, this - other, shared)) for this, other in (lungs, lungs[::-1])]
-    return pd.DataFrame(np.vstack(parts), columns=columns)
+    lungs, count = [values[:, side] for side in sides], len(sides[0])
+    parts = np.empty((2, len(values), len(columns)), values.dtype)
+    for part, this, other in zip(parts, lungs, lungs[::-1], strict=True):
+        part[:, :count], part[:, 2 * count :] = this, values[:, image]
+        np.subtract(this, other, out=part[:, count : 2 * count])
+    return pd.DataFrame(parts.reshape(2 * len(values), len(columns)), columns=columns)
 
 
 @lru_cache(maxsize=8)
@@ -64,8 +67,8 @@ class TrainingData:
     ----------
     rows : DataFrame
         All measured images: id, fold (missing for none), label, target and patient.
-    features : (2 n, k) DataFrame
-        Of `by_lung`.
+    features : (n, k) DataFrame
+        Of all measured images.
     cells : DataFrame
         Image by image in the order of `rows`; "image" is the row's number.
     values : CellValues
@@ -92,7 +95,7 @@ class TrainingData:
 
     def lungs_of(self, images: NDArray[np.intp]) -> pd.DataFrame:
         """Features of some images lung by lung, as `by_lung` has them."""
-        return self.features.iloc[np.concatenate((images, images + len(self.rows)))]
+        return by_lung(self.features.iloc[images])
 
 
 def read_training_data(run: RunFolder) -> TrainingData:
@@ -120,9 +123,8 @@ def read_training_data(run: RunFolder) -> TrainingData:
     areas, weak_areas = (mask_areas_of(cells, len(ids), name) for name in ("share", "weak_share"))
     agree = (rows["weak"] > 0.5).to_numpy() == (weak_areas.sum(axis=1) > 0)
     weak_areas[~agree] = np.nan
-    features = by_lung(table.loc[ids])
     return TrainingData(
-        rows.reset_index(names="id"), features, cells, values, starts, areas, weak_areas
+        rows.reset_index(names="id"), table.loc[ids], cells, values, starts, areas, weak_areas
     )
 
 
@@ -170,6 +172,7 @@ def labelled_cells(
     lungs: NDArray[np.bool_],
     share: str = "share",
     step: int = 1,
+    most: int | None = None,
 ) -> LabelledCells:
     """The cells of the collapsed lungs.
 
@@ -184,9 +187,12 @@ def labelled_cells(
         Column of the share that is pneumothorax.
     step : int
         Of so many cells one is taken: neighbours are much alike.
+    most : int, optional
+        Most cells that are taken; where there are more, `step` is larger.
     """
     image = cells["image"].to_numpy()
-    rows = np.flatnonzero(lungs[image, cells["side"].to_numpy()])[::step]
+    rows = np.flatnonzero(lungs[image, cells["side"].to_numpy()])
+    rows = rows[:: max(step, -(-len(rows) // most)) if most else step]
     shares = cells[share].to_numpy(float)[rows]
     return LabelledCells(values[rows].astype(np.float32), shares, len(np.unique(image[rows])))
 

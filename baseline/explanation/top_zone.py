@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from baseline.explanation import trained_run
 from baseline.explanation.case import Case
 from features.cells.measure import Cells
+from features.cells.table import spans
 from features.lungs.prepared import CELL_SIDE, working_shape
 from features.lungs.zones import NAMES, PARENTS
 from features.run.folder import RunFolder
@@ -62,15 +63,26 @@ def read(run: RunFolder) -> dict[str, TopZone]:
         If SHAP values or cells are missing, or are of other predictions.
     """
     zones = top(trained_run.read(run).by_place)
-    cells = run.cells.read()
-    ids = pd.Categorical(cells["id"].astype(str))
-    # -1, the last row of PARENTS, stands for images without a prediction, which are left out.
-    zone_numbers = zones.reindex(ids.categories).fillna(-1).astype(int).to_numpy()[ids.codes]
-    inside = (zone_numbers >= 0) & PARENTS[zone_numbers, cells["zone"].to_numpy()]
-    kept = cells[inside].groupby(ids[inside], sort=False, observed=True)
-    return {
-        str(name): TopZone(rows["row"].to_numpy(), rows["column"].to_numpy()) for name, rows in kept
-    }
+    by_id: dict[str, TopZone] = {}
+    for group in run.cells.read_groups():
+        names, images = group["id"].cat.categories.astype(str), group["id"].cat.codes.to_numpy()
+        # -1, the last row of PARENTS, stands for images without a prediction, which are left out.
+        numbers = zones.reindex(names).fillna(-1).astype(int).to_numpy()[images]
+        inside = (numbers >= 0) & PARENTS[numbers, group["zone"].to_numpy()]
+        images = images[inside]
+        rows, columns = (group[name].to_numpy()[inside] for name in ("row", "column"))
+        for cells in spans(images):
+            name, zone = str(names[images[cells.start]]), TopZone(rows[cells], columns[cells])
+            if name in by_id:  # the group before it ended amid its cells
+                zone = _joined(by_id[name], zone)
+            by_id[name] = zone
+    return by_id
+
+
+def _joined(one: TopZone, other: TopZone) -> TopZone:
+    return TopZone(
+        np.concatenate((one.rows, other.rows)), np.concatenate((one.columns, other.columns))
+    )
 
 
 def of_one_image(case: Case, cells: Cells) -> TopZone:
@@ -101,4 +113,4 @@ def paint(zone: TopZone, shape: tuple[int, int]) -> NDArray[np.bool_]:
         ((np.arange(size) + 0.5) * small / size / CELL_SIDE).astype(np.intp)
         for size, small in zip(shape, working, strict=True)
     )
-    return grid[np.ix_(down, across)]
+    return np.take(grid[down], across, axis=1)

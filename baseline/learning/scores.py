@@ -75,11 +75,15 @@ def resamples(
 ) -> Iterator[NDArray[np.intp]]:
     """Yield the images of each bootstrap sample of patients, drawn with replacement."""
     codes = np.unique(patients.astype(str), return_inverse=True)[1]
-    groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    order, counts = np.argsort(codes, kind="stable"), np.bincount(codes, minlength=1)
+    starts = np.cumsum(counts) - counts
     rng = np.random.default_rng(seed)
     for _ in range(replicates):
-        chosen = rng.integers(0, len(groups), len(groups))
-        yield np.concatenate([groups[index] for index in chosen])
+        chosen = rng.integers(0, len(counts), len(counts))
+        drawn = counts[chosen]
+        # A patient's images stand together in `order`.
+        offset = starts[chosen] - (np.cumsum(drawn) - drawn)
+        yield order[np.arange(drawn.sum()) + np.repeat(offset, drawn)]
 
 
 def bootstrap(

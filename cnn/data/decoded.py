@@ -18,9 +18,6 @@ from features.run import parallel
 from features.run.files import atomic, open_array, read_record, stamps, write_record
 from features.run.folder import RunFolder
 
-# Below this many images starting the worker processes takes longer than the decoding.
-FEW = 300
-
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
@@ -45,16 +42,38 @@ class _Source:
         Fingerprint of files and masks.
     pixels : str
         Fingerprint of the images.
+    files : tuple of str
+        What each image is of, see `file_keys`; none as former versions wrote it.
     """
 
     content: str
     pixels: str
+    files: tuple[str, ...] = ()
 
 
 def fingerprint(*columns: pd.Series) -> str:
     """Hash of some columns of a table, row by row."""
     lines = "\n".join("\t".join(map(str, row)) for row in zip(*columns, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def file_keys(paths: pd.Series) -> list[str]:
+    """A short hash of each file's path and of when it was last changed."""
+    rows = zip(paths, stamps(paths), strict=True)
+    return [hashlib.sha256(f"{path}\t{stamp}".encode()).hexdigest()[:16] for path, stamp in rows]
+
+
+def known_squares(run: RunFolder, size: int) -> dict[str, NDArray[np.uint8]]:
+    """The X-rays that a training has decoded, as `geometry.read_square` gives them, by `file_keys`.
+
+    None where no training of this size has decoded any.
+    """
+    marker, path = run.decoded_from(size), run.decoded_images(size)
+    if not marker.exists() or not path.exists():
+        return {}
+    files = read_record(marker, _Source).files
+    images = np.load(path, mmap_mode="r", allow_pickle=False)
+    return dict(zip(files, images, strict=True)) if files else {}
 
 
 def load(run: RunFolder, table: pd.DataFrame, size: int) -> Decoded:
@@ -84,8 +103,9 @@ def load(run: RunFolder, table: pd.DataFrame, size: int) -> Decoded:
             (path, code, (rows, across), size)
             for path, code, rows, across in zip(*columns, strict=True)
         ]
-        pairs = parallel.stream(read_pair, items, "decode", jobs=-1 if len(items) > FEW else 1)
-        kept = _Source(content, _write_pairs(paths, pairs, (len(items), size, size)))
+        pairs = parallel.stream(read_pair, items, "decode", least=parallel.FEW)
+        pixels = _write_pairs(paths, pairs, (len(items), size, size))
+        kept = _Source(content, pixels, tuple(file_keys(table["path"])))
         write_record(marker, kept)
     images, masks = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
     return Decoded(images, masks, kept.pixels)

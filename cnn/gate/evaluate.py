@@ -19,8 +19,8 @@ from baseline.learning import scores
 from cnn.gate import outlines, report_figures, scored_images
 from cnn.gate.runs import together
 from cnn.gate.scoreboard import mask_scores, scoreboard
-from cnn.gate.sources import SourceMaps
-from features.run import command, files
+from cnn.gate.sources import SourceMaps, inputs_of
+from features.run import command, files, parallel
 from features.run.folder import RunFolder
 
 Floats = NDArray[np.float64]
@@ -35,10 +35,20 @@ class Settings:
     also: tuple[Path, ...] = ()
     """Further run folders, of the same images and folds, whose U-Net maps are averaged with RUN's;
     gate.json notes them, so that the submission is drawn from the same maps."""
+    jobs: int = -1
+    """Processes; -1 for one a core."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers do the work."""
 
 
-def gate_inputs(maps: SourceMaps, rows: pd.DataFrame, what: str) -> dict[str, GateInputs]:
-    """The gate's inputs of the images in `rows` by source, one image's maps in memory at a time.
+def gate_inputs(
+    maps: SourceMaps,
+    rows: pd.DataFrame,
+    what: str,
+    jobs: int = -1,
+    scheduler: str | None = None,
+) -> dict[str, GateInputs]:
+    """The gate's inputs of the images in `rows` by source, a few images' maps in memory at a time.
 
     Parameters
     ----------
@@ -47,12 +57,20 @@ def gate_inputs(maps: SourceMaps, rows: pd.DataFrame, what: str) -> dict[str, Ga
         id, probability, rows, columns, and mask (run-length code, missing where unknown).
     what : str
         Name on the progress bar.
+    jobs, scheduler
+        As for `parallel.stream`.
     """
-    parts: dict[str, list[GateInputs]] = {source: [] for source in SOURCES}
-    for _, inputs in command.progress(maps.measure(rows), what, total=len(rows)):
-        for source, of_source in inputs.items():
-            parts[source].append(of_source)
-    return {source: rules.join(of_source) for source, of_source in parts.items()}
+    measured = parallel.stream(
+        inputs_of,
+        maps.images(rows),
+        what,
+        jobs,
+        scheduler,
+        count=len(rows),
+        least=parallel.FEW,
+    )
+    parts = list(measured)
+    return {source: rules.join([of_image[source] for of_image in parts]) for source in SOURCES}
 
 
 def _choose(
@@ -99,7 +117,9 @@ def default_policy(
     return fallback
 
 
-def score_test_set(maps: SourceMaps, chosen: dict[str, Rule]) -> Scoreboard | None:
+def score_test_set(
+    maps: SourceMaps, chosen: dict[str, Rule], jobs: int = -1, scheduler: str | None = None
+) -> Scoreboard | None:
     """Scores on the test set, whose truth and patients no model and no rule has seen.
 
     None where the truth of no such image is known.
@@ -110,7 +130,7 @@ def score_test_set(maps: SourceMaps, chosen: dict[str, Rule]) -> Scoreboard | No
     rows, left_out = scored_images.tested(run)
     if rows.empty:
         return None
-    inputs = gate_inputs(maps, rows, "scoring the test set")
+    inputs = gate_inputs(maps, rows, "scoring the test set", jobs, scheduler)
     earned = {
         policy: rules.earned(rule, inputs[rules.source(policy)]) for policy, rule in chosen.items()
     }
@@ -121,9 +141,9 @@ def main(settings: Settings) -> None:
     """Write outlines, figures for the report and metrics.json, then gate.json."""
     run = RunFolder(settings.run).check()
     maps = SourceMaps(together(run, settings.also))
-    rows = scored_images.labelled(run)
+    rows, spread = scored_images.labelled(run), (settings.jobs, settings.scheduler)
     folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
-    inputs = gate_inputs(maps, rows, "scoring maps")
+    inputs = gate_inputs(maps, rows, "scoring maps", *spread)
     chosen, earned = _choose(inputs, folds)
     chosen_inside = choose.nested_default(inputs, folds)
     default = default_policy(earned, chosen_inside, patients)
@@ -137,10 +157,10 @@ def main(settings: Settings) -> None:
         out_of_fold=scoreboard(
             earned, rows, inputs["unet"].positive == 1, chosen_inside=chosen_inside
         ),
-        test=score_test_set(maps, chosen),
+        test=score_test_set(maps, chosen, *spread),
     )
     trust = mask_trust.fit(inputs[rules.source(default)], chosen[default], folds, patients)
-    outlines.write(maps, rows, inputs, chosen[default], metrics)
+    outlines.write(maps, rows, inputs, chosen[default], metrics, *spread)
     report_figures.write(run, rows, inputs, chosen, metrics)
     files.write_record(run.metrics, metrics)
     files.write_record(run.gate, Gate(default, also, chosen, trust))

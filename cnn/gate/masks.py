@@ -1,6 +1,7 @@
 """From a probability map to the mask at the X-ray's own size: the one place where that is done."""
 
 import numpy as np
+from numba import njit, vectorize
 from numpy.typing import NDArray
 from scipy.special import entr
 
@@ -10,6 +11,7 @@ from cnn.data.geometry import from_square
 # Entropy of a probability of each grey level in bits.
 ENTROPY = entr(np.arange(256) / 255) + entr(1 - np.arange(256) / 255)
 ENTROPY /= np.log(2)
+NOTHING, ONE, FULL = np.float32(0), np.float32(1), np.float32(255)
 
 
 def to_original(probability: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -26,8 +28,13 @@ def to_original(probability: NDArray[np.float32], shape: tuple[int, int]) -> NDA
     -------
     (rows, columns) array of uint8
     """
-    scaled = from_square(probability, *shape)
-    return np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    return _levels(from_square(probability, *shape))
+
+
+@vectorize(["uint8(float32)"], cache=True)
+def _levels(probability):  # type: ignore[no-untyped-def]
+    """Grey levels of 1/255."""
+    return np.uint8(np.rint(min(max(probability, NOTHING), ONE) * FULL))
 
 
 def cut(grey: NDArray[np.uint8], mask_level: int) -> NDArray[np.bool_]:
@@ -59,24 +66,41 @@ def measure(
     GateInputs
         Of one image.
     """
-    counts = np.bincount(grey.ravel(), minlength=256)
+    nowhere = np.zeros(grey.shape, bool)
+    # Of each grey level: pixels outside and inside the truth, outside and inside the zone.
+    levels = _count(grey, nowhere if truth is None else truth, zone)
+    counts = levels.sum(axis=(0, 1))
     # One count of the grey levels gives the areas at all mask levels.
     above = _from_above(counts)
     ranks = [np.flatnonzero(above >= rank * grey.size)[-1] for rank in RANKS]
     dice = np.full(len(MASK_LEVELS), np.nan)
+    area = int(levels[1].sum())
     if truth is not None:
-        inside = _from_above(np.bincount(grey[truth], minlength=256))
-        total = above[MASK_LEVELS] + truth.sum()
+        inside = _from_above(levels[1].sum(axis=0))
+        total = above[MASK_LEVELS] + area
         dice = np.where(total == 0, 1.0, 2 * inside[MASK_LEVELS] / np.maximum(total, 1))
+    in_zone = levels[:, 1].sum(axis=0)
+    filled = (in_zone @ np.arange(256)) / max(in_zone.sum(), 1)
     return GateInputs(
         log_odds=np.array([log_odds]),
         top=np.array([ranks]) / 255,
         area=above[None, MASK_LEVELS] / grey.size,
         entropy=np.array([counts @ ENTROPY / grey.size]),
-        agreement=np.array([grey[zone].mean() / 255 if zone.any() else 0.0]),
+        agreement=np.array([filled / 255]),
         dice=dice[None],
-        positive=np.array([np.nan if truth is None else float(truth.any())]),
+        positive=np.array([np.nan if truth is None else float(area > 0)]),
     )
+
+
+@njit(cache=True)
+def _count(grey, truth, zone):  # type: ignore[no-untyped-def]
+    """Pixels by truth, zone and grey level, (2, 2, 256)."""
+    counts = np.zeros((2, 2, 256), np.int64)
+    for row in range(grey.shape[0]):
+        for column in range(grey.shape[1]):
+            here = np.int64(truth[row, column]), np.int64(zone[row, column])
+            counts[here[0], here[1], grey[row, column]] += 1
+    return counts
 
 
 def _from_above(counts: NDArray[np.integer]) -> NDArray[np.integer]:

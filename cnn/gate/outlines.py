@@ -21,6 +21,8 @@ mask
     Its run-length code, "-1" if empty.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -28,9 +30,9 @@ from baseline.gate import rules
 from baseline.gate.results import GateMetrics
 from baseline.gate.rules import MASK_LEVELS, GateInputs, Rule
 from cnn.gate import masks
-from cnn.gate.sources import SourceMaps
+from cnn.gate.sources import ImageInputs, SourceMaps, draw_image
 from features.reading import rle
-from features.run import command
+from features.run import parallel
 
 
 def write(
@@ -39,6 +41,8 @@ def write(
     inputs: dict[str, GateInputs],
     rule: Rule,
     metrics: GateMetrics,
+    jobs: int = -1,
+    scheduler: str | None = None,
 ) -> None:
     """Write the outlines into the first run of the maps.
 
@@ -52,18 +56,34 @@ def write(
     rule : Rule
         The default policy's rule.
     metrics : GateMetrics
+    jobs, scheduler
+        As for `parallel.stream`.
     """
     source = rules.source(metrics.default)
     level = cut_level(rule, metrics)
-    drawn = command.progress(maps.stream(rows, (source,)), "outlining", total=len(rows))
+    codes = parallel.stream(
+        partial(_code, level=level),
+        maps.images(rows, (source,), to_measure=False),
+        "outlining",
+        jobs,
+        scheduler,
+        count=len(rows),
+        least=parallel.FEW,
+    )
     table = rows[["id", "probability"]].assign(
         kept=rules.keeps(rule, inputs[source]).astype(int),
         source=source,
         level=MASK_LEVELS[level] / 255,
         dice=inputs[source].dice[:, level],
-        mask=[rle.encode(masks.cut(grey[source], level)) for grey in drawn],
+        mask=list(codes),
     )
     maps.runs[0].outlines.write(table)
+
+
+def _code(image: ImageInputs, level: int) -> str:
+    """Run-length code of an image's mask from its one map, cut at a level."""
+    (grey,) = draw_image(image).values()
+    return rle.encode(masks.cut(grey, level))
 
 
 def cut_level(rule: Rule, metrics: GateMetrics) -> int:

@@ -53,65 +53,110 @@ class SourceMaps:
     def _top_zones(self) -> dict[str, TopZone]:
         return top_zone.read(self.runs[0])
 
-    def stream(
-        self, rows: pd.DataFrame, sources: Sequence[str] = SOURCES
-    ) -> Iterator[dict[str, GreyMap]]:
-        """Yield the maps of each image, one image in memory at a time.
+    def images(
+        self, rows: pd.DataFrame, sources: Sequence[str] = SOURCES, to_measure: bool = True
+    ) -> Iterator["ImageInputs"]:
+        """Yield what the maps of each image are drawn from, one image in memory at a time.
 
         Parameters
         ----------
         rows : DataFrame
-            id, rows and columns of the images; fastest in the order of the dataset.
+            id, rows and columns of the images; fastest in the order of the dataset. To measure
+            them also probability, and mask (run-length code, missing where unknown).
         sources : sequence of str
             Which of `rules.SOURCES` are wanted; the others are not drawn.
-
-        Yields
-        ------
-        dict of (rows, columns) arrays of uint8
-            By source.
+        to_measure : bool
+            Whether the gate's inputs are wanted too.
         """
         ids = rows["id"].tolist()
         shapes = zip(rows["rows"].tolist(), rows["columns"].tolist(), strict=True)
         squares: Iterable[Squares] = ((),) * len(ids)
         if set(sources) != {"evidence"}:
             squares = zip(*(stream_maps(run, ids) for run in self.runs), strict=True)
-        for name, shape, of_runs in zip(ids, shapes, squares, strict=True):
-            known = None
-            if set(sources) != {"unet"}:
-                known = self._evidence.get(name, evidence_maps.EMPTY)
-            yield draw(of_runs, known, shape, sources)
+        codes, odds, zones = [None] * len(ids), [0.0] * len(ids), dict[str, TopZone]()
+        if to_measure:
+            codes = rows["mask"].astype(object).where(rows["mask"].notna(), None).tolist()
+            odds, zones = log_odds(rows["probability"]).tolist(), self._top_zones
+        known = {} if set(sources) == {"unet"} else self._evidence
+        for name, shape, of_runs, code, odds_of_image in zip(
+            ids, shapes, squares, codes, odds, strict=True
+        ):
+            yield ImageInputs(
+                squares=of_runs,
+                evidence_map=None
+                if set(sources) == {"unet"}
+                else known.get(name, evidence_maps.EMPTY),
+                shape=shape,
+                sources=tuple(sources),
+                zone=zones.get(name, top_zone.NONE),
+                truth=code,
+                log_odds=odds_of_image,
+            )
+
+    def stream(
+        self, rows: pd.DataFrame, sources: Sequence[str] = SOURCES
+    ) -> Iterator[dict[str, GreyMap]]:
+        """Yield the maps of each image by source, (rows, columns) each; see `images`."""
+        return map(draw_image, self.images(rows, sources, to_measure=False))
 
     def measure(
         self, rows: pd.DataFrame, sources: Sequence[str] = SOURCES
     ) -> Iterator[tuple[dict[str, GreyMap], dict[str, GateInputs]]]:
-        """Yield the maps of each image as `stream` does, and the gate's inputs from each of them.
+        """Yield the maps of each image, and the gate's inputs from each of them; see `images`."""
+        return map(measure_image, self.images(rows, sources))
 
-        Parameters
-        ----------
-        rows : DataFrame
-            id, probability, rows, columns, and mask (run-length code, missing where unknown).
-        sources : sequence of str
-            As for `stream`.
 
-        Yields
-        ------
-        maps : dict of (rows, columns) arrays of uint8
-        inputs : dict of GateInputs
-            Of this one image.
-        """
-        odds = log_odds(rows["probability"]).tolist()
-        images = zip(rows["id"], rows["mask"], odds, self.stream(rows, sources), strict=True)
-        for name, code, odds_of_image, maps in images:
-            shape = (maps[sources[0]].shape[0], maps[sources[0]].shape[1])
-            truth = None if pd.isna(code) else rle.decode(str(code), shape)
-            zone = top_zone.paint(self._top_zones.get(name, top_zone.NONE), shape)
-            yield (
-                maps,
-                {
-                    source: masks.measure(grey, zone, truth, odds_of_image)
-                    for source, grey in maps.items()
-                },
-            )
+@dataclass(frozen=True)
+class ImageInputs:
+    """What one image's maps are drawn and measured from; small, so that workers may get it.
+
+    Parameters
+    ----------
+    squares : tuple of (size, size) arrays of float32
+        The U-Net's map of each run; none where only the evidence map is wanted.
+    evidence_map : EvidenceMap or None
+        None where only the U-Net's map is wanted.
+    shape : (int, int)
+        Rows and columns of the image.
+    sources : tuple of str
+        Which of `rules.SOURCES` are wanted.
+    zone : TopZone
+    truth : str or None
+        Run-length code of the true mask; None where it is unknown.
+    log_odds : float
+        Of the classifier.
+    """
+
+    squares: Squares
+    evidence_map: EvidenceMap | None
+    shape: tuple[int, int]
+    sources: tuple[str, ...]
+    zone: TopZone
+    truth: str | None
+    log_odds: float
+
+
+def draw_image(image: ImageInputs) -> dict[str, GreyMap]:
+    """The maps of an image at its own size, by source."""
+    return draw(image.squares, image.evidence_map, image.shape, image.sources)
+
+
+def measure_image(image: ImageInputs) -> tuple[dict[str, GreyMap], dict[str, GateInputs]]:
+    """The maps of an image, and the gate's inputs from each of them."""
+    maps = draw_image(image)
+    truth = None
+    if image.truth is not None:
+        truth = np.ascontiguousarray(rle.decode(image.truth, image.shape))
+    zone = top_zone.paint(image.zone, image.shape)
+    inputs = {
+        source: masks.measure(grey, zone, truth, image.log_odds) for source, grey in maps.items()
+    }
+    return maps, inputs
+
+
+def inputs_of(image: ImageInputs) -> dict[str, GateInputs]:
+    """The gate's inputs of an image, by source."""
+    return measure_image(image)[1]
 
 
 def draw(
@@ -157,7 +202,8 @@ def log_odds(probability: pd.Series) -> NDArray[np.float64]:
 
 def mean(maps: Sequence[GreyMap]) -> GreyMap:
     """The mean of maps of one size, half a level rounded up."""
-    total = np.zeros(maps[0].shape, np.uint32)
+    # 16 bits hold the sum of so many bytes.
+    total = np.zeros(maps[0].shape, np.uint16 if len(maps) < 256 else np.uint32)
     for grey in maps:
         total += grey
     return ((total + len(maps) // 2) // len(maps)).astype(np.uint8)

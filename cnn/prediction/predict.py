@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from baseline.evidence_map import maps as evidence_maps
 from baseline.evidence_map.maps import EvidenceMap
-from cnn.data import planes
+from cnn.data import decoded, planes
 from cnn.data.batches import chunks
-from cnn.data.decoded import FEW, fingerprint
+from cnn.data.decoded import fingerprint
 from cnn.data.geometry import read_square
 from cnn.devices.compilation import keep_compiled
 from cnn.devices.mesh import require_device, split_processor
@@ -42,6 +42,8 @@ class Settings:
     """Run folder; dataset.parquet and the weights in cnn/ are read, cnn/maps/ is written."""
     flip: Literal["auto", "yes", "no"] = "auto"
     """Average each image with its mirror image; auto: as the training profile says."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers read the images."""
 
 
 def scored_images(run: RunFolder) -> pd.DataFrame:
@@ -67,7 +69,10 @@ def _planes(
 
 
 def _predict_parts(
-    run: RunFolder, networks: Networks, parts: dict[int, pd.DataFrame]
+    run: RunFolder,
+    networks: Networks,
+    parts: dict[int, pd.DataFrame],
+    scheduler: str | None,
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield number and maps of each part, in order."""
     size = networks.config.size
@@ -75,11 +80,19 @@ def _predict_parts(
     if networks.config.evidence:
         count = len(networks.params)
         maps_by_network = [evidence_maps.read_for_fold(run, fold) for fold in range(count)]
-    paths = [path for rows in parts.values() for path in rows["path"]]
+    # What the training has decoded is not decoded again.
+    known = decoded.known_squares(run, size)
+    keys = {number: decoded.file_keys(rows["path"]) for number, rows in parts.items()}
+    paths = [
+        path
+        for number, rows in parts.items()
+        for path, key in zip(rows["path"], keys[number], strict=True)
+        if key not in known
+    ]
     read = partial(read_square, size=size)
-    squares = parallel.stream(read, paths, "maps", jobs=-1 if len(paths) > FEW else 1)
-    for number, rows in parts.items():
-        images = np.stack([next(squares) for _ in range(len(rows))])
+    squares = parallel.stream(read, paths, "decode", scheduler=scheduler, least=parallel.FEW)
+    for number, rows in command.progress(parts.items(), "maps", len(parts), "parts"):
+        images = np.stack([known[key] if key in known else next(squares) for key in keys[number]])
         evidence = [_planes(maps, k, rows, size) for k, maps in enumerate(maps_by_network)]
         yield number, predict_part(networks, images, rows["fold"], evidence)
     for _ in squares:  # lets the bar come to its end
@@ -104,7 +117,7 @@ def main(settings: Settings) -> None:
     }
     if missing:
         run.maps.path.unlink(missing_ok=True)
-    for number, maps in _predict_parts(run, networks, missing):
+    for number, maps in _predict_parts(run, networks, missing, settings.scheduler):
         rows = missing[number]
         store.write_part(run, number, maps, rows["id"], _digest(networks, rows))
     places = np.arange(len(table))

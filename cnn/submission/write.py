@@ -3,23 +3,25 @@
 The file is read back and checked before it takes its place.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from baseline.gate import rules
 from baseline.gate.results import read_gate
+from baseline.gate.rules import Rule
 from cnn.gate import masks, scored_images
 from cnn.gate.runs import together
-from cnn.gate.sources import SourceMaps
+from cnn.gate.sources import ImageInputs, SourceMaps, measure_image
 from cnn.submission.empty_share import shares
 from cnn.submission.examine import examine, read_sample, sizes_of
 from features.dataset import file_masks
 from features.dataset.layouts import ID, MASK
 from features.reading import rle
-from features.run import command, files
+from features.reading.placement import Placement
+from features.run import command, files, parallel
 from features.run.files import UserError
 from features.run.folder import RunFolder
 from features.storage.names import image_id
@@ -34,10 +36,16 @@ class Settings:
     policy: str | None = None
     """Policy that decides which masks are kept; the gate's default if not given (else the file is
     submission_<policy>.csv)."""
+    jobs: int = -1
+    """Processes; -1 for one a core."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers do the work."""
 
 
-def codes(run: RunFolder, policy: str | None) -> Iterator[tuple[str, str]]:
-    """Yield id and run-length code of each test image that could be read.
+def codes(
+    run: RunFolder, policy: str | None, jobs: int = -1, scheduler: str | None = None
+) -> dict[str, str]:
+    """Run-length code by id of each test image that could be read.
 
     The maps are those of the runs that the gate's rule was chosen on.
 
@@ -50,16 +58,32 @@ def codes(run: RunFolder, policy: str | None) -> Iterator[tuple[str, str]]:
     policy = policy or gate.default
     if policy not in gate.rules:
         raise UserError(f"policy = {policy}: known policies are {', '.join(gate.rules)}.")
-    rule, source = gate.rules[policy], rules.source(policy)
+    rule = gate.rules[policy]
     maps = SourceMaps(together(run, gate.also))
     rows = scored_images.sized(run, run.test)
     rows["mask"] = pd.NA  # the rule must not use the truth
     places = file_masks.placements(run.dataset.read())
-    images = zip(rows["id"].tolist(), maps.measure(rows, (source,)), strict=True)
-    for name, (grey, inputs) in command.progress(images, "drawing masks", len(rows)):
-        kept = rules.keeps(rule, inputs[source])[0]
-        mask = masks.cut(grey[source], rule.mask_level)
-        yield name, file_masks.encode(mask, places[name]) if kept else rle.EMPTY
+    images = maps.images(rows, (rules.source(policy),))
+    drawn = parallel.stream(
+        partial(_code, rule=rule),
+        ((image, places[name]) for name, image in zip(rows["id"], images, strict=True)),
+        "drawing masks",
+        jobs,
+        scheduler,
+        count=len(rows),
+        least=parallel.FEW,
+    )
+    return dict(zip(rows["id"], drawn, strict=True))
+
+
+def _code(item: tuple[ImageInputs, Placement], rule: Rule) -> str:
+    """Run-length code, on the file's own grid, of an image's mask as the rule decides."""
+    image, place = item
+    maps, inputs = measure_image(image)
+    (source,) = maps
+    if not rules.keeps(rule, inputs[source])[0]:
+        return rle.EMPTY
+    return file_masks.encode(masks.cut(maps[source], rule.mask_level), place)
 
 
 def main(settings: Settings) -> None:
@@ -78,7 +102,7 @@ def main(settings: Settings) -> None:
     ids = wanted.map(image_id)  # a sample may write "ID.dcm", and so must the submission
     quarantined = _quarantined(run, ids, dataset["id"])
     aside = ids[ids.isin(run.set_aside())]
-    code_of = dict(codes(run, settings.policy))
+    code_of = codes(run, settings.policy, settings.jobs, settings.scheduler)
     code_of |= dict.fromkeys([*quarantined, *aside], rle.EMPTY)
     table = pd.DataFrame({ID: wanted, MASK: ids.map(code_of)})
     submission = run.submission_of(settings.policy) if settings.policy else run.submission

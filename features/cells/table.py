@@ -5,8 +5,9 @@ in the table, so that they can stay on the disk while a few rows of them are rea
 """
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +26,23 @@ NAMES = [measure.name for measure in MEASURES]
 class CellValues:
     """The measures of all cells, left on the disk; ``values[rows]`` reads some of them.
 
-    What is read is checked then: to look through all of a large run at once would take longer than
-    what most readers want of it.
+    The file is open only while it is read, so that nothing of it stays in memory. What is read is
+    checked then: to look through all of a large run at once would take longer than what most
+    readers want of it.
 
     Parameters
     ----------
     index : Table
         The index beside them.
-    stored : (cells, measures) array of float16
-        On the disk.
+    path : Path
+        Their file: float16, cell after cell.
+    shape : (int, int)
+        Cells and measures.
     """
 
     index: Table
-    stored: NDArray[np.float16]
+    path: Path
+    shape: tuple[int, int]
 
     def __getitem__(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float16]:
         """The measures of some cells, (n, measures).
@@ -47,7 +52,8 @@ class CellValues:
         UserError
             If one of them is no number.
         """
-        values = np.asarray(self.stored[rows])
+        stored = np.memmap(self.path, np.float16, "r", shape=self.shape)
+        values = np.array(stored[rows])
         if not np.isfinite(values).all():
             raise self.index.refused("values.f16 beside it holds a value that is no number")
         return values
@@ -148,4 +154,17 @@ def read(run: RunFolder) -> tuple[pd.DataFrame, CellValues]:
     path, shape = run.cell_values, (len(index), len(NAMES))
     if not path.exists() or path.stat().st_size != 2 * shape[0] * shape[1]:
         raise run.cells.refused(f"{path.name} beside it does not hold its measures")
-    return index, CellValues(run.cells, np.memmap(path, np.float16, "r", shape=shape))
+    return index, CellValues(run.cells, path, shape)
+
+
+def spans(*keys: NDArray[np.integer]) -> Iterator[slice]:
+    """Where neighbours with equal keys stand, one slice after the other, e.g. the cells of images.
+
+    Parameters
+    ----------
+    keys : (n,) arrays of int
+    """
+    edges = [np.flatnonzero(np.diff(of_one)) + 1 for of_one in keys]
+    places = np.unique(np.concatenate([[0, len(keys[0])], *edges]))
+    for start, stop in pairwise(places.tolist()):
+        yield slice(int(start), int(stop))

@@ -21,15 +21,17 @@ from features.storage.unreadable import UnreadableImage
 LARGEST_SHARE, LARGEST_COUNT = 0.1, 9
 
 
-def read_studies(paths: Mapping[str, Path], jobs: int = -1) -> tuple[list[Study], pd.DataFrame]:
+def read_studies(
+    paths: Mapping[str, Path], jobs: int = -1, scheduler: str | None = None
+) -> tuple[list[Study], pd.DataFrame]:
     """Read all images.
 
     Parameters
     ----------
     paths : mapping of str to Path
         The file of each image, by id.
-    jobs : int
-        Processes; -1 for one a core.
+    jobs, scheduler
+        As for `parallel.stream`.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def read_studies(paths: Mapping[str, Path], jobs: int = -1) -> tuple[list[Study]
         If none can be used, or if more than a tenth, and at least ten, cannot for the same reason.
     """
     files = list(paths.values())
-    outcomes = list(parallel.stream(_study_or_reason, files, "reading images", jobs))
+    outcomes = list(parallel.stream(_study_or_reason, files, "reading images", jobs, scheduler))
     studies = [outcome for outcome in outcomes if isinstance(outcome, Study)]
     refused = [
         (name, path, outcome)

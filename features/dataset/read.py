@@ -52,6 +52,8 @@ class Settings:
     """Seed of the split into folds."""
     jobs: int = -1
     """Processes; -1 for one a core."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers read the images."""
 
 
 def _patients(
@@ -174,7 +176,7 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     """
     layout = layouts.find(settings.data)
     listed = image_list.read(layout)
-    studies, quarantine = read_studies(listed.paths, settings.jobs)
+    studies, quarantine = read_studies(listed.paths, settings.jobs, settings.scheduler)
     studies = _completed(studies, listed)
     places = {study.id: study.place for study in studies}
     in_files = listed.codes(

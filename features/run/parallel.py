@@ -1,13 +1,16 @@
-"""Work spread over all cores or a Dask cluster, results in order, with a progress bar."""
+"""Work spread over all cores or a Dask cluster, results in order, with a progress bar.
+
+Items are taken as workers become free and only a few results wait, so that memory does not grow
+with the number of items, whatever they are made from.
+"""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
-from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 from features.run import interrupts
 from features.run.command import progress
@@ -17,6 +20,17 @@ Result = TypeVar("Result")
 
 # Seconds to wait for a scheduler, and for its first worker.
 PATIENCE = 20
+# Items a worker that wait, done or to be done.
+AHEAD = 4
+# Below this many images starting the processes takes longer than most work on them.
+FEW = 300
+# Seconds after which a process that got nothing to do ends.
+IDLE = 300
+# What tells the libraries that a worker uses how many threads to take.
+THREADS = tuple(
+    f"{library}_NUM_THREADS"
+    for library in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB", "NUMBA", "NUMEXPR")
+)
 
 
 def cores() -> int:
@@ -28,22 +42,21 @@ def cores() -> int:
 
 def stream(
     function: Callable[..., Result],
-    items: Sequence[Any],
+    items: Iterable[Any],
     what: str,
     jobs: int = -1,
     scheduler: str | None = None,
     unit: str = "images",
+    count: int | None = None,
+    least: int = 2,
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for every item, in order, computed by worker processes.
-
-    What is not taken at once waits in memory: results must be taken as fast as they come. On a
-    cluster only a few wait.
 
     Parameters
     ----------
     function : callable
         A module-level function.
-    items : sequence
+    items : iterable
         Its arguments, one a call.
     what : str
         Name of the work on the progress bar.
@@ -53,36 +66,65 @@ def stream(
         Address of a running Dask scheduler, whose workers then do the work instead.
     unit : str
         What an item is called on the progress bar.
+    count : int, optional
+        Number of items, if they have no length.
+    least : int
+        Fewer items than these stay in this process, unless a scheduler is given.
 
     Raises
     ------
     UserError
         If the scheduler does not answer or has no worker.
     """
+    if count is None:
+        items = items if isinstance(items, Sequence) else list(items)
+        count = len(items)
+    jobs = min(cores() if jobs == -1 else jobs, count) if count >= least else 1
     results = (
-        _on_cluster(function, items, scheduler) if scheduler else _on_cores(function, items, jobs)
+        _on_cluster(function, iter(items), scheduler)
+        if scheduler
+        else _on_cores(function, iter(items), jobs)
     )
-    yield from progress(results, what, len(items), unit)
+    yield from progress(results, what, count, unit)
 
 
-def _on_cores(function: Callable[..., Result], items: Sequence[Any], jobs: int) -> Iterable[Result]:
-    jobs = cores() if jobs == -1 else jobs
-    if jobs == 1 or len(items) < 2:
-        return map(function, items)
-    # The workers share the cores' threads among them.
-    workers = Parallel(n_jobs=jobs, return_as="generator", max_nbytes=None)
-    rest = (delayed(function)(item) for item in items[1:])
+def _on_cores(function: Callable[..., Result], items: Iterator[Any], jobs: int) -> Iterator[Result]:
+    if jobs < 2:
+        yield from map(function, items)
+        return
     # The first item here, so that code compiled at first use is compiled once, not by each worker.
-    first = function(items[0])
+    first, second = function(next(items)), next(items)
     # It ends with signals let through, on Python before 3.12, so it begins before they are held.
     resource_tracker.ensure_running()
+    # The workers share the cores' threads among them.
+    threads = str(max(cores() // jobs, 1))
+    limits = {name: os.environ.get(name, threads) for name in THREADS}
     with interrupts.held():  # the workers begin within
-        results = workers(rest)
-    return chain([first], results)
+        executor = get_reusable_executor(jobs, timeout=IDLE, env=limits)
+        begun = executor.submit(function, second)
+    yield first
+    yield from _in_order(lambda item: executor.submit(function, item), begun, items, AHEAD * jobs)
+
+
+def _in_order(
+    submit: Callable[[Any], Any], begun: Any, items: Iterator[Any], ahead: int
+) -> Iterator[Any]:
+    """Results in order, the one that has begun first; as many as `ahead` are under way."""
+    waiting = deque([begun])
+    try:
+        for item in items:
+            waiting.append(submit(item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # nobody wants them any more
+        for future in waiting:
+            future.cancel()
 
 
 def _on_cluster(
-    function: Callable[..., Result], items: Sequence[Any], scheduler: str
+    function: Callable[..., Result], items: Iterator[Any], scheduler: str
 ) -> Iterator[Result]:
     """The same on a Dask cluster; what a lost worker held is computed again by another."""
     try:
@@ -106,11 +148,10 @@ def _on_cluster(
                 f"scheduler = {scheduler}: it has no worker; start some with `dask worker "
                 f"{scheduler} --nthreads 1`, where the project and the images are found."
             ) from None
-        ahead = 4 * sum(client.nthreads().values())
-        waiting: deque[Any] = deque()
-        for item in items:
-            waiting.append(client.submit(function, item, pure=False))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        ahead = AHEAD * sum(client.nthreads().values())
+
+        def submit(item: Any) -> Any:
+            return client.submit(function, item, pure=False)
+
+        for first in items:
+            yield from _in_order(submit, submit(first), items, ahead)

@@ -5,7 +5,7 @@ written is a fault of ours (ValueError); what does not fit when it is read was m
 version or is damaged, and raises a `UserError`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,11 +99,12 @@ class Table:
             else:
                 typed.to_parquet(temporary, index=False)
 
-    def write_groups(self, groups: Iterable[pd.DataFrame]) -> None:
+    def write_groups(self, groups: Iterable[pd.DataFrame], noted: tuple[str, ...] = ()) -> None:
         """Write a parquet table group by group, so that only one of them is in memory.
 
-        Without statistics: what Parquet notes of every column of every group stays in memory until
-        the file is closed.
+        Least and greatest values are noted of the columns `noted` alone, by which `read_groups` may
+        skip groups: what Parquet notes of every column of every group stays in memory until the
+        file is closed.
 
         Raises
         ------
@@ -117,9 +118,9 @@ class Table:
             for group in groups:
                 part = pa.Table.from_pandas(self._typed(group), preserve_index=False)
                 if writer is None:
-                    writer = pq.ParquetWriter(temporary, part.schema, write_statistics=False)
+                    writer = pq.ParquetWriter(temporary, part.schema, write_statistics=list(noted))
                     stack.enter_context(writer)
-                writer.write_table(part)
+                writer.write_table(part, row_group_size=max(len(group), 1))
             if writer is None:
                 raise ValueError(f"{self.path}: no group of rows to write")
 
@@ -149,6 +150,35 @@ class Table:
         except (OSError, ValueError, pa.ArrowException) as error:
             raise self.refused(" ".join(str(error).split())) from None
 
+    def read_groups(self, **wanted: int) -> Iterator[pd.DataFrame]:
+        """Read a parquet table group by group as it was written, so that one of them is in memory.
+
+        Parameters
+        ----------
+        **wanted : int
+            Values of columns; rows with others are left out.
+
+        Raises
+        ------
+        UserError
+            As `read` does.
+        """
+        try:
+            with pq.ParquetFile(self.path) as file:
+                for number in range(file.num_row_groups):
+                    if not _may_hold(file.metadata.row_group(number), wanted):
+                        continue
+                    table = file.read_row_group(number).to_pandas()
+                    self._check(table)
+                    _check_folds(table)
+                    for name, value in wanted.items():
+                        table = table[table[name] == value]
+                    yield table
+        except FileNotFoundError:
+            raise UserError(f"{self.path}: no such file; run `make {self.maker}` first.") from None
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise self.refused(" ".join(str(error).split())) from None
+
     def refused(self, reason: str) -> UserError:
         """The sentence for a table of another version, or a damaged one."""
         return UserError(
@@ -167,6 +197,17 @@ class Table:
         kinds = self.schema.types(header)
         empty = {name: [""] if kind in MISSING else [] for name, kind in kinds.items()}
         return pd.read_csv(self.path, dtype=kinds, keep_default_na=False, na_values=empty)
+
+
+def _may_hold(group: pq.RowGroupMetaData, wanted: Mapping[str, int]) -> bool:
+    """Whether a group may hold rows with these values, by what is noted of its columns."""
+    for number in range(group.num_columns):
+        column = group.column(number)
+        value, noted = wanted.get(column.path_in_schema), column.statistics
+        known = value is not None and noted is not None and noted.has_min_max
+        if known and not noted.min <= value <= noted.max:
+            return False
+    return True
 
 
 def _check_folds(table: pd.DataFrame) -> None:
