@@ -33,6 +33,8 @@ SENTENCE = b"interrupted: run the same command again to go on.\n"
 SHARED = "/dev/shm"
 OF_WORKERS = ("sem.loky-{}-", "joblib_memmapping_folder_{}_")
 ROUNDS = 5
+# Modules with a process that gives back what dead processes held.
+TRACKERS = ("multiprocessing.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
 # The name of a process that imports: the interpreter's for ``python -m``, and our script's.
 COMMANDS = ("-m", "pneumothorax")
 SHOW_CURSOR = b"\r\x1b[?25h\n"
@@ -87,6 +89,7 @@ def held() -> Iterator[None]:
 def _end(number: int, frame: "FrameType | None") -> None:
     _ignore()
     errors = _silence()
+    _start_no_tracker()
     _end_workers()
     for path in tuple(temporaries):
         _remove(str(path))
@@ -109,6 +112,13 @@ def _silence() -> int:
     except OSError:  # no stderr, or no file may be opened
         return 2
     return errors
+
+
+def _start_no_tracker() -> None:
+    """Let no thread start a tracker of semaphores anew because the former one is gone."""
+    for name in TRACKERS:
+        if (module := sys.modules.get(name)) is not None:
+            module._resource_tracker.ensure_running = lambda: None
 
 
 def _end_workers() -> None:
