@@ -115,7 +115,7 @@ def test_a_finished_folder_stays_and_another_is_not_overwritten(written: Setting
     times = {path: path.stat().st_mtime_ns for path in written.out.rglob("*")}
     main(written)
     assert times == {path: path.stat().st_mtime_ns for path in written.out.rglob("*")}
-    with pytest.raises(UserError, match="does not hold implants of these settings"):
+    with pytest.raises(UserError, match="holds implants made with other settings"):
         main(replace(written, seed=2))
 
 

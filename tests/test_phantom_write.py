@@ -184,7 +184,7 @@ def test_a_folder_made_otherwise_is_refused(dataset: Settings, tmp_path: Path) -
     with pytest.raises(UserError, match=r"made with other settings.*settings.json.*delete it"):
         write_dataset(replace(dataset, seed=6))
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(UserError, match=r"no phantom dataset.*choose another --out"):
+    with pytest.raises(UserError, match=r"holds no phantoms .*choose another --out"):
         write_dataset(replace(dataset, out=tmp_path))
     assert (tmp_path / "letter.txt").read_text() == "dear"
 

@@ -60,7 +60,7 @@ IMPLANT_WEIGHT = 0.2
 WEAK_WEIGHT = 1.0
 WEAK_STEP = 3
 # Most cells of one kind that are learned from: about as many as 2,500 images of SIIM-ACR have in
-# lungs with a mask. More teach nothing (tests/benchmarks/evidence_cells.py).
+# lungs with a mask. An eighth of siim-mini's teach as much (tests/benchmarks/evidence_cells.py).
 MOST_CELLS = 300_000
 
 

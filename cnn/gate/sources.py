@@ -77,15 +77,13 @@ class SourceMaps:
         if to_measure:
             codes = rows["mask"].astype(object).where(rows["mask"].notna(), None).tolist()
             odds, zones = log_odds(rows["probability"]).tolist(), self._top_zones
-        known = {} if set(sources) == {"unet"} else self._evidence
+        known = None if set(sources) == {"unet"} else self._evidence
         for name, shape, of_runs, code, odds_of_image in zip(
             ids, shapes, squares, codes, odds, strict=True
         ):
             yield ImageInputs(
                 squares=of_runs,
-                evidence_map=None
-                if set(sources) == {"unet"}
-                else known.get(name, evidence_maps.EMPTY),
+                evidence_map=None if known is None else known.get(name, evidence_maps.EMPTY),
                 shape=shape,
                 sources=tuple(sources),
                 zone=zones.get(name, top_zone.NONE),

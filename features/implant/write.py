@@ -31,8 +31,7 @@ from features.phantom.streams import child
 from features.reading import images, rle
 from features.reading.study import Study
 from features.run import command, new_folder, parallel
-from features.run.files import UserError, read_json, write_csv, write_json
-from features.storage.names import shown
+from features.run.files import UserError, write_csv, write_json
 
 # Raised whenever a seed draws another pneumothorax than before, so that older folders stay apart.
 VERSION = 1
@@ -113,7 +112,7 @@ def name_of(source: str, number: int) -> str:
 def main(settings: Settings) -> None:
     """Write the dataset, unless it is there."""
     _check(settings)
-    if _finished(settings):
+    if new_folder.is_made(settings.out, _recorded(settings), "implants"):
         return
     table = of_folder(settings.data, settings.patients, settings.weak_below, settings.jobs)
     planned = plan(table, settings.count)
@@ -216,26 +215,6 @@ def _check(settings: Settings) -> None:
         raise UserError(
             f"--weak-below {settings.weak_below}: a probability; give a number from 0 to 1."
         )
-
-
-def _finished(settings: Settings) -> bool:
-    """Whether the folder already holds what these settings make.
-
-    Raises
-    ------
-    UserError
-        If it holds something else.
-    """
-    out = settings.out
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    record = out / "settings.json"
-    if not record.is_file() or read_json(record) != _recorded(settings):
-        raise UserError(
-            f"{shown(out)}: exists and does not hold implants of these settings (see settings.json "
-            "in it), so it is not overwritten; delete it or choose another --out folder."
-        )
-    return True
 
 
 if __name__ == "__main__":

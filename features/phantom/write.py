@@ -26,7 +26,7 @@ from features.phantom.radiograph import Phantom, phantom
 from features.phantom.streams import DIFFICULTY, child
 from features.reading import rle
 from features.run import command, new_folder, parallel
-from features.run.files import UserError, atomic, read_json, write_csv, write_json
+from features.run.files import UserError, atomic, write_csv, write_json
 
 # Raised whenever a seed draws another image than before, so that older folders are not reused.
 VERSION = 5
@@ -99,7 +99,7 @@ def write_dataset(settings: Settings, jobs: int = -1) -> None:
         If the folder exists and was not made with these settings; nothing is overwritten. If the
         disk takes no more.
     """
-    if _finished(settings):
+    if new_folder.is_made(settings.out, _recorded(settings), "phantoms"):
         return
     out = settings.out
     subfolders = ("stage_2_images", "truth") if settings.truth else ("stage_2_images",)
@@ -130,7 +130,7 @@ def _move_into_place(folder: Path, settings: Settings) -> None:
     try:
         folder.rename(settings.out)
     except OSError:
-        if not _finished(settings):
+        if not new_folder.is_made(settings.out, _recorded(settings), "phantoms"):
             raise
 
 
@@ -156,31 +156,6 @@ def _recorded(settings: Settings) -> dict[str, object]:
     """The settings on which the dataset's bytes depend."""
     content = {k: v for k, v in asdict(settings).items() if k not in ("out", "sheet")}
     return {"phantom": VERSION, **content}
-
-
-def _finished(settings: Settings) -> bool:
-    """Whether the folder already holds this dataset.
-
-    Raises
-    ------
-    UserError
-        If it holds something else.
-    """
-    out = settings.out
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    record = out / "settings.json"
-    if not record.is_file():
-        raise UserError(
-            f"{out}: exists and is no phantom dataset (it has no settings.json), so it is not "
-            "overwritten; choose another --out folder."
-        )
-    if read_json(record) != _recorded(settings):
-        raise UserError(
-            f"{out}: holds phantoms made with other settings (see its settings.json); delete it or "
-            "choose another --out folder."
-        )
-    return True
 
 
 def plan(settings: Settings) -> list[PlannedImage]:

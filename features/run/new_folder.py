@@ -7,9 +7,41 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from features.run import interrupts, processes
-from features.run.files import ABANDONED, UserError
+from features.run.files import ABANDONED, UserError, read_json
 
 UNFINISHED = ".partial"  # ending of temporary folders
+
+
+def is_made(out: Path, settings: dict[str, object], what: str) -> bool:
+    """Whether a folder already holds what some settings make, by settings.json in it.
+
+    Parameters
+    ----------
+    out : Path
+    settings : dict
+        As settings.json has them.
+    what : str
+        What they make, for the sentence.
+
+    Raises
+    ------
+    UserError
+        If it holds something else.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    record = out / "settings.json"
+    if not record.is_file():
+        raise UserError(
+            f"{out}: exists and holds no {what} (it has no settings.json), so it is not "
+            "overwritten; choose another --out folder."
+        )
+    if read_json(record) != settings:
+        raise UserError(
+            f"{out}: holds {what} made with other settings (see its settings.json); delete it or "
+            "choose another --out folder."
+        )
+    return True
 
 
 @contextmanager
