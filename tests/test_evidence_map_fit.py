@@ -65,7 +65,7 @@ def test_auxiliary_phantoms_help_where_masks_are_few(tmp_path):
     assert (few.images, auxiliary.images) == (3, 45)
     rule = few.values[:, 0] > 0.5
     apart = []
-    for further in ([], [(auxiliary, fit.AUXILIARY_WEIGHT)]):
+    for further in ([], [(auxiliary, fit.SourceWeights.auxiliary_weight)]):
         booster = fit.fit_cells([(few, 1.0), *further], 0)
         raw = booster.predict(few.values, raw_score=True)
         apart.append(raw[rule].mean() - raw[~rule].mean())
@@ -151,9 +151,9 @@ def test_where_no_mask_is_known_the_phantoms_are_all_there_is(tmp_path):
     run.dataset.write(dataset.assign(mask=dataset["mask"].where(dataset["label"] == 0)))
     data = read_training_data(run)
     with pytest.raises(UserError, match="or phantoms to learn from"):
-        fit.fit_model(data, (0,), 0.5, 0)
+        fit.fit_model(data, (0,), fit.SourceWeights(), 0)
     auxiliary = read_auxiliary(make_run(tmp_path / "auxiliary"), ())
-    model = fit.fit_model(data, (0,), 0.5, 0, auxiliary)
+    model = fit.fit_model(data, (0,), fit.SourceWeights(), 0, auxiliary)
     # In the phantoms, as in this run, air is where the first measure is high.
     first = auxiliary.values[:, 0]
     clear = np.abs(first - 0.5) > 0.3

@@ -56,7 +56,7 @@ def test_no_model_learns_from_implants_in_a_fold_that_it_leaves_out(
     numbers = [tuple(np.flatnonzero((fold == k) & ill)) for k in (0, 1)]
     folders = [implants(tmp_path / str(k), shifted) for k, shifted in enumerate([(), *numbers])]
     plain, left_out, seen = (
-        fit.fit_model(data, (0,), 0.5, 0, implants=folder).cells.model_to_string()
+        fit.fit_model(data, (0,), fit.SourceWeights(), 0, implants=folder).cells.model_to_string()
         for folder in folders
     )
     assert left_out == plain

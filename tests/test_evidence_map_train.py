@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from baseline.evidence_map import by_zone, fit, held_out, models, results, train
+from baseline.evidence_map.fit import SourceWeights
 from baseline.evidence_map.held_out import Training
 from baseline.evidence_map.results import EvidenceScores, EvidenceSettings
 from baseline.learning import scores
@@ -41,7 +42,9 @@ def test_the_map_is_learned_from_auxiliary_phantoms_too(tmp_path, monkeypatch):
         return original(weighted, seed)
 
     monkeypatch.setattr(fit, "fit_cells", watched)
-    held_out.fit_and_predict((0,), Training(run.root, auxiliary.root, None, 0.5, 0, "watched"))
+    held_out.fit_and_predict(
+        (0,), Training(run.root, auxiliary.root, None, SourceWeights(), 0, "watched")
+    )
     # One lung of 80 cells in every other image: of 60 outside fold 0, and of 30 phantoms.
     assert sizes == [[30 * 80, 0, 15 * 80]]
 

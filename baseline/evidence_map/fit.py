@@ -12,6 +12,7 @@ Dietterich et al., Artificial Intelligence 89, 1997).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightgbm as lgb
@@ -52,22 +53,31 @@ CELL_PARAMETERS = {
     "lambda_l2": 5.0,
     "rounds": 800,
 }
-# Weight of an auxiliary phantom's cell; a patient's has 1.
-AUXILIARY_WEIGHT = 0.1
-# The same of an implant's cell.
+# Weight of an implant's cell.
 IMPLANT_WEIGHT = 0.2
-# The same of a cell with a weak mask; of so many of these cells one takes part.
-WEAK_WEIGHT = 1.0
+# Of so many cells with a weak mask one takes part.
 WEAK_STEP = 3
 # Most cells of one kind that are learned from: about as many as 2,500 images of SIIM-ACR have in
 # lungs with a mask. An eighth of siim-mini's teach as much (tests/benchmarks/evidence_cells.py).
 MOST_CELLS = 300_000
 
 
+@dataclass(frozen=True, kw_only=True)
+class SourceWeights:
+    """How much each source counts; readers' labels and masks have a weight of 1."""
+
+    weak_weight: float = 0.5
+    """Weight of a weakly labelled image in training; a truly labelled one has 1."""
+    weak_mask_weight: float = 1.0
+    """Weight of a cell with a weak mask; one with a reader's mask has 1."""
+    auxiliary_weight: float = 0.1
+    """Weight of a cell of an auxiliary phantom."""
+
+
 def fit_model(
     data: TrainingData,
     without: tuple[int, ...],
-    weak_weight: float,
+    source_weights: SourceWeights,
     seed: int,
     auxiliary: LabelledCells | None = None,
     implants: Path | None = None,
@@ -78,8 +88,7 @@ def fit_model(
     ----------
     data : TrainingData
     without : tuple of int
-    weak_weight : float
-        Weight of a weakly labelled image in learning which lung has collapsed.
+    source_weights : SourceWeights
     seed : int
     auxiliary : LabelledCells, optional
         Cells of auxiliary phantoms, which help to learn where the air lies.
@@ -100,9 +109,9 @@ def fit_model(
     weak_cells = labelled_cells(
         data.cells, data.values, weak & training[:, None], "weak_share", WEAK_STEP, MOST_CELLS
     )
-    weighted = [(cells, 1.0), (weak_cells, WEAK_WEIGHT)]
+    weighted = [(cells, 1.0), (weak_cells, source_weights.weak_mask_weight)]
     if auxiliary is not None:
-        weighted.append((auxiliary, AUXILIARY_WEIGHT))
+        weighted.append((auxiliary, source_weights.auxiliary_weight))
     if implants is not None:
         weighted.append((read_implants(implants, data, training), IMPLANT_WEIGHT))
     if not any(len(of_kind.shares) for of_kind, _ in weighted):
@@ -112,7 +121,7 @@ def fit_model(
             "learn from (--auxiliary, with make AUXILIARY=300)."
         )
     images = np.flatnonzero(training)
-    weights = np.where(rows["label"].notna(), 1.0, weak_weight)
+    weights = np.where(rows["label"].notna(), 1.0, source_weights.weak_weight)
     target = rows["target"].to_numpy(float)
     # A weak mask says which lung, the weak label how likely.
     lung_targets = truth.copy()

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.evidence_map import by_zone, fit, models
+from baseline.evidence_map.fit import SourceWeights
 from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.training_data import (
     LabelledCells,
@@ -38,8 +39,7 @@ class Training:
         Run folder of auxiliary phantoms.
     implants : Path or None
         Folder of the cells of implants in the run's images.
-    weak_weight : float
-        Weight of a weakly labelled image.
+    source_weights : SourceWeights
     seed : int
     mark : str
         Another one for each training, so that none uses what a former one has read.
@@ -48,7 +48,7 @@ class Training:
     run: Path
     auxiliary: Path | None
     implants: Path | None
-    weak_weight: float
+    source_weights: SourceWeights
     seed: int
     mark: str
 
@@ -96,7 +96,7 @@ def fit_and_predict(without: tuple[int, ...], training: Training) -> FittedModel
     """Fit the model that sees none of the folds in `without`, one or two, and predict these."""
     data, auxiliary = read(training)
     model = fit.fit_model(
-        data, without, training.weak_weight, training.seed, auxiliary, training.implants
+        data, without, training.source_weights, training.seed, auxiliary, training.implants
     )
     fold, single = data.rows["fold"], len(without) == 1
     predicted = fold.isin(without) | (fold.isna() & single)

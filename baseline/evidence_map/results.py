@@ -63,6 +63,8 @@ class EvidenceSettings:
         Number of auxiliary phantoms with a collapsed lung; 0 for none.
     auxiliary_weight : float
         Weight of their cells; a patient's have 1.
+    weak_mask_weight : float
+        Weight of a cell with a weak mask.
     implants : int
         Number of implants in images of the run.
     """
@@ -72,6 +74,7 @@ class EvidenceSettings:
     weak_weight: float
     auxiliary: int
     auxiliary_weight: float
+    weak_mask_weight: float = 1.0
     implants: int = 0
 
 

@@ -8,7 +8,7 @@ the maps in the same way.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import combinations, islice
 from pathlib import Path
@@ -17,7 +17,8 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from baseline.evidence_map import fit, held_out, models, results
+from baseline.evidence_map import held_out, models, results
+from baseline.evidence_map.fit import SourceWeights
 from baseline.evidence_map.held_out import FittedModel, Training
 from baseline.evidence_map.implants import read_implants
 from baseline.evidence_map.models import EvidenceModel
@@ -30,8 +31,8 @@ from features.run.folder import RunFolder
 from features.run.version import VERSION
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(SourceWeights):
     """Learn the evidence map of RUN and draw it for every image, into RUN/evidence/."""
 
     run: Path
@@ -42,8 +43,6 @@ class Settings:
     """Folder of the cells of implants in RUN's images, as features.implant.measure writes it."""
     seed: int = 0
     """Seed of the boosters."""
-    weak_weight: float = 0.5
-    """Weight of a weakly labelled image in training; a truly labelled one has 1."""
     jobs: int = -1
     """Models trained at once; -1 for one a core."""
     scheduler: str | None = None
@@ -55,18 +54,14 @@ def main(settings: Settings) -> None:
     """Write the maps, their summaries by zone, the folds' models, metrics.json, settings.json."""
     run = RunFolder(settings.run).check()
     dataset = run.images()
-    if not 0 <= settings.weak_weight < np.inf:
-        raise UserError(
-            f"--weak-weight is {settings.weak_weight}, but must be at least 0; 0 leaves the weak "
-            "labels out."
-        )
+    weights = _source_weights(settings)
     if settings.auxiliary is not None:
         RunFolder(settings.auxiliary).check()
     training = Training(
         settings.run,
         settings.auxiliary,
         settings.implants,
-        settings.weak_weight,
+        weights,
         settings.seed,
         uuid4().hex,
     )
@@ -81,7 +76,13 @@ def main(settings: Settings) -> None:
     fitted = parallel.stream(work, left_out, what, settings.jobs, settings.scheduler, "models")
     phantoms = 0 if auxiliary is None else auxiliary.images
     used_settings = EvidenceSettings(
-        VERSION, settings.seed, settings.weak_weight, phantoms, fit.AUXILIARY_WEIGHT, implants
+        VERSION,
+        settings.seed,
+        weights.weak_weight,
+        phantoms,
+        weights.auxiliary_weight,
+        weights.weak_mask_weight,
+        implants,
     )
     scores = _write(run, fitted, len(folds), used_settings, data)
     held_out.read.cache_clear()
@@ -89,6 +90,24 @@ def main(settings: Settings) -> None:
     for name, estimate in asdict(scores).items():
         if estimate is not None:
             print(f"  {results.IN_WORDS[name]} {getattr(scores, name)}")
+
+
+def _source_weights(settings: Settings) -> SourceWeights:
+    """The weights among the settings.
+
+    Raises
+    ------
+    UserError
+        If one is out of range.
+    """
+    weights = {field.name: getattr(settings, field.name) for field in fields(SourceWeights)}
+    for name, weight in weights.items():
+        if not 0 <= weight < np.inf:
+            raise UserError(
+                f"--{name.replace('_', '-')} is {weight}, but must be at least 0; 0 leaves this "
+                "source out."
+            )
+    return SourceWeights(**weights)
 
 
 def _write(

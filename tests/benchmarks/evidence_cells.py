@@ -54,11 +54,11 @@ def samples(
     weak_step = fit.WEAK_STEP * step
     kinds = [
         (labelled_cells(data.cells, data.values, known, step=step), 1.0),
-        (labelled_cells(data.cells, data.values, weak, "weak_share", weak_step), fit.WEAK_WEIGHT),
+        (labelled_cells(data.cells, data.values, weak, "weak_share", weak_step), 1.0),
     ]
     if auxiliary is not None:
         of_phantoms = auxiliary.values[::step], auxiliary.shares[::step], auxiliary.images
-        kinds.append((LabelledCells(*of_phantoms), fit.AUXILIARY_WEIGHT))
+        kinds.append((LabelledCells(*of_phantoms), fit.SourceWeights.auxiliary_weight))
     return kinds
 
 
