@@ -6,7 +6,7 @@ import pytest
 
 from baseline.gate import rules
 from cnn.gate import evaluate, scored_images
-from cnn.gate.scoreboard import at_others_level, scoreboard
+from cnn.gate.scoreboard import at_others_share, scoreboard
 from features.run.folder import RunFolder
 from tests.helpers.datasets import dataset
 from tests.helpers.gate_run import inputs_by_chance
@@ -70,12 +70,12 @@ def test_images_of_one_patient_are_no_proof():
     assert default(same, **means) == "joint"
 
 
-def test_a_level_is_scored_on_images_it_was_not_chosen_on():
-    # Two levels; either fold's best is the other's worst.
+def test_a_share_is_scored_on_images_it_was_not_chosen_on():
+    # Two shares; either fold's best is the other's worst.
     dice = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
     folds = np.array([0, 0, 1])
-    np.testing.assert_array_equal(at_others_level(dice, folds), [0.1, 0.3, 0.2])
-    alone = at_others_level(dice, np.zeros(3, int))
+    np.testing.assert_array_equal(at_others_share(dice, folds), [0.1, 0.3, 0.2])
+    alone = at_others_share(dice, np.zeros(3, int))
     np.testing.assert_array_equal(alone, dice[:, 0])
 
 

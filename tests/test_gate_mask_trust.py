@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from baseline.gate import mask_trust
-from baseline.gate.rules import MASK_LEVELS, RANKS, GateInputs, Rule, signals
+from baseline.gate.rules import MASK_SHARES, RANKS, TOP_LEVELS, GateInputs, Rule, signals
 
-RULE = Rule("unet", mask_level=5, top_level=5)
+RULE = Rule("unet", mask_share=5)
 
 
 def inputs(rng: np.random.Generator, count: int, noise: float = 0.1) -> GateInputs:
@@ -16,10 +16,10 @@ def inputs(rng: np.random.Generator, count: int, noise: float = 0.1) -> GateInpu
     return GateInputs(
         log_odds=rng.normal(size=count),
         top=np.repeat(sure[:, None], len(RANKS), axis=1),
-        area=np.full((count, len(MASK_LEVELS)), 0.02),
+        area=np.full((count, len(TOP_LEVELS)), 0.02),
         entropy=np.full(count, 0.1),
         agreement=rng.uniform(size=count),
-        dice=np.repeat(dice[:, None], len(MASK_LEVELS), axis=1),
+        dice=np.repeat(dice[:, None], len(MASK_SHARES), axis=1),
         positive=np.ones(count),
     )
 
@@ -54,7 +54,7 @@ def test_only_kept_masks_count_and_a_false_one_earns_nothing():
     rng = np.random.default_rng(1)
     known = inputs(rng, 120)
     empty = np.arange(120) % 2 == 0
-    known.area[empty] = 0.0
+    known.top[empty] = 0.0
     known.dice[~empty] = 0.0  # no pneumothorax where a mask is kept
     trust = mask_trust.fit(known, RULE, np.arange(120) % 3, names(120))
     assert trust.masks == 60

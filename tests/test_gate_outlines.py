@@ -10,7 +10,7 @@ import pytest
 from baseline.explanation import top_zone
 from baseline.gate import rules
 from baseline.gate.results import GateMetrics
-from baseline.gate.rules import MASK_LEVELS, Rule
+from baseline.gate.rules import MASK_SHARES, Rule
 from cnn.gate import evaluate, outlines, scored_images
 from cnn.gate.sources import SourceMaps
 from features.reading import rle
@@ -37,16 +37,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 
 
 def metrics(default: str, best: float = 0.5) -> GateMetrics:
-    """Scores of which the default and the best level of the masks matter here."""
+    """Scores of which the default and the best share of the masks matter here."""
     positive = np.arange(40) % 4 == 0.0
     inputs = inputs_by_chance(positive.astype(float), np.zeros(40), 0)
     scored = metrics_by_chance(
         positive.astype(float), dict.fromkeys(rules.SOURCES, inputs), default
     )
-    alone = {
-        name: replace(values, at_probability=best) for name, values in scored.mask_alone.items()
-    }
+    alone = {name: replace(values, at_share=best) for name, values in scored.mask_alone.items()}
     return replace(scored, mask_alone=alone)
+
+
+def share_of(percent: int) -> int:
+    """Index of a share."""
+    return list(MASK_SHARES).index(percent)
 
 
 def written(run: RunFolder, rule: Rule, best: float = 0.5) -> pd.DataFrame:
@@ -57,16 +60,15 @@ def written(run: RunFolder, rule: Rule, best: float = 0.5) -> pd.DataFrame:
     return run.outlines.read()
 
 
-def test_the_mask_is_cut_at_the_rules_level(run):
-    low = list(MASK_LEVELS).index(102)
-    table = written(run, Rule("unet", mask_level=low, top_level=low))
+def test_the_mask_is_cut_at_the_rules_share_of_the_top_score(run):
+    table = written(run, Rule("unet", share_of(40)))
     assert list(table["id"]) == ["NA", "b"] and list(table["probability"]) == [0.7, 0.9]
     assert rle.decode(table["mask"][0], (SIZE, SIZE)).sum() == 16
     assert list(table["source"]) == ["unet"] * 2
-    assert list(table["level"]) == [102 / 255] * 2
+    # The top score is 240; a dark map is cut at the lowest level there is.
+    assert list(table["level"]) == [96 / 255, 1 / 255]
     assert list(table["dice"]) == [1.0, 1.0] and list(table["kept"]) == [1, 0]
-    high = list(MASK_LEVELS).index(230)
-    table = written(run, Rule("unet", mask_level=high, top_level=high))
+    table = written(run, Rule("unet", share_of(90)))
     assert rle.decode(table["mask"][0], (SIZE, SIZE)).sum() == 4
     # 4 of 4 pixels within 16: 2 * 4 / (4 + 16).
     assert table["dice"][0] == pytest.approx(0.4)
@@ -82,15 +84,17 @@ def test_the_classifier_may_empty_a_mask(run):
 
 def test_masks_of_another_source_are_cut_from_its_map(run):
     # The evidence is dark everywhere, so that the mean of both maps is half the U-Net's.
-    level = list(MASK_LEVELS).index(51)
-    table = written(run, Rule("joint", level, level, 0.0, -99.0, (0.0,) * 8))
+    weights = (0.0,) * 8
+    table = written(run, Rule("joint", share_of(40), cutoff=-99.0, weights=weights))
     assert rle.decode(table["mask"][0], (SIZE, SIZE)).sum() == 16
-    assert list(table["source"]) == ["joint"] * 2
-    assert (written(run, Rule("handcrafted", 0, 0, 0.0, -99.0, (0.0,) * 8))["mask"] == "-1").all()
+    assert list(table["source"]) == ["joint"] * 2 and table["level"][0] == 48 / 255
+    assert (
+        written(run, Rule("handcrafted", 0, cutoff=-99.0, weights=weights))["mask"] == "-1"
+    ).all()
 
 
-def test_all_empty_is_outlined_at_the_masks_own_best_level(run):
+def test_all_empty_is_outlined_at_the_masks_own_best_share(run):
     table = written(run, Rule("empty"), best=0.4)
     assert list(table["kept"]) == [0, 0]
-    assert table["level"][0] == pytest.approx(102 / 255)
+    assert table["level"][0] == pytest.approx(96 / 255)
     assert rle.decode(table["mask"][0], (SIZE, SIZE)).sum() == 16

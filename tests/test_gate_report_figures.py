@@ -9,12 +9,12 @@ import pytest
 
 from baseline.gate import rules
 from baseline.gate.figures import Deleted, Disagreement, DisputedCase, GateFigures, read_figures
-from baseline.gate.rules import MASK_LEVELS, GateInputs, Rule
+from baseline.gate.rules import MASK_SHARES, TOP, TOP_LEVELS, GateInputs, Rule
 from cnn.gate import report_figures
 from features.run.folder import RunFolder
 from tests.helpers.gate_run import figures_by_chance, metrics_by_chance
 
-T = len(MASK_LEVELS)
+T, S = len(TOP_LEVELS), len(MASK_SHARES)
 N = 90
 
 Chance = tuple[GateFigures, dict[str, Rule], dict[str, GateInputs], pd.DataFrame]
@@ -26,11 +26,11 @@ def four(area: list[float] | None = None) -> GateInputs:
     dice = np.where(share > 0, [0.6, 0.4, 0, 0], [0, 0, 1, 1])
     return GateInputs(
         log_odds=np.array([2.0, 1, 0, -1]),
-        top=np.full((4, len(rules.RANKS)), 0.6),
+        top=np.repeat(np.where(share > 0, 0.6, 0.0)[:, None], len(rules.RANKS), axis=1),
         area=np.repeat(share[:, None], T, axis=1),
         entropy=np.full(4, 0.1),
         agreement=np.full(4, 0.2),
-        dice=np.repeat(dice[:, None], T, axis=1),
+        dice=np.repeat(dice[:, None], S, axis=1),
         positive=np.array([1.0, 1, 0, 0]),
     )
 
@@ -46,7 +46,7 @@ def chance() -> Chance:
 
 def is_kept(rule: Rule, inputs: GateInputs, row: int) -> bool:
     """Whether an image's mask is kept, written once more from the definition of the policies."""
-    if rule.policy == "empty" or inputs.area[row, rule.mask_level] == 0:
+    if rule.policy == "empty" or inputs.top[row, TOP] == 0:
         return False
     if inputs.area[row, rule.top_level] < rule.least_area:
         return False
@@ -72,7 +72,7 @@ def mean_dice(rule: Rule, inputs: GateInputs) -> float:
     total = 0.0
     for row in range(len(inputs.positive)):
         if is_kept(rule, inputs, row):
-            total += inputs.dice[row, rule.mask_level]
+            total += inputs.dice[row, rule.mask_share]
         else:
             total += inputs.positive[row] == 0
     return total / len(inputs.positive)
@@ -128,7 +128,8 @@ def test_a_curve_of_many_images_is_thinned_and_keeps_its_ends():
     flat = np.full((n, T), 0.01)
     half = np.full(n, 0.5)
     tops = np.full((n, len(rules.RANKS)), 0.5)
-    many = GateInputs(odds, tops, flat, half, half, flat, np.arange(n) % 2.0)
+    dice = np.full((n, S), 0.01)
+    many = GateInputs(odds, tops, flat, half, half, dice, np.arange(n) % 2.0)
     points = report_figures.curve_points(Rule("gated", cutoff=0.1234), many)
     thresholds = [t for t, _ in points]
     assert len(thresholds) == report_figures.POINTS + 1 and 0.1234 in thresholds
@@ -136,66 +137,70 @@ def test_a_curve_of_many_images_is_thinned_and_keeps_its_ends():
     assert thresholds[0] == odds.min() and thresholds[-1] == odds.max()
 
 
-# --- what smallest areas and mask levels delete ----------------------------------------------
+# --- what smallest areas delete, and where masks are cut ------------------------------------
 def test_deletions_by_hand():
     inputs = four([0.003, 0.01, 0.0, 0.001])
-    by_area = {row.setting: row for row in report_figures.deletions(Rule("unet"), inputs).areas}
+    by_area = {row.least_area: row for row in report_figures.deletions(Rule("unet"), inputs)}
     assert list(by_area) == list(rules.AREAS)
     # The negative without a mask has none to remove.
     none = Deleted(
-        setting=0.0,
+        least_area=0.0,
         lesions=2,
         false_masks=1,
         lost=0,
         removed=0,
         lost_dice=0,
         dice=pytest.approx(0.5),
-        dice_on_lesions=0.5,
     )
     assert by_area[0.0] == none
-    removed = replace(none, setting=0.002, removed=1, dice=pytest.approx(0.75))
+    removed = replace(none, least_area=0.002, removed=1, dice=pytest.approx(0.75))
     assert by_area[0.002] == removed
-    lost = replace(removed, setting=0.004, lost=1, lost_dice=pytest.approx(0.6))
+    lost = replace(removed, least_area=0.004, lost=1, lost_dice=pytest.approx(0.6))
     assert by_area[0.004] == replace(lost, dice=pytest.approx(0.6))
 
 
 @pytest.mark.parametrize("part", ["by_mask", "by_rule"])
-@pytest.mark.parametrize("what", ["areas", "levels"])
-def test_deletions_are_what_brute_force_finds(chance, part, what):
+def test_deletions_are_what_brute_force_finds(chance, part):
     figures, chosen, inputs, _ = chance
     rule, joint = chosen["joint"], inputs["joint"]
-    base = rule if part == "by_rule" else Rule("unet", rule.mask_level, rule.mask_level)
+    base = rule if part == "by_rule" else Rule("unet", rule.mask_share)
     lesion = joint.positive == 1
-    name = "least_area" if what == "areas" else "mask_level"
-    settings = rules.AREAS if what == "areas" else range(len(MASK_LEVELS))
-    loose = replace(base, **{name: settings[0]})
+    loose = replace(base, least_area=0.0)
     before = np.array([is_kept(loose, joint, k) for k in range(N)])
-    rows = getattr(getattr(figures, part), what)
-    for setting, row in zip(settings, rows, strict=True):
-        strict = replace(base, **{name: setting})
+    for least_area, row in zip(rules.AREAS, getattr(figures, part), strict=True):
+        strict = replace(base, least_area=least_area)
         after = np.array([is_kept(strict, joint, k) for k in range(N)])
         emptied = before & ~after
         assert not (after & ~before).any()
-        shown = setting if what == "areas" else MASK_LEVELS[setting] / 255
-        assert row.setting == pytest.approx(shown)
+        assert row.least_area == least_area
         assert (row.lesions, row.lost) == ((before & lesion).sum(), (emptied & lesion).sum())
         assert (row.false_masks, row.removed) == (before[~lesion].sum(), emptied[~lesion].sum())
         assert row.dice == pytest.approx(mean_dice(strict, joint))
-        assert row.lost_dice == pytest.approx(joint.dice[emptied & lesion, loose.mask_level].sum())
-        level = strict.mask_level
-        assert row.dice_on_lesions == pytest.approx(joint.dice[lesion, level].mean())
+        assert row.lost_dice == pytest.approx(joint.dice[emptied & lesion, base.mask_share].sum())
+
+
+def test_what_masks_earn_at_each_share_is_what_brute_force_finds(chance):
+    figures, chosen, inputs, _ = chance
+    joint = inputs["joint"]
+    assert [row.share for row in figures.at_shares] == [percent / 100 for percent in MASK_SHARES]
+    for number, row in enumerate(figures.at_shares):
+        assert row.dice == pytest.approx(
+            mean_dice(replace(chosen["joint"], mask_share=number), joint)
+        )
+        lesions = [joint.dice[k, number] for k in range(N) if joint.positive[k] == 1]
+        assert row.dice_on_lesions == pytest.approx(np.mean(lesions))
 
 
 def test_a_smallest_area_loses_lesions_and_removes_false_masks(chance):
-    assert any(row.lost and row.removed for row in chance[0].by_mask.areas)
+    assert any(row.lost and row.removed for row in chance[0].by_mask)
 
 
 def test_without_a_gate_only_the_masks_themselves_are_measured(chance):
     rows = chance[3]
     positive = chance[2]["unet"].positive
     figures, _, _ = figures_by_chance(rows, positive, default="empty")
-    assert figures.by_rule is None and len(figures.by_mask.levels) == T
-    assert figures.mask_probability == pytest.approx(MASK_LEVELS[3] / 255)
+    assert figures.by_rule is None and len(figures.by_mask) == len(rules.AREAS)
+    assert figures.mask_share == MASK_SHARES[3] / 100
     assert figures.against not in ("empty", "unet")
 
 

@@ -40,10 +40,10 @@ def test_a_gate_is_read_back(gate, tmp_path):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"mask_level": 99}, "mask_level = 99 is no number of a level, 0 to 9"),
-        ({"top_level": -1}, "top_level = -1 is no"),
-        ({"mask_level": 2.5}, r"Expected `int`, got `float`.*mask_level"),
-        ({"mask_level": True}, r"Expected `int`, got `bool`.*mask_level"),
+        ({"mask_share": 99}, "mask_share = 99 is none of the numbers 0 to 7"),
+        ({"top_level": -1}, "top_level = -1 is none of the numbers 0 to 9"),
+        ({"mask_share": 2.5}, r"Expected `int`, got `float`.*mask_share"),
+        ({"mask_share": True}, r"Expected `int`, got `bool`.*mask_share"),
         ({"policy": "loud"}, "policy 'loud' is none of empty"),
         ({"policy": "joint"}, "the rule of fused is one of joint"),
         ({"least_area": 2}, "least_area = 2.0 is no share"),

@@ -8,22 +8,22 @@ import pytest
 from baseline.gate import choose, rules
 from baseline.gate.rules import GateInputs, Rule
 
-T, R = len(rules.MASK_LEVELS), len(rules.RANKS)
+T, S, R = len(rules.TOP_LEVELS), len(rules.MASK_SHARES), len(rules.RANKS)
 # A fused score that is the log-odds of the classifier alone.
 ODDS = (0.0, 1.0, *[0.0] * (len(rules.SIGNALS) - 1))
 
 
 def inputs(log_odds, dice, positive, area=None) -> GateInputs:
-    """Inputs whose maps look alike at every level."""
+    """Inputs whose maps look alike at every level and share."""
     n = len(log_odds)
     area = np.full(n, 0.01) if area is None else np.asarray(area, float)
     return GateInputs(
         log_odds=np.asarray(log_odds, float),
-        top=np.full((n, R), 0.6),
+        top=np.repeat(np.where(area > 0, 0.6, 0.0)[:, None], R, axis=1),
         area=np.repeat(area[:, None], T, axis=1),
         entropy=np.full(n, 0.1),
         agreement=np.full(n, 0.2),
-        dice=np.repeat(np.asarray(dice, float)[:, None], T, axis=1),
+        dice=np.repeat(np.asarray(dice, float)[:, None], S, axis=1),
         positive=np.asarray(positive, float),
     )
 
@@ -65,14 +65,14 @@ def test_choice_equals_an_exhaustive_search():
     n = 40
     positive = (rng.random(n) < 0.4).astype(float)
     area = np.sort(rng.random((n, T)) * 0.03, axis=1)[:, ::-1]
-    dice = np.where(positive[:, None] == 1, rng.random((n, T)), 0.0)
+    dice = np.where(positive[:, None] == 1, rng.random((n, S)), 0.0)
     alike = np.full(n, 0.5)
     top = np.repeat(rng.random((n, 1)), R, axis=1)
     images = GateInputs(rng.normal(size=n), top, area, alike, alike, dice, positive)
     best = max(
         rules.earned(Rule("unet", m, t, a), images).mean()
-        for m in range(T)
-        for t in range(m, T)
+        for m in range(S)
+        for t in range(T)
         for a in rules.AREAS
     )
     assert rules.earned(choose.choose("unet", images), images).mean() == pytest.approx(best)
@@ -167,7 +167,7 @@ def noisy(n: int, seed: int = 3) -> GateInputs:
     positive = (rng.random(n) < 0.4).astype(float)
     hint = np.clip(0.3 * positive[:, None] + 0.7 * rng.random((n, R + 2)), 0, 1)
     area = np.sort(rng.random((n, T)) * 0.03 * (0.3 + positive[:, None]), axis=1)[:, ::-1]
-    dice = np.where(positive[:, None] == 1, rng.random((n, T)), 0.0)
+    dice = np.where(positive[:, None] == 1, rng.random((n, S)), 0.0)
     odds = rng.normal(size=n) + positive
     return GateInputs(odds, hint[:, :R], area, hint[:, R], hint[:, R + 1], dice, positive)
 
@@ -179,10 +179,10 @@ def test_every_policy_chooses_its_triplet_and_smallest_area(policy):
     values = np.unique(rules.score(rule, images))
     cutoffs = np.quantile(values, np.linspace(0, 1, 24)) if policy != "expected" else [0.0]
     best = 0.0
-    for m in range(T):
-        # The Dice to expect is another one for every level.
+    for m in range(S):
+        # The Dice to expect is another one for every share.
         dice_weights = choose._dice_weights(images, m) if policy == "expected" else ()
-        for t in range(m, T):
+        for t in range(T):
             for a in rules.AREAS:
                 for c in cutoffs:
                     other = Rule(policy, m, t, a, float(c), rule.weights, dice_weights)

@@ -267,7 +267,7 @@ def test_a_run_packed_as_the_model_that_ships_answers_as_the_run(data, undisturb
 
 
 def test_what_ships_has_learned_from_phantoms(undisturbed, tmp_path):
-    """A run on other images is refused; the level is the best one for the positives."""
+    """A run on other images is refused; masks are cut where it is best for the positives."""
     run = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     ship.main(ship.Settings(run, tmp_path / "out"))
     model = shipped_model.read(tmp_path / "out")
@@ -276,7 +276,7 @@ def test_what_ships_has_learned_from_phantoms(undisturbed, tmp_path):
     inputs = [i["evidence"] for _, i in SourceMaps((RunFolder(run),)).measure(rows, ("evidence",))]
     dice = np.array([i.dice[0] for i in inputs if i.positive[0] == 1]).mean(axis=0)
     (rule,) = model.gate.rules.values()
-    assert dice[rule.mask_level] == dice.max()
+    assert dice[rule.mask_share] == dice.max()
     dataset = RunFolder(run).dataset
     rows = dataset.read()
     dataset.write(rows.assign(path="/elsewhere/" + rows["id"]))

@@ -28,9 +28,10 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
 
 
 def write_gate(run: RunFolder, also: tuple[RunFolder, ...] = (), **rules: Rule) -> None:
-    """A gate whose default is the ungated U-Net."""
+    """A gate whose default is the ungated U-Net, where some of its map is above the middle level."""
     roots = tuple(str(other.root) for other in also)
-    files.write_record(run.gate, Gate("unet", roots, {"unet": Rule("unet")} | rules))
+    unet = Rule("unet", least_area=0.001)
+    files.write_record(run.gate, Gate("unet", roots, {"unet": unet} | rules))
 
 
 def submit(run: RunFolder, policy: str | None = None) -> dict[str, int]:
@@ -122,7 +123,7 @@ def test_an_id_without_image_or_prediction_is_not_taken_for_healthy(pair, wanted
 
 def test_a_gate_that_is_none_is_a_sentence(pair):
     first, _ = pair
-    damaged = asdict(Gate("unet", (), {"unet": Rule("unet", mask_level=99)}))
+    damaged = asdict(Gate("unet", (), {"unet": Rule("unet", mask_share=99)}))
     for content in ({}, [], damaged):
         files.write_json(first.gate, content)
         with pytest.raises(UserError, match=r"gate\.json: .*; delete it and run .*again"):
@@ -135,8 +136,8 @@ def test_a_gate_that_is_none_is_a_sentence(pair):
 
 def test_another_policy_is_written_beside_the_default(pair, capsys):
     first, _ = pair
-    write_gate(first, unet=Rule("unet", 1, 1), empty=Rule("empty"))
-    # At the level of 26 both test images are drawn whole.
+    write_gate(first, unet=Rule("unet"), empty=Rule("empty"))
+    # Whatever their area, both test images are drawn whole.
     assert submit(first) == {"u": 192, "q": 0, "t": 192}
     whole = first.submission.path.read_bytes()
     assert submit(first, "empty") == {"u": 0, "q": 0, "t": 0}
@@ -149,7 +150,7 @@ def test_another_policy_is_written_beside_the_default(pair, capsys):
 
 def test_the_classifier_empties_masks_of_a_gated_policy(pair):
     first, _ = pair
-    write_gate(first, gated=Rule("gated", 1, 1, cutoff=0.0))
+    write_gate(first, gated=Rule("gated", cutoff=0.0))
     first.test.write(predictions(["t", "u"], "deployed", [None] * 2, probability=[0.4, 0.6]))
     assert submit(first, "gated") == {"u": 192, "q": 0, "t": 0}
 

@@ -13,8 +13,10 @@ from baseline.gate import linear
 from baseline.gate.rules import (
     AREAS,
     FUSED,
-    MASK_LEVELS,
+    MASK_SHARES,
     POLICIES,
+    TOP,
+    TOP_LEVELS,
     Floats,
     GateInputs,
     Rule,
@@ -41,24 +43,24 @@ def choose(policy: str, inputs: GateInputs) -> Rule:
     weights = linear.logistic(signals(inputs), inputs.positive) if policy in FUSED else ()
     # The expected rule may come out as all-empty; for the others "empty" is a policy of its own.
     best, highest = Rule("empty"), 0.0 if policy == "expected" else -np.inf
-    for level in range(len(MASK_LEVELS)):
-        dice_weights = _dice_weights(inputs, level) if policy == "expected" else ()
-        base = Rule(policy, level, level, 0.0, None, weights, dice_weights)
-        rule, gain = _at_level(base, inputs)
+    for share in range(len(MASK_SHARES)):
+        dice_weights = _dice_weights(inputs, share) if policy == "expected" else ()
+        base = Rule(policy, share, weights=weights, dice_weights=dice_weights)
+        rule, gain = _at_share(base, inputs)
         if gain > highest + TIE:
             best, highest = rule, gain
     return best
 
 
-def _at_level(base: Rule, inputs: GateInputs) -> tuple[Rule, float]:
-    """The best top level, smallest area and cutoff of a mask level; the mean gain over all-empty.
+def _at_share(base: Rule, inputs: GateInputs) -> tuple[Rule, float]:
+    """The best top level, smallest area and cutoff of a mask share; the mean gain over all-empty.
 
     The mean gains of all of them at once are a product of two matrices.
     """
-    level, values = base.mask_level, score(base, inputs)
-    drawn = inputs.area[:, level] > 0
-    gain = np.where(drawn, inputs.dice[:, level] - (inputs.positive == 0), 0.0)
-    areas = list(product(range(level, len(MASK_LEVELS)), AREAS))
+    values = score(base, inputs)
+    drawn = inputs.top[:, TOP] > 0
+    gain = np.where(drawn, inputs.dice[:, base.mask_share] - (inputs.positive == 0), 0.0)
+    areas = list(product(range(len(TOP_LEVELS)), AREAS))
     large = np.stack([inputs.area[:, top] >= least for top, least in areas])
     cutoffs = _cutoffs(base.policy, values)
     passing = (values[:, None] >= cutoffs).astype(float)
@@ -78,10 +80,10 @@ def _cutoffs(policy: str, values: Floats) -> Floats:
     return np.quantile(np.unique(values), np.linspace(0, 1, CUTOFFS))
 
 
-def _dice_weights(inputs: GateInputs, level: int) -> linear.Weights:
-    """Intercept and weights of the Dice to expect of a lesion's mask cut at a level."""
+def _dice_weights(inputs: GateInputs, share: int) -> linear.Weights:
+    """Intercept and weights of the Dice to expect of a lesion's mask cut at a share."""
     lesions = inputs.take(inputs.positive == 1)
-    return linear.ridge(signals(lesions), lesions.dice[:, level])
+    return linear.ridge(signals(lesions), lesions.dice[:, share])
 
 
 def nested(policy: str, inputs: GateInputs, folds: NDArray[np.integer]) -> Floats:

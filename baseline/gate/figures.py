@@ -41,40 +41,47 @@ class Curve:
 
 @dataclass(frozen=True)
 class Deleted:
-    """What a stricter setting deletes of the masks that the loosest one keeps.
+    """What a smallest area deletes of the masks that are kept whatever their area.
 
     Parameters
     ----------
-    setting : float
-        A smallest area, as a share of the image, or the probability at which the map is cut.
+    least_area : float
+        The smallest area, as a share of the image.
     lesions, false_masks : int
-        Images with and without pneumothorax whose mask the loosest setting keeps.
+        Images with and without pneumothorax whose mask is kept whatever its area.
     lost, removed : int
-        How many of each this setting empties.
+        How many of each this area empties.
     lost_dice : float
         Sum of the Dice of the lost ones.
     dice : float
-        Mean Dice of all images at this setting.
-    dice_on_lesions : float
-        Mean Dice of the masks of all images with pneumothorax, none emptied by a gate.
+        Mean Dice of all images with this area.
     """
 
-    setting: float
+    least_area: float
     lesions: int
     false_masks: int
     lost: int
     removed: int
     lost_dice: float
     dice: float
-    dice_on_lesions: float
 
 
 @dataclass(frozen=True)
-class Deletions:
-    """What every smallest area and every mask level deletes."""
+class AtShare:
+    """What masks earn that are cut at a share of their map's top score.
 
-    areas: tuple[Deleted, ...]
-    levels: tuple[Deleted, ...]
+    Parameters
+    ----------
+    share : float
+    dice_on_lesions : float
+        Mean Dice of the masks of all images with pneumothorax, none emptied by a gate.
+    dice : float
+        Mean Dice of all images by the default policy's rule.
+    """
+
+    share: float
+    dice_on_lesions: float
+    dice: float
 
 
 @dataclass(frozen=True)
@@ -138,15 +145,17 @@ class GateFigures:
         Of the classifier; it tells whether the predictions have changed since.
     source : str
         The map that the default policy cuts, one of `rules.SOURCES`.
-    mask_probability, top_probability, least_area : float
-        Where the default policy cuts its masks, above which level it counts their area, and the
-        smallest area that it keeps.
+    mask_share, top_probability, least_area : float
+        At which share of their map's top score the default policy cuts its masks, above which level
+        it counts their area, and the smallest area that it keeps.
     curves : tuple of Curve
         One a policy, in the order of `rules.POLICIES`.
-    by_mask : Deletions
-        Of masks that are kept whatever the classifier says.
-    by_rule : Deletions or None
-        Of masks that the default policy's rule keeps; None if it keeps none.
+    by_mask : tuple of Deleted
+        One a smallest area, of masks that are kept whatever the classifier says.
+    by_rule : tuple of Deleted or None
+        The same of masks that the default policy's rule keeps; None if it keeps none.
+    at_shares : tuple of AtShare
+        One a share of the top score.
     against : str
         The policy that is compared with the ungated U-Net: "the gate" of the following.
     emptied, added : Disagreement
@@ -159,12 +168,13 @@ class GateFigures:
     all_empty: float
     mean_log_odds: float
     source: str
-    mask_probability: float
+    mask_share: float
     top_probability: float
     least_area: float
     curves: tuple[Curve, ...]
-    by_mask: Deletions
-    by_rule: Deletions | None
+    by_mask: tuple[Deleted, ...]
+    by_rule: tuple[Deleted, ...] | None
+    at_shares: tuple[AtShare, ...]
     against: str
     emptied: Disagreement
     added: Disagreement

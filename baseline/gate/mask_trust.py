@@ -71,7 +71,7 @@ def fit(
         None where fewer than `LEAST` masks are kept, or all in fewer than three folds.
     """
     kept = keeps(rule, inputs)
-    values, dice = signals(inputs)[kept], inputs.dice[kept, rule.mask_level]
+    values, dice = signals(inputs)[kept], inputs.dice[kept, rule.mask_share]
     folds = folds[kept]
     if len(dice) < LEAST or len(np.unique(folds)) < 3:
         return None

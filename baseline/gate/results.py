@@ -85,18 +85,18 @@ class MaskScores:
     Parameters
     ----------
     dice_on_positives : Estimate
-        Mean Dice over the images with pneumothorax at their best level.
+        Mean Dice over the images with pneumothorax, cut at the best share of the top score.
     dice_nested : Estimate
-        The same, each image at the level that is best for the other folds.
-    at_probability : float
-        The best level, as a probability.
+        The same, each image at the share that is best for the other folds.
+    at_share : float
+        The best share.
     top_score_auc : Estimate
         How well the map's top score tells the images with pneumothorax from those without.
     """
 
     dice_on_positives: Estimate
     dice_nested: Estimate
-    at_probability: float
+    at_share: float
     top_score_auc: Estimate
 
 

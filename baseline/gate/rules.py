@@ -9,8 +9,8 @@ Policies
 empty
     Empty every mask: the all-empty submission, which scores the share of healthy images.
 unet
-    Keep the U-Net's mask where enough of its map is above a top level (the challenge winners'
-    triplet of top level, smallest area and mask level).
+    Keep the U-Net's mask where enough of its map is above a top level (as in the
+    challenge winners' triplet of top level, smallest area and mask level).
 gated
     The same, and the classifier's log-odds must reach a cutoff.
 fused
@@ -37,9 +37,13 @@ from baseline.gate import linear
 
 Floats = NDArray[np.float64]
 
-# Levels at which a probability map is cut, in 1/255 as the maps are stored.
-MASK_LEVELS = np.array([13, 26, 51, 77, 102, 128, 153, 179, 204, 230])
+# Levels above which the area of a map is counted, in 1/255 as the maps are stored.
+TOP_LEVELS = np.array([13, 26, 51, 77, 102, 128, 153, 179, 204, 230])
 MIDDLE = 5
+# Where a mask is cut, in percent of the map's own top score at `TOP`. What level a map reaches says
+# whether there is air, and the gate asks for it; how far the air reaches is better seen by the
+# map's own contrast (tests/benchmarks/mask_cuts.py).
+MASK_SHARES = np.array([20, 30, 40, 50, 60, 70, 80, 90])
 # Shares of the image whose brightest pixels reach the top scores.
 RANKS = (0.0001, 0.001, 0.01)
 TOP = RANKS.index(0.001)
@@ -68,14 +72,14 @@ class GateInputs:
     top : (n, r) array in [0, 1]
         Top scores: what the map reaches on each of `RANKS`; at `TOP`, its 99.9th percentile.
     area : (n, t) array in [0, 1]
-        Share of the image where the map reaches each of `MASK_LEVELS`.
+        Share of the image where the map reaches each of `TOP_LEVELS`.
     entropy : (n,) array in [0, 1]
         Mean entropy of the map's pixels in bits: how much of it is in doubt.
     agreement : (n,) array in [0, 1]
         Mean of the map over the zone with the largest SHAP contribution for pneumothorax: the share
         of it that the mask may be expected to fill.
-    dice : (n, t) array in [0, 1] or NaN
-        Dice of the mask cut at each level against the truth; NaN where the truth is unknown.
+    dice : (n, s) array in [0, 1] or NaN
+        Dice of the mask cut at each of `MASK_SHARES` against the truth; NaN where it is unknown.
     positive : (n,) array
         1 with pneumothorax, 0 without, NaN unknown.
     """
@@ -107,10 +111,10 @@ class Rule:
     ----------
     policy : str
         One of `POLICIES`.
-    mask_level : int
-        Index into `MASK_LEVELS` at which the mask is cut.
+    mask_share : int
+        Index into `MASK_SHARES` at which the mask is cut.
     top_level : int
-        Index into `MASK_LEVELS` above which the area is counted.
+        Index into `TOP_LEVELS` above which the area is counted.
     least_area : float
         Smallest such area, as a share of the image.
     cutoff : float or None
@@ -122,7 +126,7 @@ class Rule:
     """
 
     policy: str
-    mask_level: int = MIDDLE
+    mask_share: int = 4
     top_level: int = MIDDLE
     least_area: float = 0.0
     cutoff: float | None = None
@@ -134,10 +138,10 @@ def fault(rule: Rule) -> str:
     """What is wrong with a rule's values, as words for a sentence; "" if nothing is."""
     if rule.policy not in POLICIES:
         return f"policy {rule.policy!r} is none of {', '.join(POLICIES)}"
-    for name in ("mask_level", "top_level"):
-        level = getattr(rule, name)
-        if not 0 <= level < len(MASK_LEVELS):
-            return f"{name} = {level!r} is no number of a level, 0 to {len(MASK_LEVELS) - 1}"
+    for name, known in (("mask_share", MASK_SHARES), ("top_level", TOP_LEVELS)):
+        number = getattr(rule, name)
+        if not 0 <= number < len(known):
+            return f"{name} = {number!r} is none of the numbers 0 to {len(known) - 1}"
     if not 0 <= rule.least_area <= 1:
         return f"least_area = {rule.least_area} is no share of an image, 0 to 1"
     cutoff = 0.0 if rule.cutoff is None else rule.cutoff
@@ -173,6 +177,25 @@ def _log_odds(shares: Floats, least: float) -> Floats:
     return np.log(clipped / (1 - clipped))
 
 
+def cut_levels(
+    top: int | NDArray[np.integer], mask_share: int | NDArray[np.integer]
+) -> NDArray[np.integer]:
+    """The grey levels from which on maps are mask.
+
+    Parameters
+    ----------
+    top : int or array of int in [0, 255]
+        Grey level of each map's top score at `TOP`.
+    mask_share : int or array of int
+        Index into `MASK_SHARES`, of a shape that goes with that of `top`.
+
+    Returns
+    -------
+    array of int in [1, 255]
+    """
+    return np.maximum(-(-MASK_SHARES[mask_share] * top // 100), 1)
+
+
 def score(rule: Rule, inputs: GateInputs) -> Floats:
     """The score that a rule compares with its cutoff, shape (n,)."""
     if rule.policy not in FUSED:
@@ -193,10 +216,10 @@ def keeps(rule: Rule, inputs: GateInputs) -> NDArray[np.bool_]:
     enough = inputs.area[:, rule.top_level] >= rule.least_area
     if rule.cutoff is not None:
         enough &= score(rule, inputs) >= rule.cutoff
-    return enough & (inputs.area[:, rule.mask_level] > 0)
+    return enough & (inputs.top[:, TOP] > 0)
 
 
 def earned(rule: Rule, inputs: GateInputs) -> Floats:
     """Dice that a rule earns on each image, shape (n,): of its mask, or of an empty one."""
     empty = (inputs.positive == 0).astype(float)
-    return np.where(keeps(rule, inputs), inputs.dice[:, rule.mask_level], empty)
+    return np.where(keeps(rule, inputs), inputs.dice[:, rule.mask_share], empty)

@@ -27,20 +27,12 @@ SOURCES = {
 
 
 @dataclass(frozen=True)
-class DeletionRow:
-    """What one setting deletes, with the setting in words, and whether it is the chosen one."""
-
-    name: str
-    chosen: bool
-    deleted: Deleted
-
-
-@dataclass(frozen=True)
 class DeletionTable:
-    """What each setting deletes, the strictest last."""
+    """What each smallest area deletes, the largest last, and which row was chosen, if any."""
 
     title: str
-    rows: list[DeletionRow]
+    rows: tuple[Deleted, ...]
+    chosen: float | None
 
 
 @dataclass(frozen=True)
@@ -85,41 +77,14 @@ def read(trained: TrainedRun) -> tuple[GateFigures | None, str]:
     return (figures, "fresh") if same else (None, "stale")
 
 
-def _titles(figures: GateFigures) -> tuple[str, str]:
-    return "Every mask kept", f"By the rule of {figures.default}"
-
-
 def area_tables(figures: GateFigures) -> list[DeletionTable]:
     """What each smallest area deletes: of all masks, and of those that the rule keeps, if any."""
-    parts = [part for part in (figures.by_mask, figures.by_rule) if part is not None]
-    tables = []
-    for title, part in zip(_titles(figures), parts, strict=False):
-        # Without a gate no area was chosen.
-        rows = [
-            DeletionRow(
-                f"{100 * row.setting:g}%" if row.setting else "none",
-                figures.by_rule is not None and row.setting == figures.least_area,
-                row,
-            )
-            for row in part.areas
-        ]
-        tables.append(DeletionTable(title, rows))
+    # Without a gate no area was chosen.
+    chosen = None if figures.by_rule is None else figures.least_area
+    tables = [DeletionTable("Every mask kept", figures.by_mask, chosen)]
+    if figures.by_rule is not None:
+        tables.append(DeletionTable(f"By the rule of {figures.default}", figures.by_rule, chosen))
     return tables
-
-
-def level_tables(figures: GateFigures) -> list[DeletionTable]:
-    """What cutting the map at each level deletes, in the same two tables."""
-    parts = [part for part in (figures.by_mask, figures.by_rule) if part is not None]
-    return [
-        DeletionTable(
-            title,
-            [
-                DeletionRow(f"{row.setting:.2f}", row.setting == figures.mask_probability, row)
-                for row in part.levels
-            ],
-        )
-        for title, part in zip(_titles(figures), parts, strict=False)
-    ]
 
 
 def disagreement(counts: Disagreement, gallery: dict[str, tuple[int, str]]) -> DisagreementTable:
@@ -131,21 +96,20 @@ def disagreement(counts: Disagreement, gallery: dict[str, tuple[int, str]]) -> D
 
 
 def notes(figures: GateFigures) -> dict[str, str]:
-    """What stands above the tables of deletions."""
-    source, level = SOURCES[figures.source], f"{figures.mask_probability:.2f}"
+    """What stands above the tables of areas and shares."""
+    source = SOURCES[figures.source]
     top_level_note = ""
-    if figures.by_rule is not None and figures.top_probability != figures.mask_probability:
+    if figures.by_rule is not None:
         top_level_note = (
-            f" The rule counts only the area above its top level, {figures.top_probability:.2f}."
+            f" The rule counts the area above its top level, {figures.top_probability:.2f}."
         )
-    brackets = "In brackets: the Dice that the lost masks had earned. A removed false mask earns 1."
     return {
-        "area_note": f"Masks cut from {source} at {level}. Each row empties the masks that are "
-        "smaller than a share of the image; 0.2% are 2,097 pixels of 1024 × 1024."
-        f"{top_level_note} {brackets}",
-        "level_note": f"Masks cut from {source}. Each row empties those masks of the lowest "
-        f"level that are empty at its own, higher level. {brackets} Dice on lesions: mean over all "
-        "images with pneumothorax, every mask kept.",
+        "area_note": f"Masks cut from {source} at {figures.mask_share:.0%} of its top score, which "
+        "a thousandth of its pixels reach. Each row empties the masks that are smaller than a "
+        f"share of the image; 0.2% are 2,097 pixels of 1024 × 1024.{top_level_note} In brackets: "
+        "the Dice that the lost masks had earned. A removed false mask earns 1.",
+        "share_note": f"Masks cut from {source}. Dice on lesions: mean over all images with "
+        "pneumothorax, every mask kept. Mean Dice: of all images, by the default rule.",
     }
 
 
@@ -166,7 +130,6 @@ def shown(figures: GateFigures, gallery: dict[str, tuple[int, str]]) -> dict[str
         "ticks": scale.ticks(),
         "all_empty_place": scale.place(figures.all_empty),
         "area_tables": area_tables(figures),
-        "level_tables": level_tables(figures),
         "emptied": disagreement(figures.emptied, gallery),
         "added": disagreement(figures.added, gallery),
     }

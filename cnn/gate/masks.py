@@ -5,7 +5,7 @@ from numba import njit, vectorize
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from baseline.gate.rules import MASK_LEVELS, RANKS, GateInputs
+from baseline.gate.rules import MASK_SHARES, RANKS, TOP, TOP_LEVELS, GateInputs, cut_levels
 from cnn.data.geometry import from_square
 
 # Entropy of a probability of each grey level in bits.
@@ -37,9 +37,15 @@ def _levels(probability):  # type: ignore[no-untyped-def]
     return np.uint8(np.rint(min(max(probability, NOTHING), ONE) * FULL))
 
 
-def cut(grey: NDArray[np.uint8], mask_level: int) -> NDArray[np.bool_]:
-    """The mask of a map at the X-ray's own size, cut at one of the gate's `MASK_LEVELS`."""
-    return grey >= MASK_LEVELS[mask_level]
+def cut(grey: NDArray[np.uint8], mask_share: int) -> NDArray[np.bool_]:
+    """The mask of a map at the X-ray's own size, cut at one of the gate's `MASK_SHARES`."""
+    return grey >= cut_level(grey, mask_share)
+
+
+def cut_level(grey: NDArray[np.uint8], mask_share: int) -> int:
+    """The grey level from which on a map is mask, see `rules.cut_levels`."""
+    above = _from_above(_histogram(grey))
+    return int(cut_levels(_tops(above)[TOP], mask_share))
 
 
 def measure(
@@ -70,26 +76,37 @@ def measure(
     # Of each grey level: pixels outside and inside the truth, outside and inside the zone.
     levels = _count(grey, nowhere if truth is None else truth, zone)
     counts = levels.sum(axis=(0, 1))
-    # One count of the grey levels gives the areas at all mask levels.
+    # One count of the grey levels gives the areas at all levels.
     above = _from_above(counts)
-    ranks = [np.flatnonzero(above >= rank * grey.size)[-1] for rank in RANKS]
-    dice = np.full(len(MASK_LEVELS), np.nan)
+    tops = _tops(above)
+    dice = np.full(len(MASK_SHARES), np.nan)
     area = int(levels[1].sum())
     if truth is not None:
         inside = _from_above(levels[1].sum(axis=0))
-        total = above[MASK_LEVELS] + area
-        dice = np.where(total == 0, 1.0, 2 * inside[MASK_LEVELS] / np.maximum(total, 1))
+        levels_cut = cut_levels(tops[TOP], np.arange(len(MASK_SHARES)))
+        total = above[levels_cut] + area
+        dice = np.where(total == 0, 1.0, 2 * inside[levels_cut] / np.maximum(total, 1))
     in_zone = levels[:, 1].sum(axis=0)
     filled = (in_zone @ np.arange(256)) / max(in_zone.sum(), 1)
     return GateInputs(
         log_odds=np.array([log_odds]),
-        top=np.array([ranks]) / 255,
-        area=above[None, MASK_LEVELS] / grey.size,
+        top=tops[None] / 255,
+        area=above[None, TOP_LEVELS] / grey.size,
         entropy=np.array([counts @ ENTROPY / grey.size]),
         agreement=np.array([filled / 255]),
         dice=dice[None],
         positive=np.array([np.nan if truth is None else float(area > 0)]),
     )
+
+
+@njit(cache=True)
+def _histogram(grey):  # type: ignore[no-untyped-def]
+    """Pixels of each grey level, (256,)."""
+    counts = np.zeros(256, np.int64)
+    for row in range(grey.shape[0]):
+        for column in range(grey.shape[1]):
+            counts[grey[row, column]] += 1
+    return counts
 
 
 @njit(cache=True)
@@ -106,3 +123,8 @@ def _count(grey, truth, zone):  # type: ignore[no-untyped-def]
 def _from_above(counts: NDArray[np.integer]) -> NDArray[np.integer]:
     """Pixels at or above each grey level."""
     return np.cumsum(counts[::-1])[::-1]
+
+
+def _tops(above: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The grey level that each of `RANKS` of the pixels reach."""
+    return np.array([np.flatnonzero(above >= rank * above[0])[-1] for rank in RANKS])

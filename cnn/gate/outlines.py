@@ -13,8 +13,8 @@ kept
 source
     The map that the mask was cut from: "unet", "evidence" or "joint".
 level
-    Probability at which the map was cut: the rule's, or, where the default policy empties every
-    mask, the level at which the masks are best without a gate.
+    Probability at which this map was cut: the rule's share of its top score, or, where the default
+    policy empties every mask, the share at which the masks are best without a gate.
 dice
     Dice of the mask against the truth, kept or not.
 mask
@@ -25,10 +25,11 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from baseline.gate import rules
 from baseline.gate.results import GateMetrics
-from baseline.gate.rules import MASK_LEVELS, GateInputs, Rule
+from baseline.gate.rules import MASK_SHARES, TOP, GateInputs, Rule
 from cnn.gate import masks
 from cnn.gate.sources import ImageInputs, SourceMaps, draw_image
 from features.reading import rle
@@ -60,9 +61,9 @@ def write(
         As for `parallel.stream`.
     """
     source = rules.source(metrics.default)
-    level = cut_level(rule, metrics)
+    share = shown_share(rule, metrics)
     codes = parallel.stream(
-        partial(_code, level=level),
+        partial(_code, mask_share=share),
         maps.images(rows, (source,), to_measure=False),
         "outlining",
         jobs,
@@ -73,22 +74,27 @@ def write(
     table = rows[["id", "probability"]].assign(
         kept=rules.keeps(rule, inputs[source]).astype(int),
         source=source,
-        level=MASK_LEVELS[level] / 255,
-        dice=inputs[source].dice[:, level],
+        level=rules.cut_levels(_bytes(inputs[source].top[:, TOP]), share) / 255,
+        dice=inputs[source].dice[:, share],
         mask=list(codes),
     )
     maps.runs[0].outlines.write(table)
 
 
-def _code(image: ImageInputs, level: int) -> str:
-    """Run-length code of an image's mask from its one map, cut at a level."""
+def _code(image: ImageInputs, mask_share: int) -> str:
+    """Run-length code of an image's mask from its one map, cut at a share of its top score."""
     (grey,) = draw_image(image).values()
-    return rle.encode(masks.cut(grey, level))
+    return rle.encode(masks.cut(grey, mask_share))
 
 
-def cut_level(rule: Rule, metrics: GateMetrics) -> int:
-    """Index into `MASK_LEVELS` at which masks are shown: the default rule's, or the best one."""
+def _bytes(top: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Top scores in levels of 1/255, as the maps have them."""
+    return np.rint(255 * top).astype(np.int64)
+
+
+def shown_share(rule: Rule, metrics: GateMetrics) -> int:
+    """Index into `MASK_SHARES` at which masks are shown: the default rule's, or the best one."""
     if rule.policy != "empty":
-        return rule.mask_level
-    best = metrics.mask_alone[rules.source(metrics.default)].at_probability
-    return int(np.abs(MASK_LEVELS / 255 - best).argmin())
+        return rule.mask_share
+    best = metrics.mask_alone[rules.source(metrics.default)].at_share
+    return int(np.abs(MASK_SHARES / 100 - best).argmin())

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from baseline.gate import rules
 from baseline.gate.figures import (
+    AtShare,
     Curve,
     Deleted,
-    Deletions,
     Disagreement,
     DisputedCase,
     GateFigures,
 )
 from baseline.gate.results import GateMetrics, Scoreboard
-from baseline.gate.rules import AREAS, MASK_LEVELS, POLICIES, GateInputs, Rule
-from cnn.gate.outlines import cut_level
+from baseline.gate.rules import AREAS, MASK_SHARES, POLICIES, TOP_LEVELS, GateInputs, Rule
+from cnn.gate.outlines import shown_share
 from features.run import files
 from features.run.folder import RunFolder
 
@@ -75,10 +75,8 @@ def _mean(rule: Rule, inputs: GateInputs) -> float:
     return float(rules.earned(rule, inputs).mean())
 
 
-def deleted(
-    loose: Rule, strict: Rule, inputs: GateInputs, setting: float, dice_level: int
-) -> Deleted:
-    """What a stricter rule deletes of the masks that a looser one keeps.
+def deleted(loose: Rule, strict: Rule, inputs: GateInputs) -> Deleted:
+    """What a rule with a larger smallest area deletes of the masks that a looser one keeps.
 
     Parameters
     ----------
@@ -86,28 +84,23 @@ def deleted(
         `strict` keeps no mask that `loose` empties.
     inputs : GateInputs
         Of images with known truth.
-    setting : float
-        The area or level that makes `strict` stricter.
-    dice_level : int
-        Mask level of `Deleted.dice_on_lesions`.
     """
     before = rules.keeps(loose, inputs)
     emptied = before & ~rules.keeps(strict, inputs)
     lesion = inputs.positive == 1
     return Deleted(
-        setting=setting,
+        least_area=strict.least_area,
         lesions=int((before & lesion).sum()),
         false_masks=int((before & ~lesion).sum()),
         lost=int((emptied & lesion).sum()),
         removed=int((emptied & ~lesion).sum()),
-        lost_dice=float(inputs.dice[emptied & lesion, loose.mask_level].sum()),
+        lost_dice=float(inputs.dice[emptied & lesion, loose.mask_share].sum()),
         dice=_mean(strict, inputs),
-        dice_on_lesions=float(inputs.dice[lesion, dice_level].mean()) if lesion.any() else 0.0,
     )
 
 
-def deletions(rule: Rule, inputs: GateInputs) -> Deletions:
-    """What each smallest area and each mask level deletes of the masks that the least one keeps.
+def deletions(rule: Rule, inputs: GateInputs) -> tuple[Deleted, ...]:
+    """What each smallest area deletes of the masks that are kept whatever their area.
 
     Parameters
     ----------
@@ -115,16 +108,27 @@ def deletions(rule: Rule, inputs: GateInputs) -> Deletions:
     inputs : GateInputs
         Of images with known truth.
     """
-    any_area, lowest = replace(rule, least_area=0.0), replace(rule, mask_level=0)
-    return Deletions(
-        areas=tuple(
-            deleted(any_area, replace(rule, least_area=area), inputs, area, rule.mask_level)
-            for area in AREAS
-        ),
-        levels=tuple(
-            deleted(lowest, replace(rule, mask_level=number), inputs, float(level / 255), number)
-            for number, level in enumerate(MASK_LEVELS)
-        ),
+    any_area = replace(rule, least_area=0.0)
+    return tuple(deleted(any_area, replace(rule, least_area=area), inputs) for area in AREAS)
+
+
+def at_shares(rule: Rule, inputs: GateInputs) -> tuple[AtShare, ...]:
+    """What masks earn that are cut at each share of their map's top score.
+
+    Parameters
+    ----------
+    rule : Rule
+    inputs : GateInputs
+        Of images with known truth.
+    """
+    lesion = inputs.positive == 1
+    return tuple(
+        AtShare(
+            share=float(percent / 100),
+            dice_on_lesions=float(inputs.dice[lesion, number].mean()) if lesion.any() else 0.0,
+            dice=_mean(replace(rule, mask_share=number), inputs),
+        )
+        for number, percent in enumerate(MASK_SHARES)
     )
 
 
@@ -163,7 +167,7 @@ def disagreements(
         The U-Net alone keeps the mask, and the other policy alone does.
     """
     by_unet, by_gate = rules.keeps(*unet), rules.keeps(*gate)
-    dice_unet, dice_gate = (inputs.dice[:, rule.mask_level] for rule, inputs in (unet, gate))
+    dice_unet, dice_gate = (inputs.dice[:, rule.mask_share] for rule, inputs in (unet, gate))
     table = rows[["id", "probability"]].assign(
         positive=unet[1].positive == 1, change=rules.earned(*gate) - rules.earned(*unet)
     )
@@ -209,7 +213,7 @@ def measure(
     default, board = metrics.default, metrics.out_of_fold
     of_policy = {policy: inputs[rules.source(policy)] for policy in chosen}
     rule, of_default = chosen[default], of_policy[default]
-    level = cut_level(rule, metrics)
+    share = shown_share(rule, metrics)
     against = opponent(default, {p: board.policies[p].dice.value for p in chosen})
     emptied, added = disagreements(
         rows, *((chosen[policy], of_policy[policy]) for policy in ("unet", against))
@@ -221,12 +225,13 @@ def measure(
         all_empty=_mean(Rule("empty"), of_default),
         mean_log_odds=float(of_default.log_odds.mean()),
         source=rules.source(default),
-        mask_probability=float(MASK_LEVELS[level] / 255),
-        top_probability=float(MASK_LEVELS[rule.top_level] / 255),
+        mask_share=float(MASK_SHARES[share] / 100),
+        top_probability=float(TOP_LEVELS[rule.top_level] / 255),
         least_area=rule.least_area,
         curves=tuple(_curve(chosen[policy], policy, of_policy[policy], board) for policy in chosen),
-        by_mask=deletions(Rule("unet", level, level), of_default),
+        by_mask=deletions(Rule("unet", share), of_default),
         by_rule=None if rule.policy == "empty" else deletions(rule, of_default),
+        at_shares=at_shares(rule, of_default),
         against=against,
         emptied=emptied,
         added=added,

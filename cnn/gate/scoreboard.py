@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.gate.results import MaskScores, PolicyScores, Scoreboard
-from baseline.gate.rules import MASK_LEVELS, TOP, GateInputs
+from baseline.gate.rules import MASK_SHARES, TOP, GateInputs
 from baseline.learning import scores
 
 Floats = NDArray[np.float64]
@@ -64,10 +64,10 @@ def _mean_of(values: Floats, part: Flags, patients: NDArray[np.object_]) -> scor
 def mask_scores(
     inputs: GateInputs, folds: NDArray[np.integer], patients: NDArray[np.object_]
 ) -> MaskScores:
-    """The masks without any gate: Dice over the positives at one level, and AUC of the top score.
+    """The masks without any gate: Dice over the positives at one share, and AUC of the top score.
 
-    The Dice at the level that is best for these very images is a little too high. For the nested
-    Dice, each image has the level that is best for the other folds.
+    The Dice at the share that is best for these very images is a little too high. For the nested
+    Dice, each image has the share that is best for the other folds.
 
     Parameters
     ----------
@@ -81,20 +81,20 @@ def mask_scores(
     best = int(dice.mean(axis=0).argmax())
     return MaskScores(
         dice_on_positives=scores.mean(dice[:, best], patients[positive]),
-        dice_nested=scores.mean(at_others_level(dice, folds[positive]), patients[positive]),
-        at_probability=float(MASK_LEVELS[best] / 255),
+        dice_nested=scores.mean(at_others_share(dice, folds[positive]), patients[positive]),
+        at_share=float(MASK_SHARES[best] / 100),
         top_score_auc=scores.bootstrap(
             lambda rows: scores.auc(inputs.positive[rows], inputs.top[rows, TOP]), patients
         ),
     )
 
 
-def at_others_level(dice: Floats, folds: NDArray[np.integer]) -> Floats:
-    """Dice of each image at the level with the highest mean over the images of other folds.
+def at_others_share(dice: Floats, folds: NDArray[np.integer]) -> Floats:
+    """Dice of each image at the share with the highest mean over the images of other folds.
 
     Parameters
     ----------
-    dice : (n, levels) array
+    dice : (n, shares) array
     folds : (n,) array of int
 
     Returns
@@ -104,7 +104,7 @@ def at_others_level(dice: Floats, folds: NDArray[np.integer]) -> Floats:
     result = np.empty(len(dice))
     for fold in np.unique(folds):
         held_out = folds == fold
-        # Where all positives are in one fold, the level is chosen on themselves.
+        # Where all positives are in one fold, the share is chosen on themselves.
         others = dice[~held_out] if (~held_out).any() else dice
         result[held_out] = dice[held_out, int(others.mean(axis=0).argmax())]
     return result

@@ -56,8 +56,9 @@ def show(metrics: GateMetrics) -> None:
     for source, alone in metrics.mask_alone.items():
         print(
             f"{MASKS_OF[source]}, out of fold: Dice on the {metrics.out_of_fold.positives} "
-            f"positives {alone.dice_on_positives} at its best level ({alone.at_probability:.2f}), "
-            f"{alone.dice_nested} at the level best for the other folds; AUC of its top score "
+            f"positives {alone.dice_on_positives} cut at the best share of its top score "
+            f"({alone.at_share:.0%}), {alone.dice_nested} at the share best for the other folds; "
+            f"AUC of its top score "
             f"{alone.top_score_auc}"
         )
     _show_board(metrics.out_of_fold, "labelled images, out of fold", metrics.default)

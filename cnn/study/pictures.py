@@ -40,14 +40,14 @@ def write(examination: Examination, predictor: Predictor, folder: Path) -> None:
 def _predicted_mask(examination: Examination, predictor: Predictor) -> PredictedMask:
     """The mask as it is drawn, and whether the gate keeps it."""
     gate = predictor.model.gate
-    level = gate.rules[gate.default].mask_level
-    mask = masks.cut(examination.grey, level)
+    share = gate.rules[gate.default].mask_share
+    mask = masks.cut(examination.grey, share)
     truth = rle.decode(examination.explained.mask or rle.EMPTY, mask.shape)
     return PredictedMask(
         mask=rle.encode(mask),
         by=gallery.DRAWN_BY[rules.source(gate.default)],
         rule="the gate",
         kept=examination.answer.mask.kept,
-        level=float(rules.MASK_LEVELS[level] / 255),
+        level=masks.cut_level(examination.grey, share) / 255,
         dice=scores.dice(mask, truth),
     )

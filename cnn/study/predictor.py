@@ -104,7 +104,7 @@ class Predictor:
         grey = self.grey_map(study, pixels, explained, rules.source(self.model.gate.default))
         inputs = _gate_inputs(grey, explained)
         kept = bool(rules.keeps(rule, inputs)[0]) and study.id not in self.model.set_aside
-        mask = masks.cut(grey, rule.mask_level) & kept
+        mask = masks.cut(grey, rule.mask_share) & kept
         answer = self._answer(str(path), explained, self._described(mask, inputs, explained))
         milliseconds = round(1e3 * (time.perf_counter() - start), 1)
         return Examination(

@@ -1,8 +1,8 @@
 """Packs a run as the model that ships: ``python -m cnn.study.ship --run RUN``.
 
-The run has learned from phantoms alone. Its masks are cut from the evidence map, at the level at
-which they agree best with the phantoms' own, and kept by the rule that is best for the phantoms at
-that level; levels and rules are chosen on predictions out of fold. ``make pretrained`` makes it.
+The run has learned from phantoms alone. Its masks are cut from the evidence map, at the share of
+its top score at which they agree best with the phantoms' own, and kept by the rule that is best for
+the phantoms; both are chosen on predictions out of fold. ``make pretrained`` makes it.
 """
 
 from dataclasses import dataclass, replace
@@ -35,9 +35,9 @@ class Settings:
 
 
 def rule_for(inputs: GateInputs) -> Rule:
-    """The rule by which masks are kept, cut at the level that is best for those with a lesion."""
-    level = int(inputs.dice[inputs.positive == 1].mean(axis=0).argmax())
-    return replace(choose.choose(POLICY, inputs), mask_level=level)
+    """The rule by which masks are kept, cut at the share that is best for those with a lesion."""
+    share = int(inputs.dice[inputs.positive == 1].mean(axis=0).argmax())
+    return replace(choose.choose(POLICY, inputs), mask_share=share)
 
 
 def main(settings: Settings) -> None:
@@ -63,8 +63,8 @@ def main(settings: Settings) -> None:
         [of_image[SOURCE] for _, of_image in command.progress(measured, "scoring", len(rows))]
     )
     rule = rule_for(inputs)
-    dice = inputs.dice[inputs.positive == 1, rule.mask_level].mean()
-    print(f"masks cut at {rules.MASK_LEVELS[rule.mask_level] / 255:.1f}: Dice {dice:.3f}")
+    dice = inputs.dice[inputs.positive == 1, rule.mask_share].mean()
+    print(f"masks cut at {rules.MASK_SHARES[rule.mask_share]}% of the top score: Dice {dice:.3f}")
     print(f"behind the gate, all images: mean Dice {np.mean(rules.earned(rule, inputs)):.3f}")
     about = f"It has learned from {len(trained.oof)} phantoms alone, from no patient."
     size = shipped_model.pack(trained, rule, about, settings.out)

@@ -83,7 +83,7 @@ def _code(item: tuple[ImageInputs, Placement], rule: Rule) -> str:
     (source,) = maps
     if not rules.keeps(rule, inputs[source])[0]:
         return rle.EMPTY
-    return file_masks.encode(masks.cut(maps[source], rule.mask_level), place)
+    return file_masks.encode(masks.cut(maps[source], rule.mask_share), place)
 
 
 def main(settings: Settings) -> None:

@@ -33,7 +33,7 @@ from baseline.evidence_map.training_data import (
     read_training_data,
 )
 from baseline.learning import scores
-from cnn.gate.scoreboard import at_others_level
+from cnn.gate.scoreboard import at_others_share
 from features.run import command
 from features.run.folder import RunFolder
 
@@ -136,7 +136,7 @@ def line(name: str, data: TrainingData, predicted: Predicted) -> str:
     scored = results.score(data, predicted.by_zone, predicted.cells)
     dice, images = dice_by_level(data, predicted.cells)
     rows = data.rows.iloc[images]
-    chosen = at_others_level(dice, rows["fold"].to_numpy(np.int64))
+    chosen = at_others_share(dice, rows["fold"].to_numpy(np.int64))
     mean = scores.mean(chosen, rows["patient"].to_numpy(object))
     return f"| {name} | {scored.lung} | {scored.cell} | {mean} |"
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from baseline.evidence_map.training_data import mask_areas_of
 from baseline.learning import scores
 from cnn.gate import evaluate, scored_images
-from cnn.gate.scoreboard import at_others_level
+from cnn.gate.scoreboard import at_others_share
 from cnn.gate.sources import SourceMaps
 from features.cells import table as cell_table
 from features.cells.measure import MEASURES
@@ -53,7 +53,7 @@ def of_run(run: RunFolder) -> pd.DataFrame:
     ill = rows["label"].to_numpy(float) == 1
     inputs = evaluate.gate_inputs(SourceMaps((run,)), rows, run.root.name)
     folds = rows["fold"].to_numpy()[ill]
-    dice = {name: at_others_level(inputs[name].dice[ill], folds) for name in ("unet", "evidence")}
+    dice = {name: at_others_share(inputs[name].dice[ill], folds) for name in ("unet", "evidence")}
     return pd.DataFrame(
         {
             "id": rows["id"][ill],

@@ -16,7 +16,7 @@ from arguments import arguments_or_help
 from numpy.typing import NDArray
 
 from baseline.gate import choose, rules
-from baseline.gate.rules import MIDDLE, TOP, GateInputs
+from baseline.gate.rules import TOP, GateInputs, Rule
 from baseline.learning import scores
 from cnn.gate import evaluate, scored_images
 from cnn.gate.sources import SourceMaps
@@ -57,7 +57,7 @@ def main(run: RunFolder) -> None:
     inputs = evaluate.gate_inputs(SourceMaps((run,)), rows, "scoring maps")
     folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
     unet = inputs["unet"]
-    earns = ((unet.dice[:, MIDDLE] > 0) & (unet.positive == 1)).astype(float)
+    earns = ((unet.dice[:, Rule.mask_share] > 0) & (unet.positive == 1)).astype(float)
     print(f"| smallest area | added signals | {' | '.join(rules.FUSED)} | AUC | AUC, mask earns |")
     print("|---" * (len(rules.FUSED) + 4) + "|")
     areas = choose.AREAS

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from baseline.gate.rules import MASK_LEVELS
+from baseline.gate.rules import MASK_SHARES
 from baseline.learning import scores
 from cnn.data import training_images
 from cnn.data.batches import chunks, padded
@@ -27,11 +27,11 @@ from features.run import command
 from features.run.folder import RunFolder
 
 BATCH = 8
-HALF = int(np.abs(np.asarray(MASK_LEVELS) - 127.5).argmin())
+HALF = list(MASK_SHARES).index(50)
 
 
 def overlaps(run: RunFolder) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
-    """Dice of each positive of fold 0 at each of `MASK_LEVELS`, and its patient."""
+    """Dice of each positive of fold 0 at each of `MASK_SHARES`, and its patient."""
     path = run.unet_fold(0).weights
     arrays, info = tensors.load(path)
     unet, flip = network_of(info, path, "train again")
@@ -66,15 +66,15 @@ def main() -> None:
         dice, patients = overlaps(RunFolder(folder).check())
         best = int(dice.mean(axis=0).argmax())
         first = dice if first is None else first
-        for what, level in (
-            ("at 0.5", HALF),
-            (f"at its best, {MASK_LEVELS[best] / 255:.2f}", best),
+        for what, share in (
+            ("at half of its top score", HALF),
+            (f"at its best share, {MASK_SHARES[best]}%", best),
         ):
             line = f"{folder}: Dice on {len(dice)} positives {what}: "
-            line += str(scores.mean(dice[:, level], patients))
+            line += str(scores.mean(dice[:, share], patients))
             if dice is not first:
-                least = HALF if level == HALF else int(first.mean(axis=0).argmax())
-                gap = scores.mean(dice[:, level] - first[:, least], patients)
+                least = HALF if share == HALF else int(first.mean(axis=0).argmax())
+                gap = scores.mean(dice[:, share] - first[:, least], patients)
                 line += f", less {options.runs[0]}'s {gap}"
             print(line)
 

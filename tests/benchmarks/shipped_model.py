@@ -91,7 +91,7 @@ def row(predictor: Predictor, image: pd.Series) -> tuple[dict[str, float], Exami
     seconds = time.perf_counter() - begin
     answer, truth = examined.answer, true_mask(image["mask"], examined)
     gate, known = predictor.model.gate, predictor.model.models.known(examined.explained.fold)
-    drawn = masks.cut(examined.grey, gate.rules[gate.default].mask_level)
+    drawn = masks.cut(examined.grey, gate.rules[gate.default].mask_share)
     expected, at_least = answer.mask.expected_dice, answer.mask.dice_at_least
     return {
         "label": float(truth.any()),

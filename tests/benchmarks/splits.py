@@ -22,7 +22,7 @@ from baseline.gate import choose, rules
 from baseline.gate.rules import GateInputs
 from baseline.learning import scores
 from cnn.gate import evaluate, scored_images
-from cnn.gate.scoreboard import at_others_level
+from cnn.gate.scoreboard import at_others_share
 from cnn.gate.sources import SourceMaps
 from features.run import files
 from features.run.folder import RunFolder
@@ -87,7 +87,7 @@ def of_classifier(predicted: list[pd.DataFrame]) -> list[str]:
 
 
 def of_masks(runs: list[RunFolder], rows: pd.DataFrame) -> list[str]:
-    """Dice of the masks by themselves, at the best level and at the others', and of each policy."""
+    """Dice of the masks by themselves, cut at the best and at the others' share, and of policies."""
     of_runs = [masks(run, rows["id"]) for run in runs]
     patients = rows["patient"].to_numpy(object)
     positive = of_runs[0][0]["unet"].positive == 1
@@ -97,10 +97,10 @@ def of_masks(runs: list[RunFolder], rows: pd.DataFrame) -> list[str]:
         best = [dice[:, dice.mean(axis=0).argmax()] for dice in dice_by_level]
         lines.append(by_mean(f"{name}, Dice on positives", best, patients[positive]))
         others = [
-            at_others_level(dice, folds[positive])
+            at_others_share(dice, folds[positive])
             for dice, (_, folds) in zip(dice_by_level, of_runs, strict=True)
         ]
-        lines.append(by_mean(f"{name}, at the others' level", others, patients[positive]))
+        lines.append(by_mean(f"{name}, at the others' share", others, patients[positive]))
         tops = [inputs[source].top[:, rules.TOP] for inputs, _ in of_runs]
         labels = positive.astype(float)
         lines.append(by_auc(f"{name}, AUC of the top score", labels, tops, patients))

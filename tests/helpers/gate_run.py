@@ -7,7 +7,7 @@ from scipy.special import logit
 from baseline.gate import choose, rules
 from baseline.gate.figures import GateFigures
 from baseline.gate.results import GateMetrics, MaskScores, PolicyScores, Scoreboard
-from baseline.gate.rules import MASK_LEVELS, RANKS, SOURCES, GateInputs, Rule
+from baseline.gate.rules import MASK_SHARES, RANKS, SOURCES, TOP, TOP_LEVELS, GateInputs, Rule
 from baseline.learning.scores import Estimate
 from cnn.gate import report_figures
 from features.run.folder import RunFolder
@@ -20,11 +20,11 @@ def inputs_by_chance(positive: np.ndarray, log_odds: np.ndarray, seed: int) -> G
     rng = np.random.default_rng(seed)
     n = len(positive)
     brightness = rng.random(n) * np.where(positive == 1, 1.0, 0.7)
-    area = np.clip(0.05 * (brightness[:, None] - MASK_LEVELS / 300) * rng.random((n, 1)), 0, 1)
-    inside = np.where(positive[:, None] == 1, 0.8 * rng.random((n, len(MASK_LEVELS))), 0.0)
-    dice = np.where(area > 0, inside, (positive == 0)[:, None].astype(float))
+    area = np.clip(0.05 * (brightness[:, None] - TOP_LEVELS / 300) * rng.random((n, 1)), 0, 1)
     # The brightest pixels are brighter than many, and maps in between are in doubt.
-    top = brightness[:, None] ** (1 + np.arange(len(RANKS)))
+    top = np.maximum(brightness[:, None] - 0.1, 0) ** (1 + np.arange(len(RANKS)))
+    inside = np.where(positive[:, None] == 1, 0.8 * rng.random((n, len(MASK_SHARES))), 0.0)
+    dice = np.where(top[:, [TOP]] > 0, inside, (positive == 0)[:, None].astype(float))
     entropy, agreement = brightness * (1 - brightness), brightness * rng.random(n)
     return GateInputs(log_odds, top, area, entropy, agreement, dice, positive)
 
@@ -41,7 +41,7 @@ def metrics_by_chance(
     n = len(positive)
     board = Scoreboard(n, int(positive.sum()), n, 0, policies, None)
     half = Estimate(0.5, 0.4, 0.6)
-    alone = {name: MaskScores(half, half, float(MASK_LEVELS[3] / 255), half) for name in SOURCES}
+    alone = {name: MaskScores(half, half, MASK_SHARES[3] / 100, half) for name in SOURCES}
     return GateMetrics(default, (), alone, board, None)
 
 
