@@ -28,7 +28,7 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
 
 
 def write_gate(run: RunFolder, also: tuple[RunFolder, ...] = (), **rules: Rule) -> None:
-    """A gate whose default is the ungated U-Net, where some of its map is above the middle level."""
+    """A gate whose default is the ungated U-Net, where its map reaches the middle level at all."""
     roots = tuple(str(other.root) for other in also)
     unet = Rule("unet", least_area=0.001)
     files.write_record(run.gate, Gate("unet", roots, {"unet": unet} | rules))

@@ -87,7 +87,7 @@ def of_classifier(predicted: list[pd.DataFrame]) -> list[str]:
 
 
 def of_masks(runs: list[RunFolder], rows: pd.DataFrame) -> list[str]:
-    """Dice of the masks by themselves, cut at the best and at the others' share, and of policies."""
+    """Dice of the masks by themselves, cut at the best or the others' share, and of policies."""
     of_runs = [masks(run, rows["id"]) for run in runs]
     patients = rows["patient"].to_numpy(object)
     positive = of_runs[0][0]["unet"].positive == 1

@@ -35,7 +35,7 @@ from features.lungs.prepared import prepare
 from features.reading import images
 from features.run.folder import RunFolder
 
-FOLD, MASK_LEVEL = 0, 5
+FOLD, MASK_SHARE = 0, 4
 PARTS = (
     "decode",
     "lung fields, zones and lung units",
@@ -75,7 +75,7 @@ def timed(path: Path, trained: TrainedRun, networks: Networks) -> list[float]:
     drawn = probabilities(networks.params[FOLD], inputs, networks.config, networks.flip)
     probability = np.asarray(drawn)[0]
     done()
-    masks.cut(masks.to_original(probability, (study.rows, study.columns)), MASK_LEVEL)
+    masks.cut(masks.to_original(probability, (study.rows, study.columns)), MASK_SHARE)
     done()
     return list(1e3 * np.diff(stamps))
 
