@@ -45,8 +45,9 @@ def test_the_map_is_learned_from_auxiliary_phantoms_too(tmp_path, monkeypatch):
     held_out.fit_and_predict(
         (0,), Training(run.root, auxiliary.root, None, SourceWeights(), 0, "watched")
     )
-    # One lung of 80 cells in every other image: of 60 outside fold 0, and of 30 phantoms.
-    assert sizes == [[30 * 80, 0, 15 * 80]]
+    # One lung of 80 cells in every other image: of 60 outside fold 0, and of 30 phantoms. The other
+    # lungs of the 60 are healthy.
+    assert sizes == [[30 * 80, 0, 15 * 80, 90 * 80]]
 
 
 def test_auxiliary_phantoms_that_are_the_runs_own_images_are_refused(tmp_path):
@@ -78,7 +79,7 @@ def test_the_map_points_at_the_air_and_every_classifier_gets_every_image(tmp_pat
     printed = capsys.readouterr().out
     assert "6 models; out of fold" in printed and f"AUC {scored.cell}" in printed
     assert "only the left lung" not in printed
-    assert results.read_settings(run) == EvidenceSettings(VERSION, 0, 0.5, 0, 0.1)
+    assert results.read_settings(run) == EvidenceSettings(VERSION, 0, 0.5, 0, 0.1, 1.0, 0.3)
 
 
 def test_an_image_by_itself_has_the_evidence_of_its_run(tmp_path):

@@ -71,7 +71,7 @@ def test_the_card_shows_the_toolkits_version(noise_report):
 def test_auxiliary_phantoms_are_named(facts, tmp_path):
     assert facts.auxiliary_phantoms == 0
     run = RunFolder(tmp_path)
-    write_record(run.evidence_settings, EvidenceSettings(VERSION, 0, 0.5, 270, 0.1))
+    write_record(run.evidence_settings, EvidenceSettings(VERSION, 0, 0.5, 270, 0.1, 1.0, 0.3))
     assert model_card.auxiliary_phantoms(SimpleNamespace(run=run, uses_evidence=True)) == 270
     assert model_card.auxiliary_phantoms(SimpleNamespace(run=run, uses_evidence=False)) == 0
     with_phantoms = replace(facts, auxiliary_phantoms=270)

@@ -1,9 +1,10 @@
 """Fits an evidence model to the images of some folds.
 
 The cells' booster learns from the lungs with a mask. Masks are few, so two other kinds of cells may
-be added that count less: those of auxiliary phantoms, which are not quite like those of patients,
-and those of lungs with a weak mask, which another model drew. Where no mask is known at all, the
-phantoms' cells are all there is.
+be added: those of lungs with a weak mask, which another model drew, and those of auxiliary
+phantoms, which are not quite like those of patients and count less. Where no mask is known at all,
+the phantoms' cells are all there is. Cells of healthy lungs count little: enough that the booster
+knows such lungs, too little to dim its picture of collapsed ones.
 
 A weak label belongs to an image, not to one of its lungs. So the lungs' booster is fitted in
 several turns: in each, the weak label is divided between both lungs in proportion to the odds that
@@ -26,7 +27,9 @@ from baseline.evidence_map.training_data import (
     Floats,
     LabelledCells,
     TrainingData,
+    cells_without_air,
     collapsed,
+    healthy_lungs,
     labelled_cells,
     weakly_collapsed,
 )
@@ -57,6 +60,8 @@ CELL_PARAMETERS = {
 IMPLANT_WEIGHT = 0.2
 # Of so many cells with a weak mask one takes part.
 WEAK_STEP = 3
+# Most cells of healthy lungs that are learned from, half as many as of collapsed ones.
+MOST_HEALTHY = 150_000
 # Most cells of one kind that are learned from: about as many as 2,500 images of SIIM-ACR have in
 # lungs with a mask. An eighth of siim-mini's teach as much (tests/benchmarks/evidence_cells.py).
 MOST_CELLS = 300_000
@@ -72,6 +77,8 @@ class SourceWeights:
     """Weight of a cell with a weak mask; one with a reader's mask has 1."""
     auxiliary_weight: float = 0.1
     """Weight of a cell of an auxiliary phantom."""
+    healthy_weight: float = 0.3
+    """Weight of all cells of healthy lungs together, as a share of that of collapsed ones."""
 
 
 def fit_model(
@@ -120,6 +127,12 @@ def fit_model(
             "learn from; use three folds or more, a dataset with more positives, or phantoms to "
             "learn from (--auxiliary, with make AUXILIARY=300)."
         )
+    if source_weights.healthy_weight > 0:
+        whole = healthy_lungs(data) & training[:, None]
+        without_air = cells_without_air(data, whole, MOST_HEALTHY)
+        total = sum(weight * len(of_kind.shares) for of_kind, weight in weighted)
+        one = source_weights.healthy_weight * total / max(len(without_air.shares), 1)
+        weighted.append((without_air, one))
     images = np.flatnonzero(training)
     weights = np.where(rows["label"].notna(), 1.0, source_weights.weak_weight)
     target = rows["target"].to_numpy(float)

@@ -65,6 +65,8 @@ class EvidenceSettings:
         Weight of their cells; a patient's have 1.
     weak_mask_weight : float
         Weight of a cell with a weak mask.
+    healthy_weight : float
+        Weight of all cells of healthy lungs, as a share of that of collapsed ones.
     implants : int
         Number of implants in images of the run.
     """
@@ -74,7 +76,8 @@ class EvidenceSettings:
     weak_weight: float
     auxiliary: int
     auxiliary_weight: float
-    weak_mask_weight: float = 1.0
+    weak_mask_weight: float
+    healthy_weight: float
     implants: int = 0
 
 

@@ -31,7 +31,7 @@ from features.run.folder import RunFolder
 from features.run.version import VERSION
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Settings(SourceWeights):
     """Learn the evidence map of RUN and draw it for every image, into RUN/evidence/."""
 
@@ -82,6 +82,7 @@ def main(settings: Settings) -> None:
         phantoms,
         weights.auxiliary_weight,
         weights.weak_mask_weight,
+        weights.healthy_weight,
         implants,
     )
     scores = _write(run, fitted, len(folds), used_settings, data)

@@ -1,7 +1,7 @@
 """What the evidence models learn from: features lung by lung, cells, and which lungs collapsed."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ from features.cells import table as cell_table
 from features.cells.table import CellValues
 from features.families.table import read as read_features
 from features.lungs.zones import SIDES
+from features.reading import rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
 
@@ -20,6 +21,8 @@ Floats = NDArray[np.float64]
 
 # A lung counts as collapsed if it holds this share of the image's mask.
 LEAST_SHARE = 0.1
+# An image whose weak label is below this is healthy, unless a weak mask says otherwise.
+HEALTHY_BELOW = 0.3
 
 
 def by_lung(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,6 +146,18 @@ def weakly_collapsed(data: TrainingData) -> NDArray[np.bool_]:
     return hold_enough(np.nan_to_num(data.weak_areas))
 
 
+def healthy_lungs(data: TrainingData) -> NDArray[np.bool_]:
+    """Which lungs hold no air, (n, 2): by the mask, or by weak label and weak mask together.
+
+    A weak mask of one lung says that the other one is healthy.
+    """
+    rows, truth = data.rows, collapsed(data)
+    no_mask = (rows["weak_mask"].isna() | (rows["weak_mask"] == rle.EMPTY)).to_numpy(bool)
+    unlikely = no_mask & (rows["weak"] < HEALTHY_BELOW).to_numpy(bool, na_value=False)
+    other_lung = (data.weak_areas == 0) & weakly_collapsed(data).any(axis=1, keepdims=True)
+    return (truth == 0) | other_lung | (np.isnan(truth) & unlikely[:, None])
+
+
 def hold_enough(areas: Floats) -> NDArray[np.bool_]:
     """Which lungs hold enough of the mask to count as collapsed, by its area in each, (n, 2)."""
     return (areas >= LEAST_SHARE * areas.sum(axis=1, keepdims=True)) & (areas > 0)
@@ -195,6 +210,21 @@ def labelled_cells(
     rows = rows[:: max(step, -(-len(rows) // most)) if most else step]
     shares = cells[share].to_numpy(float)[rows]
     return LabelledCells(values[rows].astype(np.float32), shares, len(np.unique(image[rows])))
+
+
+def cells_without_air(data: TrainingData, lungs: NDArray[np.bool_], most: int) -> LabelledCells:
+    """Cells of healthy lungs.
+
+    Parameters
+    ----------
+    data : TrainingData
+    lungs : (n, 2) array of bool
+        Which lungs, by number of the image.
+    most : int
+        Most cells that are taken, spread over all of them.
+    """
+    sample = labelled_cells(data.cells, data.values, lungs, most=most)
+    return replace(sample, shares=np.zeros(len(sample.shares)))
 
 
 def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:

@@ -107,7 +107,7 @@ def main(settings: Settings) -> None:
     tell("its cells in memory")
     with tempfile.TemporaryDirectory() as folder:
         written = RunFolder(Path(folder)).create()
-        used = EvidenceSettings("benchmark", 0, 0.5, 0, 0.1)
+        used = EvidenceSettings("benchmark", 0, 0.5, 0, 0.1, 1.0, 0.3)
         fitted = by_chance(data, models.load(run, 0))
         train._write(written, fitted, FOLDS, used, data)
         tell("maps written and scored")
