@@ -41,7 +41,7 @@ def test_the_map_is_learned_from_auxiliary_phantoms_too(tmp_path, monkeypatch):
         return original(weighted, seed)
 
     monkeypatch.setattr(fit, "fit_cells", watched)
-    held_out.fit_and_predict((0,), Training(run.root, auxiliary.root, None, 0.5, 0, "watched"))
+    held_out.fit_and_predict((0,), Training(run.root, auxiliary.root, 0.5, 0, "watched"))
     # One lung of 80 cells in every other image: of 60 outside fold 0, and of 30 phantoms.
     assert sizes == [[30 * 80, 0, 15 * 80]]
 

@@ -12,14 +12,12 @@ Dietterich et al., Artificial Intelligence 89, 1997).
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.evidence_map.implants import read_implants
 from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.training_data import (
     Floats,
@@ -54,8 +52,6 @@ CELL_PARAMETERS = {
 }
 # Weight of an auxiliary phantom's cell; a patient's has 1.
 AUXILIARY_WEIGHT = 0.1
-# The same of an implant's cell.
-IMPLANT_WEIGHT = 0.2
 # The same of a cell with a weak mask; of so many of these cells one takes part.
 WEAK_WEIGHT = 1.0
 WEAK_STEP = 3
@@ -70,7 +66,6 @@ def fit_model(
     weak_weight: float,
     seed: int,
     auxiliary: LabelledCells | None = None,
-    implants: Path | None = None,
 ) -> EvidenceModel:
     """Fit a model to the images of all folds but those in `without`.
 
@@ -83,8 +78,6 @@ def fit_model(
     seed : int
     auxiliary : LabelledCells, optional
         Cells of auxiliary phantoms, which help to learn where the air lies.
-    implants : Path, optional
-        Folder of the cells of implants in the run's images; those of the training images help too.
 
     Raises
     ------
@@ -103,8 +96,6 @@ def fit_model(
     weighted = [(cells, 1.0), (weak_cells, WEAK_WEIGHT)]
     if auxiliary is not None:
         weighted.append((auxiliary, AUXILIARY_WEIGHT))
-    if implants is not None:
-        weighted.append((read_implants(implants, data, training), IMPLANT_WEIGHT))
     if not any(len(of_kind.shares) for of_kind, _ in weighted):
         raise UserError(
             f"evidence: outside folds {' and '.join(map(str, without))} no image has a mask to "

@@ -63,8 +63,6 @@ class EvidenceSettings:
         Number of auxiliary phantoms with a collapsed lung; 0 for none.
     auxiliary_weight : float
         Weight of their cells; a patient's have 1.
-    implants : int
-        Number of implants in images of the run.
     """
 
     version: str
@@ -72,7 +70,6 @@ class EvidenceSettings:
     weak_weight: float
     auxiliary: int
     auxiliary_weight: float
-    implants: int = 0
 
 
 def read_settings(run: RunFolder) -> EvidenceSettings:

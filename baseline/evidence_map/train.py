@@ -19,7 +19,6 @@ import pandas as pd
 
 from baseline.evidence_map import fit, held_out, models, results
 from baseline.evidence_map.held_out import FittedModel, Training
-from baseline.evidence_map.implants import read_implants
 from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.results import EvidenceScores, EvidenceSettings
 from baseline.evidence_map.training_data import TrainingData
@@ -38,8 +37,6 @@ class Settings:
     """Run folder with features.parquet and cells/."""
     auxiliary: Path | None = None
     """Run folder with cells/ of auxiliary phantoms, which help to learn where the air lies."""
-    implants: Path | None = None
-    """Folder of the cells of implants in RUN's images, as features.implant.measure writes it."""
     seed: int = 0
     """Seed of the boosters."""
     weak_weight: float = 0.5
@@ -63,17 +60,9 @@ def main(settings: Settings) -> None:
     if settings.auxiliary is not None:
         RunFolder(settings.auxiliary).check()
     training = Training(
-        settings.run,
-        settings.auxiliary,
-        settings.implants,
-        settings.weak_weight,
-        settings.seed,
-        uuid4().hex,
+        settings.run, settings.auxiliary, settings.weak_weight, settings.seed, uuid4().hex
     )
     data, auxiliary = held_out.read(training)  # errors come before any training
-    implants = 0
-    if settings.implants is not None:
-        implants = read_implants(settings.implants, data, np.ones(len(data.rows), bool)).images
     folds = range(int(training_rows(dataset)["fold"].max()) + 1)
     left_out = [*((fold,) for fold in folds), *combinations(folds, 2)]
     work = partial(held_out.fit_and_predict, training=training)
@@ -81,7 +70,7 @@ def main(settings: Settings) -> None:
     fitted = parallel.stream(work, left_out, what, settings.jobs, settings.scheduler, "models")
     phantoms = 0 if auxiliary is None else auxiliary.images
     used_settings = EvidenceSettings(
-        VERSION, settings.seed, settings.weak_weight, phantoms, fit.AUXILIARY_WEIGHT, implants
+        VERSION, settings.seed, settings.weak_weight, phantoms, fit.AUXILIARY_WEIGHT
     )
     scores = _write(run, fitted, len(folds), used_settings, data)
     held_out.read.cache_clear()
