@@ -6,7 +6,7 @@
 .SUFFIXES:
 
 # --- settings: what is not given is as RUN/settings.mk remembers it, or else the default ---------------------
-GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY IMPLANTS ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE PORT OUT COUNT SCHEDULER MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
+GIVEN := DATA RUN SEED FOLDS PROFILE PATIENTS AUXILIARY ALSO CASES TRAIN TEST TRIALS SELFTEST LIMIT IMAGE PORT OUT COUNT SCHEDULER MEASURE_OPTIONS CLASSIFIER_OPTIONS CNN_OPTIONS
 open := (
 close := )
 ODD := ' " ` ; & | < > * ? ! \ \# $$ $(open) $(close)
@@ -42,8 +42,6 @@ FOLDS ?= $(or $(dataset.FOLDS),$(if $(ON_PHANTOMS),3,5))
 PATIENTS ?= $(dataset.PATIENTS)
 PROFILE ?= $(or $(training.PROFILE),$(if $(ON_PHANTOMS),demo,lite))
 AUXILIARY ?= $(or $(evidence.AUXILIARY),$(if $(ON_PHANTOMS)$(wildcard $(DATA)/parameters.json),0,300))
-IMPLANTS ?= $(evidence.IMPLANTS)
-override IMPLANTS := $(filter-out 0,$(IMPLANTS))
 ALSO ?= $(gate.ALSO)
 CASES ?= $(or $(report.CASES),12)
 TRIALS ?= 40
@@ -70,7 +68,7 @@ dataset.uses := DATA FOLDS SEED PATIENTS FILES
 measure.files := features.parquet quality.parquet cells/index.parquet cells/values.f16
 measure.uses := MEASURE_OPTIONS
 evidence.files := $(addprefix evidence/,zones.parquet map.parquet pairs.parquet metrics.json settings.json digests.json $(NUMBERS:%=lungs%.txt) $(NUMBERS:%=cells%.txt))
-evidence.uses := SEED AUXILIARY IMPLANTS
+evidence.uses := SEED AUXILIARY
 classifier.files := $(addprefix baseline/,metrics.json oof.csv test.csv calibration.json settings.json digests.json $(NUMBERS:%=fold%.txt))
 classifier.uses := SEED CLASSIFIER_OPTIONS
 shap.files := baseline/shap.parquet baseline/shap_by_place.parquet
@@ -114,7 +112,6 @@ help: ## show this help
 	@echo "RUN is runs/<name of the dataset> unless given. It remembers its settings (settings.mk in it)."
 	@echo "PATIENTS=<csv> ...   further lists of which images are of one patient (ImageId,patient or Kaggle_ID,NIH_ID)"
 	@echo "AUXILIARY=300        phantoms that help to train the evidence map; 0 for none"
-	@echo "IMPLANTS=0           pneumothoraces put into the images without one, which help to train it too"
 	@echo "ALSO=<run> ...       average the U-Net maps of these runs with those of RUN"
 	@echo "SCHEDULER=tcp://...   spread dataset, measure, evidence, maps, gate, submission over Dask"
 	@echo "FOLDS, CASES (in the report), TRIALS (of tune), LIMIT (images of the audit)"
@@ -154,14 +151,9 @@ runs/$(AUX)/cells/index.parquet: data/$(AUX)/stage_2_train.csv $(MEASURING) | $(
 	$(PY) -m features.dataset.read --data data/$(AUX) --run runs/$(AUX) --folds 2
 	$(PY) -m features.measure --run runs/$(AUX) --only-cells$(SPREAD)
 
-# Implants are put into the run's own images, and each belongs to the fold of its source.
-IMPLANT_CELLS := $(if $(IMPLANTS),$(RUN)/implants/cells/index.parquet)
-$(RUN)/implants/cells/index.parquet: $(call made,dataset) $(call code,features/implant features/cells) $(call stale,evidence) | $(ENV)
-	$(PY) -m features.implant.measure --run $(RUN) --count $(IMPLANTS) --seed $(SEED)
-
 evidence: $(call made,evidence) ## learn the evidence map: which lung has collapsed, and where the air lies
-$(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(IMPLANT_CELLS) $(call code,baseline/evidence_map baseline/learning) $(call stale,evidence) | $(ENV)
-	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))$(if $(IMPLANT_CELLS), --implants $(RUN)/implants)$(SPREAD)
+$(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(call code,baseline/evidence_map baseline/learning) $(call stale,evidence) | $(ENV)
+	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))$(SPREAD)
 	$(call remember,evidence)
 
 classifier: $(call made,classifier) ## train the classifier: out-of-fold probabilities, calibration, AUC

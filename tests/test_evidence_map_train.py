@@ -43,7 +43,7 @@ def test_the_map_is_learned_from_auxiliary_phantoms_too(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fit, "fit_cells", watched)
     held_out.fit_and_predict(
-        (0,), Training(run.root, auxiliary.root, None, SourceWeights(), 0, "watched")
+        (0,), Training(run.root, auxiliary.root, SourceWeights(), 0, "watched")
     )
     # One lung of 80 cells in every other image: of 60 outside fold 0, and of 30 phantoms. The other
     # lungs of the 60 are healthy.

@@ -14,14 +14,12 @@ Dietterich et al., Artificial Intelligence 89, 1997).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baseline.evidence_map.implants import read_implants
 from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.training_data import (
     Floats,
@@ -56,8 +54,6 @@ CELL_PARAMETERS = {
     "lambda_l2": 5.0,
     "rounds": 800,
 }
-# Weight of an implant's cell.
-IMPLANT_WEIGHT = 0.2
 # Of so many cells with a weak mask one takes part.
 WEAK_STEP = 3
 # Most cells of healthy lungs that are learned from, half as many as of collapsed ones.
@@ -87,7 +83,6 @@ def fit_model(
     source_weights: SourceWeights,
     seed: int,
     auxiliary: LabelledCells | None = None,
-    implants: Path | None = None,
 ) -> EvidenceModel:
     """Fit a model to the images of all folds but those in `without`.
 
@@ -99,8 +94,6 @@ def fit_model(
     seed : int
     auxiliary : LabelledCells, optional
         Cells of auxiliary phantoms, which help to learn where the air lies.
-    implants : Path, optional
-        Folder of the cells of implants in the run's images; those of the training images help too.
 
     Raises
     ------
@@ -119,8 +112,6 @@ def fit_model(
     weighted = [(cells, 1.0), (weak_cells, source_weights.weak_mask_weight)]
     if auxiliary is not None:
         weighted.append((auxiliary, source_weights.auxiliary_weight))
-    if implants is not None:
-        weighted.append((read_implants(implants, data, training), IMPLANT_WEIGHT))
     if not any(len(of_kind.shares) for of_kind, _ in weighted):
         raise UserError(
             f"evidence: outside folds {' and '.join(map(str, without))} no image has a mask to "

@@ -37,8 +37,6 @@ class Training:
         Run folder.
     auxiliary : Path or None
         Run folder of auxiliary phantoms.
-    implants : Path or None
-        Folder of the cells of implants in the run's images.
     source_weights : SourceWeights
     seed : int
     mark : str
@@ -47,7 +45,6 @@ class Training:
 
     run: Path
     auxiliary: Path | None
-    implants: Path | None
     source_weights: SourceWeights
     seed: int
     mark: str
@@ -95,9 +92,7 @@ def read(training: Training) -> tuple[TrainingData, LabelledCells | None]:
 def fit_and_predict(without: tuple[int, ...], training: Training) -> FittedModel:
     """Fit the model that sees none of the folds in `without`, one or two, and predict these."""
     data, auxiliary = read(training)
-    model = fit.fit_model(
-        data, without, training.source_weights, training.seed, auxiliary, training.implants
-    )
+    model = fit.fit_model(data, without, training.source_weights, training.seed, auxiliary)
     fold, single = data.rows["fold"], len(without) == 1
     predicted = fold.isin(without) | (fold.isna() & single)
     images = np.flatnonzero(predicted.to_numpy(bool))

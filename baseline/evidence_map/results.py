@@ -67,8 +67,6 @@ class EvidenceSettings:
         Weight of a cell with a weak mask.
     healthy_weight : float
         Weight of all cells of healthy lungs, as a share of that of collapsed ones.
-    implants : int
-        Number of implants in images of the run.
     """
 
     version: str
@@ -78,7 +76,6 @@ class EvidenceSettings:
     auxiliary_weight: float
     weak_mask_weight: float
     healthy_weight: float
-    implants: int = 0
 
 
 def read_settings(run: RunFolder) -> EvidenceSettings:

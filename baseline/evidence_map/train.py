@@ -20,7 +20,6 @@ import pandas as pd
 from baseline.evidence_map import held_out, models, results
 from baseline.evidence_map.fit import SourceWeights
 from baseline.evidence_map.held_out import FittedModel, Training
-from baseline.evidence_map.implants import read_implants
 from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.results import EvidenceScores, EvidenceSettings
 from baseline.evidence_map.training_data import TrainingData
@@ -39,8 +38,6 @@ class Settings(SourceWeights):
     """Run folder with features.parquet and cells/."""
     auxiliary: Path | None = None
     """Run folder with cells/ of auxiliary phantoms, which help to learn where the air lies."""
-    implants: Path | None = None
-    """Folder of the cells of implants in RUN's images, as features.implant.measure writes it."""
     seed: int = 0
     """Seed of the boosters."""
     jobs: int = -1
@@ -57,18 +54,8 @@ def main(settings: Settings) -> None:
     weights = _source_weights(settings)
     if settings.auxiliary is not None:
         RunFolder(settings.auxiliary).check()
-    training = Training(
-        settings.run,
-        settings.auxiliary,
-        settings.implants,
-        weights,
-        settings.seed,
-        uuid4().hex,
-    )
+    training = Training(settings.run, settings.auxiliary, weights, settings.seed, uuid4().hex)
     data, auxiliary = held_out.read(training)  # errors come before any training
-    implants = 0
-    if settings.implants is not None:
-        implants = read_implants(settings.implants, data, np.ones(len(data.rows), bool)).images
     folds = range(int(training_rows(dataset)["fold"].max()) + 1)
     left_out = [*((fold,) for fold in folds), *combinations(folds, 2)]
     work = partial(held_out.fit_and_predict, training=training)
@@ -83,7 +70,6 @@ def main(settings: Settings) -> None:
         weights.auxiliary_weight,
         weights.weak_mask_weight,
         weights.healthy_weight,
-        implants,
     )
     scores = _write(run, fitted, len(folds), used_settings, data)
     held_out.read.cache_clear()

@@ -123,7 +123,7 @@ def read_training_data(run: RunFolder) -> TrainingData:
     image = cells["id"].cat.codes.to_numpy()
     starts = np.searchsorted(image, np.arange(len(ids) + 1))
     cells = cells.assign(image=image)
-    areas, weak_areas = (mask_areas_of(cells, len(ids), name) for name in ("share", "weak_share"))
+    areas, weak_areas = (_mask_areas(cells, len(ids), name) for name in ("share", "weak_share"))
     agree = (rows["weak"] > 0.5).to_numpy() == (weak_areas.sum(axis=1) > 0)
     weak_areas[~agree] = np.nan
     return TrainingData(
@@ -138,12 +138,12 @@ def collapsed(data: TrainingData) -> Floats:
     """
     negative = (data.rows["label"] == 0).to_numpy()
     known = negative | (data.mask_areas.sum(axis=1) > 0)
-    return np.where(known[:, None], hold_enough(data.mask_areas), np.nan)
+    return np.where(known[:, None], _hold_enough(data.mask_areas), np.nan)
 
 
 def weakly_collapsed(data: TrainingData) -> NDArray[np.bool_]:
     """Which lungs have collapsed by a weak mask, (n, 2)."""
-    return hold_enough(np.nan_to_num(data.weak_areas))
+    return _hold_enough(np.nan_to_num(data.weak_areas))
 
 
 def healthy_lungs(data: TrainingData) -> NDArray[np.bool_]:
@@ -158,7 +158,7 @@ def healthy_lungs(data: TrainingData) -> NDArray[np.bool_]:
     return (truth == 0) | other_lung | (np.isnan(truth) & unlikely[:, None])
 
 
-def hold_enough(areas: Floats) -> NDArray[np.bool_]:
+def _hold_enough(areas: Floats) -> NDArray[np.bool_]:
     """Which lungs hold enough of the mask to count as collapsed, by its area in each, (n, 2)."""
     return (areas >= LEAST_SHARE * areas.sum(axis=1, keepdims=True)) & (areas > 0)
 
@@ -250,8 +250,8 @@ def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
             f"{shared[0]}; give a run on other phantoms, or leave --auxiliary out."
         )
     cells = cells.assign(image=cells["id"].cat.codes.to_numpy())
-    areas = mask_areas_of(cells, len(cells["id"].cat.categories), "share")
-    sample = labelled_cells(cells, values, hold_enough(areas))
+    areas = _mask_areas(cells, len(cells["id"].cat.categories), "share")
+    sample = labelled_cells(cells, values, _hold_enough(areas))
     if not len(sample.shares):
         raise UserError(
             f"{run.cells.path}: no lung has collapsed by a known mask; give a run on phantoms with "
@@ -260,7 +260,7 @@ def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
     return sample
 
 
-def mask_areas_of(cells: pd.DataFrame, images: int, share: str) -> Floats:
+def _mask_areas(cells: pd.DataFrame, images: int, share: str) -> Floats:
     """Area of the mask in each lung in cells, (images, 2); NaN where no mask is known."""
     areas = np.zeros((images, 2))
     places = cells["image"].to_numpy(), cells["side"].to_numpy()

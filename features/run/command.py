@@ -108,7 +108,7 @@ def _run_folder(settings: Any, creates: bool) -> Iterator[None]:
 
 def _run_folders(settings: Any) -> list[Path]:
     """The run folders that a stage was given."""
-    given = [getattr(settings, name, None) for name in ("run", "auxiliary", "implants")]
+    given = [getattr(settings, name, None) for name in ("run", "auxiliary")]
     given += getattr(settings, "also", None) or ()
     return [root for root in given if isinstance(root, Path) and root.is_dir()]
 

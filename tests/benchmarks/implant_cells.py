@@ -6,14 +6,20 @@ the implant differs from the measures of its source.
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.cells import table
-from features.implant.measure import measured
-from features.implant.write import plan
+from features.cells import measure, table
+from features.implant.chest_wall import pitch_of
+from features.implant.draw import implant
+from features.implant.write import CLEAR, Planned, generator, plan
+from features.lungs.fields import segment
+from features.lungs.prepared import SIDE, prepare, working_size
+from features.phantom.annotator import annotate
+from features.reading import images
 from features.run import parallel
 from features.run.folder import RunFolder
 
@@ -36,22 +42,31 @@ class ImageCells:
         return self.shares >= COVERED
 
 
+def _measured(seed: int, planned: Planned) -> list[ImageCells]:
+    """The implants of one image; none where its lungs are not clear."""
+    _, pixels = images.read(Path(planned.path))
+    fields = segment(working_size(pixels))
+    if fields.quality < CLEAR:
+        return []
+    pitch = pitch_of(fields) * SIDE / max(pixels.shape)
+    implants = []
+    for number in range(planned.count):
+        rng = generator(seed, planned.id, number)
+        drawn = implant(pixels, fields, rng)
+        # Real masks are what readers drew.
+        outlined = annotate(drawn.mask, pitch, rng)
+        cells = measure.measure(prepare((np.rint(255 * drawn.pixels) / 255).astype(np.float32)))
+        values = cells.values.astype(np.float16).astype(np.float32)
+        shares = measure.shares_of(cells, outlined)
+        implants.append(ImageCells(planned.id, planned.patient, values, shares, cells.sides))
+    return implants
+
+
 def implanted(rows: pd.DataFrame, count: int, seed: int) -> list[ImageCells]:
     """The cells of `count` implants, spread over some images of a dataset."""
-    patients = dict(zip(rows["id"], rows["patient"], strict=True))
     planned = plan(rows.sample(frac=1, random_state=seed), count)
-    done = parallel.stream(partial(measured, seed), planned, "implants")
-    return [
-        ImageCells(
-            source.id,
-            patients[source.id],
-            one.cells.values.astype(np.float16).astype(np.float32),
-            one.shares,
-            one.cells.sides,
-        )
-        for source, of_image in zip(planned, done, strict=True)
-        for one in of_image
-    ]
+    done = parallel.stream(partial(_measured, seed), planned, "implants")
+    return [one for of_image in done for one in of_image]
 
 
 def real(run: RunFolder, rows: pd.DataFrame, share: str) -> list[ImageCells]:
