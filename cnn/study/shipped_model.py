@@ -40,7 +40,7 @@ Floats = NDArray[np.float64]
 FOLDER = Path(__file__).with_name("shipped")
 RECORD, KNOWN, REFERENCE = "model.json", "known.csv", "reference.safetensors.xz"
 # Raised when a file of the folder changes its form.
-FORMAT = 1
+FORMAT = 2
 # Quantiles of each feature that stand for the training images, each the value of one of them.
 QUANTILES = 201
 # Names of what is learned rather than measured begin so.
