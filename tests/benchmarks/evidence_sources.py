@@ -9,10 +9,10 @@ the images that they have not seen and whose mask is known:
 * phantoms: auxiliary phantoms, whose cells help to learn where in a lung the air lies.
 
 Three scores: AUC of collapsed lungs against all others; AUC of cells of air against all others; and
-Dice of masks made of cells on the images with pneumothorax, at the level that is best on the other
-folds. 95% intervals by bootstrap over patients. With ``--weights`` the sources all stay,
-and their weights change (weak labels, cells of weak masks, cells of phantoms); the last line has,
-for each fold, the weights with the highest AUC of cells on the other folds.
+Dice of masks made of cells on the images with pneumothorax, cut at the share of the top score that
+is best on the other folds. 95% intervals by bootstrap over patients. With ``--weights`` the sources all stay,
+and their weights change (weak labels, cells of weak masks, of phantoms, of healthy lungs); the last
+line has, for each fold, the weights with the highest AUC of cells on the other folds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,13 +32,16 @@ from baseline.evidence_map.training_data import (
     read_auxiliary,
     read_training_data,
 )
+from baseline.gate.rules import MASK_SHARES
 from baseline.learning import scores
 from cnn.gate.scoreboard import at_others_share
+from features.lungs.zones import SIDES
 from features.run import command
 from features.run.folder import RunFolder
 
 Floats = NDArray[np.float64]
-LEVELS = np.arange(0.05, 0.95, 0.05)
+# So many cells are a thousandth of a square X-ray, from which the gate takes the top score.
+TOP_CELLS = 4
 SOURCES = ("readers", "weak labels", "weak masks", "phantoms")
 KEPT = {
     "all": SOURCES,
@@ -53,6 +56,7 @@ WEIGHTS = (
     SourceWeights(),
     *(SourceWeights(weak_mask_weight=weight) for weight in (0.25, 0.5, 2.0)),
     *(SourceWeights(auxiliary_weight=weight) for weight in (0.03, 0.3)),
+    *(SourceWeights(healthy_weight=weight) for weight in (0.0, 1.0)),
     *(SourceWeights(weak_weight=weight) for weight in (0.25, 1.0)),
 )
 
@@ -116,16 +120,23 @@ def predictions(
     return Predicted(pd.concat(tables, ignore_index=True), probability)
 
 
-def dice_by_level(
-    data: TrainingData, probability: NDArray[np.float32]
-) -> tuple[Floats, NDArray[np.intp]]:
-    """Dice of masks made of cells, (positives, levels), and the images' numbers."""
-    share = data.cells["share"].to_numpy(float)
+def dice_by_share(data: TrainingData, predicted: Predicted) -> tuple[Floats, NDArray[np.intp]]:
+    """Dice of masks made of cells, (positives, shares), and the images' numbers.
+
+    As the gate does it, a mask lies in the more suspicious lung and is cut at a share of the map's
+    top score.
+    """
+    share, side = data.cells["share"].to_numpy(float), data.cells["side"].to_numpy()
+    columns = [f"evidence.{name}_whole.lung" for name in SIDES]
+    worse = predicted.by_zone.set_index("id")[columns].to_numpy().argmax(axis=1)
+    worse_lung = dict(zip(predicted.by_zone["id"], worse, strict=True))
     images = np.flatnonzero((data.rows["label"] == 1) & (data.mask_areas.sum(axis=1) > 0))
     dice = []
     for image in images:
         place = data.cells_of(image)
-        chosen = probability[place][:, None] >= LEVELS
+        drawn = predicted.cells[place] * (side[place] == worse_lung[data.rows["id"].iloc[image]])
+        top = np.sort(drawn)[-TOP_CELLS]
+        chosen = drawn[:, None] >= np.maximum(MASK_SHARES / 100 * top, 1e-6)
         common = (share[place, None] * chosen).sum(axis=0)
         dice.append(2 * common / (chosen.sum(axis=0) + share[place].sum()))
     return np.array(dice), images
@@ -134,7 +145,7 @@ def dice_by_level(
 def line(name: str, data: TrainingData, predicted: Predicted) -> str:
     """One line of the table."""
     scored = results.score(data, predicted.by_zone, predicted.cells)
-    dice, images = dice_by_level(data, predicted.cells)
+    dice, images = dice_by_share(data, predicted)
     rows = data.rows.iloc[images]
     chosen = at_others_share(dice, rows["fold"].to_numpy(np.int64))
     mean = scores.mean(chosen, rows["patient"].to_numpy(object))
@@ -177,7 +188,7 @@ def main(settings: Settings) -> None:
     """Print the table."""
     data = read_training_data(RunFolder(settings.run).check())
     auxiliary = read_auxiliary(RunFolder(settings.auxiliary).check(), data.rows["id"])
-    print("| learned from | AUC of lungs | AUC of cells | Dice of cells, others' level |")
+    print("| learned from | AUC of lungs | AUC of cells | Dice of cells, others' share |")
     print("|---|---|---|---|")
     lines = (by_weight if settings.weights else by_source)(data, auxiliary, settings.seed)
     for text in lines:
