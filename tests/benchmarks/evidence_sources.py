@@ -10,9 +10,11 @@ the images that they have not seen and whose mask is known:
 
 Three scores: AUC of collapsed lungs against all others; AUC of cells of air against all others; and
 Dice of masks made of cells on the images with pneumothorax, cut at the share of the top score that
-is best on the other folds. 95% intervals by bootstrap over patients. With ``--weights`` the sources all stay,
-and their weights change (weak labels, cells of weak masks, of phantoms, of healthy lungs); the last
-line has, for each fold, the weights with the highest AUC of cells on the other folds.
+is best on the other folds. 95% intervals by bootstrap over patients.
+
+With ``--weights`` the sources all stay, and their weights change (weak labels, cells of weak masks,
+of phantoms, of healthy lungs); the last line has, for each fold, the weights with the highest AUC
+of cells on the other folds.
 """
 
 from collections.abc import Iterator, Sequence
