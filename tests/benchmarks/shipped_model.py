@@ -6,7 +6,7 @@ model that ships. Printed are AUC, Dice, what the gate earns, how often the fore
 reached, how wide the range of the probability is and where the truth lies, triage, and times. With
 ``--model RUN`` a trained run answers instead; where it is the same run, each image is answered by
 models that have not seen it. ``--aloud 10`` prints the words of some answers. ``--network`` prints
-the Dice on positives, level by level, of the evidence map, of the network that ships for training
+the Dice on positives, share by share, of the evidence map, of the network that ships for training
 (`cnn.weights.pretrained`) and of their mean.
 """
 
@@ -76,7 +76,7 @@ def pretrained_network() -> DrawingRun:
 def by_source(
     network: DrawingRun, examined: Examination, truth: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """Dice at each of the gate's levels, by the map that the mask is cut from."""
+    """Dice at each of the gate's shares, by the map that the mask is cut from."""
     square = draw(network, examined.pixels, replace(examined.explained, fold=None))
     shape = (truth.shape[0], truth.shape[1])
     grey = sources.draw((square,), examined.explained.evidence_map, shape)
@@ -127,12 +127,10 @@ def show(table: pd.DataFrame) -> None:
             f"{table['expected'][kept].mean():.3f}; the lower bound is reached by "
             f"{scores.share(reached[kept], patients[kept])}"
         )
-    wrong = (table["ungated"] < WRONG).to_numpy(float)
+    wrong = (table["gated"] < WRONG).to_numpy(float)
     doubt = table["doubt"].to_numpy()
     in_doubt = scores.bootstrap(lambda rows: scores.auc(wrong[rows], doubt[rows]), patients)
-    print(
-        f"doubt tells the {wrong.sum():.0f} ungated masks of a Dice below {WRONG}: AUC {in_doubt}"
-    )
+    print(f"doubt tells the {wrong.sum():.0f} answers of a Dice below {WRONG}: AUC {in_doubt}")
     for decision, word in ((conformal.RULE_OUT, "out"), (conformal.RULE_IN, "in")):
         ruled = (table["ruled"] == decision).to_numpy()
         among = positive if word == "out" else ~positive
@@ -164,7 +162,7 @@ def main(settings: Settings) -> None:
         raise UserError(f"{settings.run}: no truly labelled image; give a run with annotations.")
     predictor = Predictor.load(settings.model)
     aloud = np.random.default_rng(settings.seed).permutation(len(known))[: settings.aloud]
-    rows, spoken, levels = [], [], []
+    rows, spoken, by_share = [], [], []
     network = pretrained_network() if settings.network else None
     for number, image in enumerate(
         command.progress([image for _, image in known.iterrows()], "answering")
@@ -172,13 +170,13 @@ def main(settings: Settings) -> None:
         values, examined = row(predictor, image)
         rows.append(values)
         if network is not None and values["label"]:
-            levels.append(by_source(network, examined, true_mask(image["mask"], examined)))
+            by_share.append(by_source(network, examined, true_mask(image["mask"], examined)))
         if number in aloud:
             spoken.append((image["mask"] != rle.EMPTY, examined.answer))
     show(pd.DataFrame(rows).assign(patient=known["patient"]))
-    for name in SOURCES if levels else ():
-        dice = np.mean([of_image[name] for of_image in levels], axis=0)
-        print(f"{name}, Dice on positives by level: {' '.join(f'{value:.3f}' for value in dice)}")
+    for name in SOURCES if by_share else ():
+        dice = np.mean([of_image[name] for of_image in by_share], axis=0)
+        print(f"{name}, Dice on positives by share: {' '.join(f'{value:.3f}' for value in dice)}")
     for has_lesion, answer in spoken:
         print(f"\n--- truth: {'pneumothorax' if has_lesion else 'none'}")
         cli.show(answer, Console(width=100))
