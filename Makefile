@@ -227,8 +227,8 @@ shipped: | $(ENV)
 	$(PY) -m features.phantom.write --out data/shipped --train 600 --test 1 --seed 6 --difficulty 0.4 --drained 0.5
 	$(PY) -m features.dataset.read --data data/shipped --run runs/shipped --folds 3
 	$(PY) -m features.measure --run runs/shipped
-	$(PY) -m baseline.evidence_map.train --run runs/shipped
-	$(PY) -m baseline.classifier.train --run runs/shipped
+	$(PY) -m baseline.evidence_map.train --run runs/shipped --healthy-weight 0
+	$(PY) -m baseline.classifier.train --run runs/shipped --no-texture
 	$(PY) -m baseline.explanation.shap_values --run runs/shipped
 	$(PY) -m cnn.study.ship --run runs/shipped
 

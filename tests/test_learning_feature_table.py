@@ -49,6 +49,14 @@ def test_each_model_sees_the_evidence_that_is_for_it(run):
     np.testing.assert_array_equal(part.for_model(["b"], 1)[NAMES[0]], [11])
 
 
+def test_texture_may_be_left_out(run):
+    write_evidence(run)
+    table = feature_table.read(run, evidence=True).without_texture()
+    left = [n for n in NAMES if not n.endswith((".texture", ".top_texture"))]
+    assert len(left) < len(NAMES) and list(table.for_model(["a"], 0).columns) == [WIDTH, *left]
+    np.testing.assert_array_equal(table.for_model(["c"], 1)[left[-1]], [12])
+
+
 def test_held_out_images_come_in_the_order_of_their_folds(run):
     write_evidence(run)
     table = feature_table.read(run, evidence=True)

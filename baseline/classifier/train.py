@@ -27,6 +27,9 @@ class Settings(TrainingSettings):
     """Seed of the boosters."""
     evidence: bool = True
     """Give each model the evidence map by zone; needs RUN/evidence/ (`make evidence`)."""
+    texture: bool = True
+    """Give it what the map says by texture alone too. What phantoms teach of that does not hold for
+    patients, so models that shall go from one to the other do better without."""
     settings: Path | None = None
     """JSON file of training settings (rounds to weak-weight), e.g. RUN/tune/best.json; a setting
     that it does not hold is as its option."""
@@ -38,6 +41,8 @@ def main(settings: Settings) -> None:
     settings = resolve(settings, settings.settings)
     training = training_settings(settings)
     dataset, table = read_checked(run, settings.evidence)
+    if not settings.texture:
+        table = table.without_texture()
     rows = training_rows(dataset)
     models = fit.fit_folds(table, rows, training, settings.seed)
     _write_boosters(run, models)

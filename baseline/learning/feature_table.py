@@ -52,6 +52,11 @@ class FeatureTable:
             self.measured.loc[rows], tuple(table.loc[rows] for table in self.evidence)
         )
 
+    def without_texture(self) -> "FeatureTable":
+        """The same features without those of the evidence map that the texture alone decides."""
+        names = list(map_summary.texture_names())
+        return FeatureTable(self.measured, tuple(t.drop(columns=names) for t in self.evidence))
+
     def for_model(self, ids: Ids, fold: int | None) -> pd.DataFrame:
         """Features of some images as the model of one fold sees them.
 

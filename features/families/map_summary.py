@@ -44,6 +44,11 @@ def names() -> tuple[str, ...]:
     return (*FAMILY.zone_names, *FAMILY.lung_names)
 
 
+def texture_names() -> tuple[str, ...]:
+    """Names of the columns that the texture alone decides, whatever the lung."""
+    return tuple(name for name in FAMILY.zone_names if name.endswith("texture"))
+
+
 def summarise(lungs: Floats, cells: Floats, zones: NDArray[np.integer]) -> NDArray[np.float32]:
     """Summaries of the map of one image by zone.
 
