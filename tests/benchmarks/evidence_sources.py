@@ -58,7 +58,7 @@ WEIGHTS = (
     SourceWeights(),
     *(SourceWeights(weak_mask_weight=weight) for weight in (0.25, 0.5, 2.0)),
     *(SourceWeights(auxiliary_weight=weight) for weight in (0.03, 0.3)),
-    *(SourceWeights(healthy_weight=weight) for weight in (0.0, 1.0)),
+    *(SourceWeights(healthy_weight=weight) for weight in (0.0, 0.1, 1.0)),
     *(SourceWeights(weak_weight=weight) for weight in (0.25, 1.0)),
 )
 
