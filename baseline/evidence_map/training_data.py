@@ -123,7 +123,7 @@ def read_training_data(run: RunFolder) -> TrainingData:
     image = cells["id"].cat.codes.to_numpy()
     starts = np.searchsorted(image, np.arange(len(ids) + 1))
     cells = cells.assign(image=image)
-    areas, weak_areas = (_mask_areas(cells, len(ids), name) for name in ("share", "weak_share"))
+    areas, weak_areas = (mask_areas_of(cells, len(ids), name) for name in ("share", "weak_share"))
     agree = (rows["weak"] > 0.5).to_numpy() == (weak_areas.sum(axis=1) > 0)
     weak_areas[~agree] = np.nan
     return TrainingData(
@@ -250,7 +250,7 @@ def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
             f"{shared[0]}; give a run on other phantoms, or leave --auxiliary out."
         )
     cells = cells.assign(image=cells["id"].cat.codes.to_numpy())
-    areas = _mask_areas(cells, len(cells["id"].cat.categories), "share")
+    areas = mask_areas_of(cells, len(cells["id"].cat.categories), "share")
     sample = labelled_cells(cells, values, _hold_enough(areas))
     if not len(sample.shares):
         raise UserError(
@@ -260,7 +260,7 @@ def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
     return sample
 
 
-def _mask_areas(cells: pd.DataFrame, images: int, share: str) -> Floats:
+def mask_areas_of(cells: pd.DataFrame, images: int, share: str) -> Floats:
     """Area of the mask in each lung in cells, (images, 2); NaN where no mask is known."""
     areas = np.zeros((images, 2))
     places = cells["image"].to_numpy(), cells["side"].to_numpy()

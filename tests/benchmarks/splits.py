@@ -104,12 +104,20 @@ def of_masks(runs: list[RunFolder], rows: pd.DataFrame) -> list[str]:
         tops = [inputs[source].top[:, rules.TOP] for inputs, _ in of_runs]
         labels = positive.astype(float)
         lines.append(by_auc(f"{name}, AUC of the top score", labels, tops, patients))
-    for policy in rules.POLICIES:
-        source = rules.source(policy)
-        earned = [choose.nested(policy, inputs[source], folds) for inputs, folds in of_runs]
-        lines.append(by_mean(f"`{policy}`", earned, patients))
-    inside = [choose.nested_default(inputs, folds) for inputs, folds in of_runs]
-    return [*lines, by_mean("the policy chosen inside", inside, patients)]
+    earned = {
+        f"`{policy}`": [
+            choose.nested(policy, inputs[rules.source(policy)], folds) for inputs, folds in of_runs
+        ]
+        for policy in rules.POLICIES
+    }
+    earned["the policy chosen inside"] = [choose.nested_default(*of_run) for of_run in of_runs]
+    empty = (~positive).astype(float)
+    for name, values in earned.items():
+        lines.append(by_mean(name, values, patients))
+    for name, values in list(earned.items())[1:]:
+        gains = [of_run - empty for of_run in values]
+        lines.append(by_mean(f"{name} less `empty`", gains, patients))
+    return lines
 
 
 def of_evidence(runs: list[RunFolder]) -> list[str]:
