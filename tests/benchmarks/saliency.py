@@ -61,6 +61,13 @@ def precision(truth: NDArray[np.bool_], values: Map) -> float:
     return float(average_precision_score(truth.ravel(), np.nan_to_num(values, neginf=-1e9).ravel()))
 
 
+def likeness(one: Map, other: Map) -> float:
+    """Rank correlation of two maps; 0 where one is the same everywhere."""
+    if min(np.ptp(one), np.ptp(other)) == 0:
+        return 0.0
+    return float(stats.spearmanr(one, other)[0])
+
+
 def rows(run: RunFolder, of_reasons: RunFolder) -> Iterator[dict[str, float]]:
     """Scores of each image with a mask of a lesion."""
     trained, explained = trained_run.read(run), trained_run.read(of_reasons)
@@ -85,7 +92,7 @@ def rows(run: RunFolder, of_reasons: RunFolder) -> Iterator[dict[str, float]]:
             "U-Net": precision(truth, area_resize(grey["unet"].astype(np.float32), shape)),
             "chance": float(truth.mean()),
             "chance inside the lungs": precision(truth, np.where(inside, 0.0, -np.inf)),
-            "like the run's own": float(stats.spearmanr(reasons[inside], of_run[inside])[0]),
+            "like the run's own": likeness(reasons[inside], of_run[inside]),
         }
 
 
