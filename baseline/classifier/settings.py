@@ -47,6 +47,8 @@ class UsedSettings:
     evidence : bool
         Whether the models use the evidence map.
     training : TrainingSettings
+    texture : bool
+        Whether they use what the map says by texture alone.
     """
 
     version: str
@@ -54,6 +56,7 @@ class UsedSettings:
     seed: int
     evidence: bool
     training: TrainingSettings
+    texture: bool = True
 
 
 Options = TypeVar("Options", bound=TrainingSettings)

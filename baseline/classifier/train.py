@@ -52,7 +52,9 @@ def main(settings: Settings) -> None:
     files.write_record(run.calibration, deployed)
     files.write_record(
         run.classifier_settings,
-        UsedSettings(VERSION, run.root.name, settings.seed, settings.evidence, training),
+        UsedSettings(
+            VERSION, run.root.name, settings.seed, settings.evidence, training, settings.texture
+        ),
     )
     run.oof.write(predicted[predicted["kind"] == "oof"])
     run.test.write(predicted[predicted["split"] == "test"])

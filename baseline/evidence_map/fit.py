@@ -103,15 +103,7 @@ def fit_model(
     rows = data.rows
     training = (rows["fold"].notna() & ~rows["fold"].isin(without)).to_numpy(bool)
     truth, weak = collapsed(data), weakly_collapsed(data)
-    cells = labelled_cells(
-        data.cells, data.values, (truth == 1) & training[:, None], most=MOST_CELLS
-    )
-    weak_cells = labelled_cells(
-        data.cells, data.values, weak & training[:, None], "weak_share", WEAK_STEP, MOST_CELLS
-    )
-    weighted = [(cells, 1.0), (weak_cells, source_weights.weak_mask_weight)]
-    if auxiliary is not None:
-        weighted.append((auxiliary, source_weights.auxiliary_weight))
+    weighted = _cells_of_collapsed(data, training, source_weights, auxiliary)
     if not any(len(of_kind.shares) for of_kind, _ in weighted):
         raise UserError(
             f"evidence: outside folds {' and '.join(map(str, without))} no image has a mask to "
@@ -134,6 +126,23 @@ def fit_model(
         data.lungs_of(images), lung_targets[images], target[images], weights[images], seed
     )
     return EvidenceModel(lungs, fit_cells(weighted, seed))
+
+
+def _cells_of_collapsed(
+    data: TrainingData,
+    training: NDArray[np.bool_],
+    source_weights: SourceWeights,
+    auxiliary: LabelledCells | None,
+) -> list[tuple[LabelledCells, float]]:
+    """Cells of the collapsed lungs of each source, with the weight of one; none of weight 0."""
+    known = (collapsed(data) == 1) & training[:, None]
+    weak = weakly_collapsed(data) & training[:, None]
+    cells = labelled_cells(data.cells, data.values, known, most=MOST_CELLS)
+    weak_cells = labelled_cells(data.cells, data.values, weak, "weak_share", WEAK_STEP, MOST_CELLS)
+    weighted = [(cells, 1.0), (weak_cells, source_weights.weak_mask_weight)]
+    if auxiliary is not None:
+        weighted.append((auxiliary, source_weights.auxiliary_weight))
+    return [(of_kind, weight) for of_kind, weight in weighted if weight > 0]
 
 
 def fit_lungs(

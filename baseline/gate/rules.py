@@ -44,6 +44,7 @@ MIDDLE = 5
 # whether there is air, and the gate asks for it; how far the air reaches is better seen by the
 # map's own contrast (tests/benchmarks/mask_cuts.py).
 MASK_SHARES = np.array([20, 30, 40, 50, 60, 70, 80, 90])
+MIDDLE_SHARE = 4
 # Shares of the image whose brightest pixels reach the top scores.
 RANKS = (0.0001, 0.001, 0.01)
 TOP = RANKS.index(0.001)
@@ -126,7 +127,7 @@ class Rule:
     """
 
     policy: str
-    mask_share: int = 4
+    mask_share: int = MIDDLE_SHARE
     top_level: int = MIDDLE
     least_area: float = 0.0
     cutoff: float | None = None

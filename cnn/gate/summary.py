@@ -58,8 +58,7 @@ def show(metrics: GateMetrics) -> None:
             f"{MASKS_OF[source]}, out of fold: Dice on the {metrics.out_of_fold.positives} "
             f"positives {alone.dice_on_positives} cut at the best share of its top score "
             f"({alone.at_share:.0%}), {alone.dice_nested} at the share best for the other folds; "
-            f"AUC of its top score "
-            f"{alone.top_score_auc}"
+            f"AUC of its top score {alone.top_score_auc}"
         )
     _show_board(metrics.out_of_fold, "labelled images, out of fold", metrics.default)
     if metrics.test is not None:

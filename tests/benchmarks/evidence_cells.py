@@ -28,6 +28,8 @@ from baseline.learning import scores
 from features.run import command
 from features.run.folder import RunFolder
 
+WEIGHTS = fit.SourceWeights()
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -54,11 +56,14 @@ def samples(
     weak_step = fit.WEAK_STEP * step
     kinds = [
         (labelled_cells(data.cells, data.values, known, step=step), 1.0),
-        (labelled_cells(data.cells, data.values, weak, "weak_share", weak_step), 1.0),
+        (
+            labelled_cells(data.cells, data.values, weak, "weak_share", weak_step),
+            WEIGHTS.weak_mask_weight,
+        ),
     ]
     if auxiliary is not None:
         of_phantoms = auxiliary.values[::step], auxiliary.shares[::step], auxiliary.images
-        kinds.append((LabelledCells(*of_phantoms), fit.SourceWeights.auxiliary_weight))
+        kinds.append((LabelledCells(*of_phantoms), WEIGHTS.auxiliary_weight))
     return kinds
 
 

@@ -137,7 +137,7 @@ def dice_by_share(data: TrainingData, predicted: Predicted) -> tuple[Floats, NDA
     for image in images:
         place = data.cells_of(image)
         drawn = predicted.cells[place] * (side[place] == worse_lung[data.rows["id"].iloc[image]])
-        top = np.sort(drawn)[-TOP_CELLS]
+        top = np.sort(drawn)[-TOP_CELLS:][0]
         chosen = drawn[:, None] >= np.maximum(MASK_SHARES / 100 * top, 1e-6)
         common = (share[place, None] * chosen).sum(axis=0)
         dice.append(2 * common / (chosen.sum(axis=0) + share[place].sum()))

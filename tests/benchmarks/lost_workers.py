@@ -20,7 +20,7 @@ from distributed import Client, LocalCluster
 from features.run import command
 from tests.benchmarks import stages
 
-# Stages that take --scheduler, and those before them that do not.
+# Stages that take --scheduler.
 ON_CLUSTER = (
     "features.dataset.read",
     "features.measure",

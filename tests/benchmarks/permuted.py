@@ -8,7 +8,9 @@ labelled image to another, and weak labels with theirs among the weakly labelled
 evidence map and classifier are made anew in WORK, as make would. There is nothing to be learned,
 so the classifier must fall back to guessing: AUC 0.5 on the permuted labels lies within the printed
 interval in all but one of twenty tries. The permuted labels of `make shortcuts` test the features
-alone in the same way.
+alone in the same way. WORK keeps the last permutation; after
+``python -m baseline.explanation.shap_values --run WORK`` its reasons can be scored by
+``python -m tests.benchmarks.saliency RUN --reasons-of WORK``.
 """
 
 import argparse
