@@ -49,7 +49,7 @@ MEASURE_OPTIONS ?= $(measure.MEASURE_OPTIONS)
 CLASSIFIER_OPTIONS ?= $(classifier.CLASSIFIER_OPTIONS)
 CNN_OPTIONS ?= $(training.CNN_OPTIONS)
 PYTHON ?= python3
-# Where the stages that go through all images are spread over a Dask cluster.
+# Where the stages that go through all images, or train a model a fold, are spread over a Dask cluster.
 SPREAD := $(if $(SCHEDULER), --scheduler $(SCHEDULER))
 override ALSO := $(patsubst %/,%,$(ALSO))
 $(if $(filter-out $(dataset.DATA),$(if $(dataset.DATA),$(abspath $(DATA)))),\
@@ -113,7 +113,7 @@ help: ## show this help
 	@echo "PATIENTS=<csv> ...   further lists of which images are of one patient (ImageId,patient or Kaggle_ID,NIH_ID)"
 	@echo "AUXILIARY=300        phantoms that help to train the evidence map; 0 for none"
 	@echo "ALSO=<run> ...       average the U-Net maps of these runs with those of RUN"
-	@echo "SCHEDULER=tcp://...   spread dataset, measure, evidence, maps, gate, submission over Dask"
+	@echo "SCHEDULER=tcp://...   spread all stages but shap and report over a Dask cluster"
 	@echo "FOLDS, CASES (in the report), TRIALS (of tune), LIMIT (images of the audit)"
 	@echo "MEASURE_OPTIONS, CLASSIFIER_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.measure,"
 	@echo "baseline.classifier.train and cnn.training.train; $(PY) -m <module> --help explains them"
@@ -158,7 +158,7 @@ $(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(call code,bas
 
 classifier: $(call made,classifier) ## train the classifier: out-of-fold probabilities, calibration, AUC
 $(call made,classifier): $(call made,dataset measure evidence) $(filter-out %/tune.py %/ablation.py,$(call code,baseline/classifier baseline/learning)) $(call stale,classifier) | $(ENV)
-	$(PY) -m baseline.classifier.train --run $(RUN) --seed $(SEED) $(CLASSIFIER_OPTIONS)
+	$(PY) -m baseline.classifier.train --run $(RUN) --seed $(SEED)$(SPREAD) $(CLASSIFIER_OPTIONS)
 	$(call remember,classifier)
 
 shap: $(call made,shap) ## compute the SHAP values of every image
@@ -188,7 +188,7 @@ $(call made,report): $(call made,shap) $(SHOWN) $(call code,baseline/report) $(c
 
 cnn: $(call made,maps) ## train the U-Net, fold by fold, and draw probability maps
 $(call made,training): $(call made,dataset evidence) $(if $(filter lite,$(PROFILE)),cnn/weights/pretrained.safetensors) $(call stale,training) | $(ENV)
-	$(PY) -m cnn.training.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite $(CNN_OPTIONS)
+	$(PY) -m cnn.training.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite$(SPREAD) $(CNN_OPTIONS)
 	$(call remember,training)
 $(call made,maps): $(call made,dataset evidence training) $(call code,cnn/network cnn/data cnn/prediction) | $(ENV)
 	$(PY) -m cnn.prediction.predict --run $(RUN)$(SPREAD)

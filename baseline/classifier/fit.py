@@ -46,13 +46,19 @@ def fit_folds(
     seed : int
         Seed of the first fold's model.
     """
-    models = []
     folds = range(rows["fold"].max() + 1)
-    for fold in command.progress(folds, "training the classifier", unit="folds"):
-        part = rows[rows["fold"] != fold]
-        features = table.for_model(part["id"], fold)
-        models.append(fit_model(features, part, settings, seed + fold))
-    return models
+    return [
+        fit_fold(fold, table, rows, settings, seed)
+        for fold in command.progress(folds, "training the classifier", unit="folds")
+    ]
+
+
+def fit_fold(
+    fold: int, table: FeatureTable, rows: pd.DataFrame, settings: TrainingSettings, seed: int
+) -> Classifier:
+    """Fit the model of one fold; see `fit_folds`."""
+    part = rows[rows["fold"] != fold]
+    return fit_model(table.for_model(part["id"], fold), part, settings, seed + fold)
 
 
 def out_of_fold(

@@ -1,7 +1,10 @@
 """Trains the classifier on the feature table: one booster a fold, then calibration and scores."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import pandas as pd
 
 from baseline.classifier import evaluate, fit, predict
 from baseline.classifier.settings import (
@@ -11,8 +14,9 @@ from baseline.classifier.settings import (
     training_settings,
 )
 from baseline.learning.estimator import Classifier
+from baseline.learning.feature_table import FeatureTable
 from baseline.learning.training_rows import read_checked, training_rows
-from features.run import command, digests, files
+from features.run import command, digests, files, parallel
 from features.run.folder import RunFolder
 from features.run.version import VERSION
 
@@ -33,6 +37,9 @@ class Settings(TrainingSettings):
     settings: Path | None = None
     """JSON file of training settings (rounds to weak-weight), e.g. RUN/tune/best.json; a setting
     that it does not hold is as its option."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers each fit the model
+    of a fold; they must find the run folder under the same path."""
 
 
 def main(settings: Settings) -> None:
@@ -40,11 +47,14 @@ def main(settings: Settings) -> None:
     run = RunFolder(settings.run).check()
     settings = resolve(settings, settings.settings)
     training = training_settings(settings)
-    dataset, table = read_checked(run, settings.evidence)
-    if not settings.texture:
-        table = table.without_texture()
+    dataset, table = _read(settings)
     rows = training_rows(dataset)
-    models = fit.fit_folds(table, rows, training, settings.seed)
+    if settings.scheduler:
+        work, folds = partial(fit_fold, settings=settings), range(rows["fold"].max() + 1)
+        what, spread = "training the classifier", settings.scheduler
+        models = list(parallel.stream(work, folds, what, scheduler=spread, unit="folds"))
+    else:
+        models = fit.fit_folds(table, rows, training, settings.seed)
     _write_boosters(run, models)
     predicted, deployed = predict.add_probabilities(predict.predict(run, dataset, table))
     truth = run.truth.read() if run.truth.exists() else None
@@ -61,6 +71,19 @@ def main(settings: Settings) -> None:
     files.write_record(run.classifier_metrics, metrics)
     print(evaluate.report(metrics))
     _warn_of_constant_models(models, len(rows), training)
+
+
+def fit_fold(fold: int, settings: Settings) -> Classifier:
+    """Fit the model of one fold on what is read anew, as a cluster's worker does."""
+    dataset, table = _read(settings)
+    training = training_settings(settings)
+    return fit.fit_fold(fold, table, training_rows(dataset), training, settings.seed)
+
+
+def _read(settings: Settings) -> tuple[pd.DataFrame, FeatureTable]:
+    """The dataset, and the features that the settings choose."""
+    dataset, table = read_checked(RunFolder(settings.run), settings.evidence)
+    return dataset, table if settings.texture else table.without_texture()
 
 
 def _write_boosters(run: RunFolder, models: list[Classifier]) -> None:

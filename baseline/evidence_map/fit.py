@@ -56,11 +56,10 @@ CELL_PARAMETERS = {
 }
 # Of so many cells with a weak mask one takes part.
 WEAK_STEP = 3
-# Most cells of healthy lungs that are learned from, half as many as of collapsed ones.
-MOST_HEALTHY = 150_000
-# Most cells of one kind that are learned from: about as many as 2,500 images of SIIM-ACR have in
-# lungs with a mask. An eighth of siim-mini's teach as much (tests/benchmarks/evidence_cells.py).
-MOST_CELLS = 300_000
+# Most cells of one kind that are learned from, with a mask, with a weak one, or of healthy lungs:
+# about as many as 1,250 images of SIIM-ACR have in lungs with a mask. An eighth of siim-mini's
+# teach as much as all (tests/benchmarks/evidence_cells.py).
+MOST_CELLS = 150_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +111,7 @@ def fit_model(
         )
     if source_weights.healthy_weight > 0:
         whole = healthy_lungs(data) & training[:, None]
-        without_air = cells_without_air(data, whole, MOST_HEALTHY)
+        without_air = cells_without_air(data, whole, MOST_CELLS)
         total = sum(weight * len(of_kind.shares) for of_kind, weight in weighted)
         one = source_weights.healthy_weight * total / max(len(without_air.shares), 1)
         weighted.append((without_air, one))
@@ -166,8 +165,10 @@ def fit_lungs(
     # In the first turn both lungs have an equal share.
     target[unknown] = labels[unknown, None] / 2
     values = features.to_numpy(np.float32)
+    # The turns differ in their targets alone, so the values are put into bins once.
+    dataset = _dataset(values, target.T.ravel(), np.tile(weights, 2))
     for _ in range(TURNS if unknown.any() else 1):
-        booster = _fit(LUNG_PARAMETERS, values, target.T.ravel(), np.tile(weights, 2), seed)
+        booster = _fit(LUNG_PARAMETERS, dataset.set_label(target.T.ravel()), seed)
         odds = np.exp(np.asarray(booster.predict(values, raw_score=True), float)).reshape(2, -1).T
         share = odds / odds.sum(axis=1, keepdims=True)
         target[unknown] = (labels[:, None] * share)[unknown]
@@ -183,22 +184,19 @@ def fit_cells(weighted: Sequence[tuple[LabelledCells, float]], seed: int) -> lgb
         Cells of each kind, and the weight of one of them.
     seed : int
     """
-    return _fit(
-        CELL_PARAMETERS,
+    dataset = _dataset(
         np.concatenate([cells.values for cells, _ in weighted]),
         np.concatenate([cells.shares for cells, _ in weighted]),
         np.concatenate([np.full(len(cells.shares), weight) for cells, weight in weighted]),
-        seed,
     )
+    return _fit(CELL_PARAMETERS, dataset, seed)
 
 
-def _fit(
-    parameters: dict[str, float],
-    values: NDArray[np.float32],
-    target: Floats,
-    weights: Floats,
-    seed: int,
-) -> lgb.Booster:
+def _dataset(values: NDArray[np.float32], target: Floats, weights: Floats) -> lgb.Dataset:
+    return lgb.Dataset(values, label=target, weight=weights, free_raw_data=True)
+
+
+def _fit(parameters: dict[str, float], dataset: lgb.Dataset, seed: int) -> lgb.Booster:
     varied = dict(parameters)
     rounds = int(varied.pop("rounds"))
     fixed = {
@@ -210,5 +208,4 @@ def _fit(
         "force_col_wise": True,
         "verbosity": -1,
     }
-    data = lgb.Dataset(values, label=target, weight=weights, free_raw_data=True)
-    return lgb.train(varied | fixed, data, num_boost_round=rounds)
+    return lgb.train(varied | fixed, dataset, num_boost_round=rounds)

@@ -60,6 +60,9 @@ class Settings:
     """Refuse to train on processors."""
     cluster: Cluster = field(default_factory=Cluster)
     """Several processes that train as one."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers each train the
+    network of a fold; they must find run folder and images under the same paths."""
     overwrite: bool = False
     """Delete weights of other settings or data and train anew, instead of refusing."""
 

@@ -25,7 +25,7 @@ from cnn.training.train_fold import train_fold
 from cnn.weights.identity import Identity, identify, is_finished, tidy
 from cnn.weights.initial_weights import initial_weights
 from cnn.weights.pretrained import pretrained_for
-from features.run import command
+from features.run import command, parallel
 from features.run.files import UserError, write_record
 from features.run.folder import RunFolder, measured
 
@@ -64,6 +64,9 @@ def main(settings: Settings) -> None:
     unfinished = _unfinished(run, folds, images, config, settings)
     if settings.only is not None and unfinished and is_first_process():
         run.unet_settings.unlink(missing_ok=True)  # no mark that all are of one training
+    if settings.scheduler and unfinished:
+        _train_on_cluster(list(unfinished), settings)
+        unfinished.clear()
     for fold, (identity, pretrained) in unfinished.items():
         folder = run.unet_fold(fold)
         seen_by_fold = _with_evidence(images, run, fold, config) if settings.evidence else images
@@ -75,6 +78,18 @@ def main(settings: Settings) -> None:
         write_record(run.unet_settings, UsedSettings(settings.profile, settings.seed, config))
     if is_first_process():
         print(summary(run, folds, images, config))
+
+
+def _train_on_cluster(folds: list[int], settings: Settings) -> None:
+    """Have each worker of a cluster train the network of a fold, as ``--only`` does."""
+    work = partial(_train_one, settings=replace(settings, scheduler=None))
+    what = "training the networks"
+    for _ in parallel.stream(work, folds, what, scheduler=settings.scheduler, unit="folds"):
+        pass
+
+
+def _train_one(fold: int, settings: Settings) -> None:
+    main(replace(settings, only=fold))
 
 
 def chosen_folds(only: int | None, count: int) -> list[int]:

@@ -106,7 +106,7 @@ class Cells:
         Index into `SIDES`.
     zones : (n,) array of int8
         Index into `zones.NAMES` of the finest zone that most of the cell's lung lies in.
-    values : (n, m) array of float32
+    values : (n, m) array of float32, or float16 as they are kept
         One column a measure of `MEASURES`.
     """
 
@@ -114,7 +114,7 @@ class Cells:
     columns: NDArray[np.int16]
     sides: NDArray[np.int8]
     zones: NDArray[np.int8]
-    values: NDArray[np.float32]
+    values: NDArray[np.float32] | NDArray[np.float16]
 
 
 def pixel_maps(image: Prepared) -> Image:

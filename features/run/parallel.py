@@ -96,14 +96,18 @@ def _on_cores(function: Callable[..., Result], items: Iterator[Any], jobs: int) 
     first, second = function(next(items)), next(items)
     # It ends with signals let through, on Python before 3.12, so it begins before they are held.
     resource_tracker.ensure_running()
-    # The workers share the cores' threads among them.
-    threads = str(max(cores() // jobs, 1))
-    limits = {name: os.environ.get(name, threads) for name in THREADS}
+    limits = {name: str(_threads(os.environ.get(name, ""), jobs)) for name in THREADS}
     with interrupts.held():  # the workers begin within
         executor = get_reusable_executor(jobs, timeout=IDLE, env=limits)
         begun = executor.submit(function, second)
     yield first
     yield from _in_order(lambda item: executor.submit(function, item), begun, items, AHEAD * jobs)
+
+
+def _threads(given: str, jobs: int) -> int:
+    """Threads of each worker: the cores shared among all, or fewer where a user gives fewer."""
+    share = max(cores() // jobs, 1)
+    return min(int(given), share) if given.isdecimal() and int(given) else share
 
 
 def _in_order(

@@ -25,6 +25,8 @@ ON_CLUSTER = (
     "features.dataset.read",
     "features.measure",
     "baseline.evidence_map.train",
+    "baseline.classifier.train",
+    "cnn.training.train",
     "cnn.prediction.predict",
     "cnn.gate.evaluate",
     "cnn.submission.write",
