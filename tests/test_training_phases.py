@@ -102,7 +102,8 @@ def test_both_trainings_have_weak_masks_and_the_final_one_goes_on(run, tiny, mon
     assert trainings == [training for pair in expected for training in pair]
     learned, begun = weights[0]["down.0.0.conv1.kernel"], weights[1]["down"][0][0]["conv1"]
     assert_array_equal(begun["kernel"], learned)
-    assert set(shares) == {(0, 0.5, 0.5), (1, 0.5, 0.0), (2, 0.5, 0.5)}
+    # Outside folds 0 and 2 a quarter of the images has a weak mask, outside fold 1 none.
+    assert set(shares) == {(0, 0.5, 0.25), (1, 0.5, 0.0), (2, 0.5, 0.25)}
     assert not list(run.unet.glob("fold*/first/*.safetensors"))
     assert len(list(run.unet.glob("fold*/first/curves.csv"))) == 3
 

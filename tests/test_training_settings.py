@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from cnn.data import training_images
 from cnn.devices.cluster import Cluster
+from cnn.network.config import FEW_LESIONS, PROFILES
 from cnn.training import settings as training_settings
 from cnn.training import train
 from cnn.training.settings import configured
@@ -44,15 +46,29 @@ def test_a_run_keeps_its_precision_on_another_device(run, tiny, monkeypatch):
     settings = train.Settings(run.root, "demo", epochs=1, steps=1, evidence=False)
     train.main(replace(settings, precision="bfloat16"))
     kept = [weights_bytes(run, fold) for fold in range(3)]
-    assert configured(settings).bfloat16
+    assert configured(settings, 9).bfloat16
     train.main(replace(settings, overwrite=True))  # on a processor, where float32 is the rule
     assert [weights_bytes(run, fold) for fold in range(3)] == kept
-    assert not configured(replace(settings, precision="float32")).bfloat16
+    assert not configured(replace(settings, precision="float32"), 9).bfloat16
     monkeypatch.setattr(training_settings, "accelerated", lambda: True)
     shutil.rmtree(run.unet)
-    assert configured(settings).bfloat16
+    assert configured(settings, 9).bfloat16
 
 
 def test_the_learning_rate_may_be_set(run, tiny):
-    config = configured(train.Settings(run.root, "demo", rate=0.5))
+    config = configured(train.Settings(run.root, "demo", rate=0.5), 9)
     assert config == replace(TINY, learning_rate=0.5)
+
+
+def test_few_lesions_are_seen_beside_the_evidence_map_for_a_short_time(run):
+    assert training_images.count_lesions(run, weak=False) == 3
+    assert training_images.count_lesions(run, weak=True) == 4
+    lite = train.Settings(run.root, "lite")
+    few, many = configured(lite, FEW_LESIONS - 1), configured(lite, FEW_LESIONS)
+    assert few.first_epochs > 10 * few.epochs and not few.weak_share
+    assert not many.first_epochs and many.epochs > 10 * few.epochs and many.weak_share
+    # What the user gives counts, whatever the number of lesions.
+    assert configured(replace(lite, epochs=7, weak_share=0.5), 3) == replace(
+        few, epochs=7, weak_share=0.5
+    )
+    assert configured(train.Settings(run.root, "demo"), 3) == PROFILES["demo"]

@@ -27,7 +27,7 @@ class EpochPlan(NamedTuple):
     """Share of images with a lesion among each kind, in [0, 1]; all of them if there are no
     others."""
     weak_share: float = 0.0
-    """Share of weakly labelled images."""
+    """Share of images with a weak mask, but never more than they are of all images."""
 
 
 def training_order(
@@ -72,7 +72,7 @@ def training_order(
         )
     generator = np.random.default_rng(key)
     total = plan.steps * plan.batch
-    weak = round(total * plan.weak_share) if (outside & ~data.known).any() else 0
+    weak = round(total * min(plan.weak_share, float((~data.known[outside]).mean())))
     order = []
     for of_kind, total_of_kind in ((data.known, total - weak), (~data.known, weak)):
         positives = np.flatnonzero(outside & of_kind & data.positive)

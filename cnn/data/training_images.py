@@ -80,23 +80,7 @@ def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) 
     UserError
         If there is no such image, an image cannot be read or has changed, or there is no evidence.
     """
-    dataset = run.images()
-    table = dataset[dataset["fold"].notna()]
-    has_mask = (table["split"] == "train") & table["mask"].notna()
-    if not has_mask.any():
-        raise UserError(
-            f"{run.dataset.path}: no training image has a known mask, and the network cannot learn "
-            "to draw without one; add annotations to the dataset."
-        )
-    fold_count = int(table["fold"].max()) + 1
-    kinds = [table[has_mask]]
-    if weak:
-        agrees = (table["weak_mask"] != rle.EMPTY) == (table["weak"] > 0.5)
-        kinds.append(table[~has_mask & table["weak_mask"].notna() & agrees.fillna(False)])
-    table = pd.concat(kinds)
-    known = np.arange(len(table)) < len(kinds[0])
-    # A mask that is not to be learned from, such as a test image's, must not get in by chance.
-    codes = table["mask"].where(known, table["weak_mask"])
+    table, known, codes = _select(run, weak)
     positive = (codes != rle.EMPTY).to_numpy(bool)
     images, masks, pixels = decoded.load(run, table.assign(mask=codes), size)
     examples = decoded.fingerprint(table["id"], codes, table["fold"], pd.Series(positive))
@@ -109,5 +93,42 @@ def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) 
         masks=masks,
         digest=examples + pixels + (planes.digest(run) if evidence else ""),
         table=table,
-        fold_count=fold_count,
+        fold_count=int(run.images()["fold"].max()) + 1,
     )
+
+
+def count_lesions(run: RunFolder, weak: bool) -> int:
+    """Number of images with a lesion to learn from, see `read`.
+
+    Raises
+    ------
+    UserError
+        If no image has a known mask.
+    """
+    return int((_select(run, weak)[2] != rle.EMPTY).sum())
+
+
+def _select(run: RunFolder, weak: bool) -> tuple[pd.DataFrame, NDArray[np.bool_], pd.Series]:
+    """Rows of the images to learn from, which of them have a known mask, and the code of each.
+
+    Raises
+    ------
+    UserError
+        If no image has a known mask.
+    """
+    dataset = run.images()
+    table = dataset[dataset["fold"].notna()]
+    has_mask = (table["split"] == "train") & table["mask"].notna()
+    if not has_mask.any():
+        raise UserError(
+            f"{run.dataset.path}: no training image has a known mask, and the network cannot learn "
+            "to draw without one; add annotations to the dataset."
+        )
+    kinds = [table[has_mask]]
+    if weak:
+        agrees = (table["weak_mask"] != rle.EMPTY) == (table["weak"] > 0.5)
+        kinds.append(table[~has_mask & table["weak_mask"].notna() & agrees.fillna(False)])
+    table = pd.concat(kinds)
+    known = np.arange(len(table)) < len(kinds[0])
+    # A mask that is not to be learned from, such as a test image's, must not get in by chance.
+    return table, known, table["mask"].where(known, table["weak_mask"])

@@ -32,7 +32,8 @@ class TrainConfig:
     first_rate: float = 2e-3
     """Peak of the learning rate in the first training."""
     weak_share: float = 0.0
-    """Share of images with a weak mask in each batch, on average, where there are any."""
+    """Share of images with a weak mask in each batch, on average; never more than their share of
+    all images."""
     pretrained: bool = False
     """Whether to begin from the network that ships with the program (`cnn.weights.pretrained`)."""
     learning_rate: float = 3e-4
@@ -65,7 +66,14 @@ PROFILES = {
         learning_rate=3e-3,
         flip=False,
     ),
-    "lite": TrainConfig(pretrained=True),
+    "lite": TrainConfig(
+        pretrained=True,
+        epochs=30,
+        first_epochs=0,
+        learning_rate=2e-3,
+        positive_shares=(0.6, 0.4),
+        weak_share=0.8,
+    ),
     "full": TrainConfig(
         unet=UNetConfig(size=512, widths=(32, 64, 128, 256, 256), window=17),
         augment=AugmentConfig(
@@ -86,3 +94,13 @@ PROFILES = {
         ema=0.999,
     ),
 }
+
+# Fewer lesions than these the network would learn by heart, if it saw them beside the evidence map
+# for as long as `lite` does. Then it first learns from the X-ray alone, and from the map shortly.
+FEW_LESIONS = 150
+OF_FEW_LESIONS = TrainConfig(pretrained=True)
+
+
+def profile_for(name: str, lesions: int) -> TrainConfig:
+    """The settings of a profile for a dataset with so many images of a known or weak lesion."""
+    return OF_FEW_LESIONS if name == "lite" and lesions < FEW_LESIONS else PROFILES[name]

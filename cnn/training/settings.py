@@ -6,7 +6,7 @@ from typing import Literal
 
 from cnn.devices.cluster import Cluster
 from cnn.devices.mesh import accelerated
-from cnn.network.config import PROFILES, TrainConfig
+from cnn.network.config import PROFILES, TrainConfig, profile_for
 from cnn.weights import checkpoint, tensors
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -22,8 +22,9 @@ class Settings:
     run: Path
     """Run folder; dataset.parquet in it is read, cnn/ written."""
     profile: Literal["demo", "lite", "full"] = "lite"
-    """demo: a small network, a minute; lite: 128 pixels, ten minutes on 2 cores, whatever the
-    number of images; full: 512 pixels, 36,000 steps a fold, for an accelerator."""
+    """demo: a small network, a minute; lite: 128 pixels, twelve minutes on 2 cores, whatever the
+    number of images (with fewer than 150 lesions it learns from the X-ray alone for most of that
+    time); full: 512 pixels, 36,000 steps a fold, for an accelerator."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
     only: int | None = None
@@ -43,7 +44,8 @@ class Settings:
     """Epochs of the first training, in which the network sees the X-ray alone, instead of the
     profile's."""
     weak_share: float | None = None
-    """Share of images with a weak mask, where there are any; 0: none."""
+    """Largest share of images with a weak mask, where there are any, instead of the profile's; 0:
+    none."""
     patience: int | None = None
     """Stop a fold after so many epochs without gain on one more fold left out; 0: never."""
     evidence: bool = True
@@ -67,8 +69,14 @@ class Settings:
     """Delete weights of other settings or data and train anew, instead of refusing."""
 
 
-def configured(settings: Settings) -> TrainConfig:
+def configured(settings: Settings, lesions: int) -> TrainConfig:
     """The profile with the changes that the settings make.
+
+    Parameters
+    ----------
+    settings : Settings
+    lesions : int
+        Number of images with a lesion to learn from.
 
     Raises
     ------
@@ -78,7 +86,7 @@ def configured(settings: Settings) -> TrainConfig:
     _check_numbers(settings)
     changes = {name: getattr(settings, name) for name in (*LEAST, "weak_share")}
     changes["learning_rate"] = settings.rate
-    config = PROFILES[settings.profile]
+    config = profile_for(settings.profile, lesions)
     return replace(
         config,
         unet=replace(config.unet, evidence=settings.evidence),

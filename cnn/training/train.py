@@ -53,7 +53,8 @@ def main(settings: Settings) -> None:
         split_processor()
     settings.cluster.join()
     require_device(settings.accelerator)
-    config = configured(settings)
+    lesions = training_images.count_lesions(run, weak=settings.weak_share != 0)
+    config = configured(settings, lesions)
     weak = config.weak_share > 0
     images = first_process_first(
         lambda: training_images.read(run, config.unet.size, settings.evidence, weak)

@@ -1,4 +1,4 @@
-"""Ways to train the classifier faster: ``python -m tests.benchmarks.classifier_variants RUN``.
+"""Other ways to train the classifier: ``python -m tests.benchmarks.classifier_variants RUN``.
 
 Each way trains the models of all folds from the run's own feature table and scores them out of
 fold: against the known labels, and against the weak ones, which are many more. Seconds and memory
@@ -79,6 +79,14 @@ def preselected(
     return fitted(chosen, target, weights, seed, feature_fraction=share)
 
 
+def ranked(table: pd.DataFrame, target: np.ndarray, weights: np.ndarray, seed: int) -> lgb.Booster:
+    """Trained to rank positives above negatives (LambdaRank), by hard labels."""
+    hard, model = (target > 0.5).astype(int), Classifier(seed=seed)
+    data = lgb.Dataset(table, label=hard, weight=weights, group=[len(hard)])
+    changes = {"objective": "lambdarank", "lambdarank_truncation_level": len(hard)}
+    return lgb.train(model._parameters(table) | changes, data, num_boost_round=model.rounds)
+
+
 def ways() -> dict[str, Fit]:
     """Each way by its name; the first is the classifier as it is."""
     return {
@@ -89,6 +97,7 @@ def ways() -> dict[str, Fit]:
         "255 bins": partial(fitted, max_bin=255),
         "histograms of 64 MB": partial(fitted, histogram_pool_size=64.0),
         "rows by rows": partial(fitted, force_col_wise=False, force_row_wise=True),
+        "a loss of ranks": ranked,
         **{f"the best {kept:,} features": partial(preselected, kept=kept) for kept in KEPT},
     }
 
