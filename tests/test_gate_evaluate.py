@@ -130,6 +130,25 @@ def test_patients_with_training_images_are_left_out_of_the_test_set(half_tested)
     assert scored_images.tested(run)[0].empty
 
 
+def test_rules_are_chosen_by_weak_masks_too_but_not_by_those_their_label_contradicts(tmp_path):
+    run, ids = RunFolder(tmp_path), [f"i{n}" for n in range(6)]
+    run.dataset.write(
+        dataset(
+            ids,
+            rows=8,
+            columns=8,
+            mask=["0 5", "-1", None, None, None, None],
+            weak=[np.nan, np.nan, 0.9, 0.9, 0.1, np.nan],
+            weak_mask=[None, None, "3 4", "-1", "-1", None],
+        )
+    )
+    run.oof.write(predictions(ids, "oof", [0, 1, 0, 1, 0, 1], weak=run.dataset.read()["weak"]))
+    rows, known = scored_images.with_weak_masks(run)
+    assert list(rows["id"]) == ["i0", "i1", "i2", "i4"]
+    assert list(rows["mask"]) == ["0 5", "-1", "3 4", "-1"]
+    assert list(known) == [True, True, False, False]
+
+
 def test_the_test_set_is_scored_where_its_truth_is_known(half_tested, monkeypatch):
     run, deployed = half_tested
 

@@ -50,6 +50,12 @@ def training_rows(dataset: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def has_trusted_weak_mask(dataset: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which images have a weak mask that their weak label agrees with, shape (n,)."""
+    agrees = (dataset["weak_mask"] != rle.EMPTY) == (dataset["weak"] > 0.5)
+    return (dataset["weak_mask"].notna() & agrees.fillna(False)).to_numpy(bool)
+
+
 def read_checked(run: RunFolder, evidence: bool = False) -> tuple[pd.DataFrame, FeatureTable]:
     """The dataset and the features of a run, fit to be learned from.
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from baseline.learning.training_rows import has_trusted_weak_mask
 from cnn.data import decoded, planes
 from features.reading import rle
 from features.run.files import UserError
@@ -126,8 +127,7 @@ def _select(run: RunFolder, weak: bool) -> tuple[pd.DataFrame, NDArray[np.bool_]
         )
     kinds = [table[has_mask]]
     if weak:
-        agrees = (table["weak_mask"] != rle.EMPTY) == (table["weak"] > 0.5)
-        kinds.append(table[~has_mask & table["weak_mask"].notna() & agrees.fillna(False)])
+        kinds.append(table[~has_mask & has_trusted_weak_mask(table)])
     table = pd.concat(kinds)
     known = np.arange(len(table)) < len(kinds[0])
     # A mask that is not to be learned from, such as a test image's, must not get in by chance.

@@ -1,8 +1,9 @@
 """Choose the gate's rule and score every policy: ``python -m cnn.gate.evaluate --run RUN``.
 
 Each labelled image is scored on maps and log-odds of models that saw neither it nor its patient,
-under a rule chosen on the other folds. One of the policies is the all-empty submission, which any
-gate must beat. gate.json is written last and marks that all files are there.
+under a rule chosen on the other folds. Images with a weak mask help to choose rules and policy,
+since those with a known one are few; they are never scored. One of the policies is the all-empty
+submission, which any gate must beat. gate.json is written last and marks that all files are there.
 """
 
 from dataclasses import dataclass
@@ -28,13 +29,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Settings:
-    """Choose the gate's rule from the labelled images of RUN and score every policy."""
+    """Choose the gate's rule from the images of RUN with a mask, score every policy on those whose
+    mask is known."""
 
     run: Path
     """Run folder."""
     also: tuple[Path, ...] = ()
     """Further run folders, of the same images and folds, whose U-Net maps are averaged with RUN's;
     gate.json notes them, so that the submission is drawn from the same maps."""
+    weak: bool = True
+    """Choose by images with a weak mask too."""
     jobs: int = -1
     """Processes; -1 for one a core."""
     scheduler: str | None = None
@@ -141,12 +145,19 @@ def main(settings: Settings) -> None:
     """Write outlines, figures for the report and metrics.json, then gate.json."""
     run = RunFolder(settings.run).check()
     maps = SourceMaps(together(run, settings.also))
-    rows, spread = scored_images.labelled(run), (settings.jobs, settings.scheduler)
-    folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
+    spread = settings.jobs, settings.scheduler
+    rows, known = scored_images.with_weak_masks(run)
+    if not settings.weak:
+        rows, known = rows[known], known[known]
     inputs = gate_inputs(maps, rows, "scoring maps", *spread)
-    chosen, earned = _choose(inputs, folds)
-    chosen_inside = choose.nested_default(inputs, folds)
-    default = default_policy(earned, chosen_inside, patients)
+    chosen, earned = _choose(inputs, rows["fold"].to_numpy())
+    chosen_inside = choose.nested_default(inputs, rows["fold"].to_numpy())
+    default = default_policy(earned, chosen_inside, rows["patient"].to_numpy(object))
+    # From here on what is scored or shown: images with a known mask.
+    rows, chosen_inside = rows[known], chosen_inside[known]
+    inputs = {source: of_source.take(known) for source, of_source in inputs.items()}
+    earned = {policy: of_policy[known] for policy, of_policy in earned.items()}
+    folds, patients = rows["fold"].to_numpy(), rows["patient"].to_numpy(object)
     also = tuple(str(other.root) for other in maps.runs[1:])
     metrics = GateMetrics(
         default=default,
@@ -167,7 +178,8 @@ def main(settings: Settings) -> None:
     if default == "empty":
         print("No policy beats the all-empty submission out of fold, so the default empties all.")
     best = metrics.out_of_fold.policies[default].dice
-    print(f"default policy: {default}, mean Dice {best} out of fold")
+    help_ = f", chosen with {(~known).sum():,} weak masks" if not known.all() else ""
+    print(f"default policy: {default}, mean Dice {best} out of fold{help_}")
     if trust is not None:
         print(
             f"of {trust.masks} kept masks {trust.coverage} reach the Dice that {trust.level:.0%} "

@@ -1,8 +1,11 @@
 """The images that a gate is chosen on, scored on or used for: predictions beside size and mask."""
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from baseline.learning import predictions
+from baseline.learning.training_rows import has_trusted_weak_mask
 from features.run.files import UserError
 from features.run.folder import RunFolder
 from features.run.tables import Table
@@ -52,6 +55,31 @@ def labelled(run: RunFolder) -> pd.DataFrame:
             "FOLDS."
         )
     return rows
+
+
+def with_weak_masks(run: RunFolder) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """The images that a rule is chosen by: those of `labelled`, then those with a weak mask.
+
+    A weak mask that the weak label contradicts does not count, see `has_trusted_weak_mask`.
+
+    Returns
+    -------
+    rows : DataFrame
+        As of `labelled`; `mask` is the one that the rule is chosen by.
+    known : (n,) array of bool
+        Which of them have a known mask. The others are never scored.
+
+    Raises
+    ------
+    UserError
+        As of `labelled`.
+    """
+    rows, others = labelled(run), sized(run, run.oof)
+    others = others.merge(run.images()[["id", "weak_mask"]], on="id")
+    others = others[others["mask"].isna() & has_trusted_weak_mask(others)]
+    weak = others.assign(mask=others["weak_mask"])[rows.columns].astype({"fold": "int64"})
+    known = np.arange(len(rows) + len(weak)) < len(rows)
+    return pd.concat([rows, weak], ignore_index=True), known
 
 
 def tested(run: RunFolder) -> tuple[pd.DataFrame, int]:

@@ -53,7 +53,8 @@ def main(settings: Settings) -> None:
         split_processor()
     settings.cluster.join()
     require_device(settings.accelerator)
-    lesions = training_images.count_lesions(run, weak=settings.weak_share != 0)
+    count = partial(training_images.count_lesions, run, weak=settings.weak_share != 0)
+    lesions = first_process_first(count)
     config = configured(settings, lesions)
     weak = config.weak_share > 0
     images = first_process_first(

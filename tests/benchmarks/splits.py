@@ -9,7 +9,7 @@ of the runs stand beside it.
 """
 
 import sys
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +40,39 @@ def predictions(run: RunFolder) -> pd.DataFrame:
     return run.oof.read().sort_values("id", ignore_index=True)
 
 
-def masks(run: RunFolder, ids: pd.Series) -> tuple[dict[str, GateInputs], NDArray[np.integer]]:
-    """Gate inputs of the images with a known mask in the order of the ids, and their folds."""
-    rows = scored_images.labelled(run).sort_values("id", ignore_index=True)
-    if list(rows["id"]) != list(ids):
+@dataclass(frozen=True)
+class Masks:
+    """Gate inputs of a run's images with a known mask in the order of the ids, then of a weak one.
+
+    Parameters
+    ----------
+    inputs : dict of str to GateInputs
+        By source.
+    folds : (n,) array of int
+    known : int
+        Number of images with a known mask.
+    """
+
+    inputs: dict[str, GateInputs]
+    folds: NDArray[np.integer]
+    known: int
+
+    def of_known(self, source: str) -> GateInputs:
+        """Gate inputs of the images with a known mask."""
+        return self.inputs[source].take(np.arange(self.known))
+
+
+def masks(run: RunFolder, ids: pd.Series) -> Masks:
+    """What rules are chosen by."""
+    rows, known = scored_images.with_weak_masks(run)
+    first = rows[known].sort_values("id", ignore_index=True)
+    if list(first["id"]) != list(ids):
         raise files.UserError(
             f"{run.root}: other images have a known mask there than a known label."
         )
+    rows = pd.concat([first, rows[~known]], ignore_index=True)
     inputs = evaluate.gate_inputs(SourceMaps((run,)), rows, run.root.name)
-    return inputs, rows["fold"].to_numpy()
+    return Masks(inputs, rows["fold"].to_numpy(), len(first))
 
 
 def line(name: str, values: Floats, whole: scores.Estimate) -> str:
@@ -90,27 +114,31 @@ def of_masks(runs: list[RunFolder], rows: pd.DataFrame) -> list[str]:
     """Dice of the masks by themselves, cut at the best or the others' share, and of policies."""
     of_runs = [masks(run, rows["id"]) for run in runs]
     patients = rows["patient"].to_numpy(object)
-    positive = of_runs[0][0]["unet"].positive == 1
+    positive = of_runs[0].of_known("unet").positive == 1
     lines = []
     for source, name in MASKS_OF.items():
-        dice_by_level = [inputs[source].dice[positive] for inputs, _ in of_runs]
+        inputs = [of_run.of_known(source) for of_run in of_runs]
+        dice_by_level = [of_run.dice[positive] for of_run in inputs]
         best = [dice[:, dice.mean(axis=0).argmax()] for dice in dice_by_level]
         lines.append(by_mean(f"{name}, Dice on positives", best, patients[positive]))
         others = [
-            at_others_share(dice, folds[positive])
-            for dice, (_, folds) in zip(dice_by_level, of_runs, strict=True)
+            at_others_share(dice, of_run.folds[: of_run.known][positive])
+            for dice, of_run in zip(dice_by_level, of_runs, strict=True)
         ]
         lines.append(by_mean(f"{name}, at the others' share", others, patients[positive]))
-        tops = [inputs[source].top[:, rules.TOP] for inputs, _ in of_runs]
+        tops = [of_run.top[:, rules.TOP] for of_run in inputs]
         labels = positive.astype(float)
         lines.append(by_auc(f"{name}, AUC of the top score", labels, tops, patients))
     earned = {
         f"`{policy}`": [
-            choose.nested(policy, inputs[rules.source(policy)], folds) for inputs, folds in of_runs
+            choose.nested(policy, of_run.inputs[rules.source(policy)], of_run.folds)[: of_run.known]
+            for of_run in of_runs
         ]
         for policy in rules.POLICIES
     }
-    earned["the policy chosen inside"] = [choose.nested_default(*of_run) for of_run in of_runs]
+    earned["the policy chosen inside"] = [
+        choose.nested_default(of_run.inputs, of_run.folds)[: of_run.known] for of_run in of_runs
+    ]
     empty = (~positive).astype(float)
     for name, values in earned.items():
         lines.append(by_mean(name, values, patients))
