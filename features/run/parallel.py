@@ -7,6 +7,7 @@ with the number of items, whatever they are made from.
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
@@ -22,6 +23,9 @@ Result = TypeVar("Result")
 PATIENCE = 20
 # Items a worker that wait, done or to be done.
 AHEAD = 4
+# Most items that a cluster's worker gets at once, since to hand over takes milliseconds; with as
+# many parts for each worker as these, none waits long for another's last one.
+MOST_AT_ONCE, PARTS_A_WORKER = 8, 16
 # Below this many images starting the processes takes longer than most work on them.
 FEW = 300
 # Seconds after which a process that got nothing to do ends.
@@ -81,7 +85,7 @@ def stream(
         count = len(items)
     jobs = min(cores() if jobs == -1 else jobs, count) if count >= least else 1
     results = (
-        _on_cluster(function, iter(items), scheduler)
+        _on_cluster(function, iter(items), count, scheduler)
         if scheduler
         else _on_cores(function, iter(items), jobs)
     )
@@ -128,7 +132,7 @@ def _in_order(
 
 
 def _on_cluster(
-    function: Callable[..., Result], items: Iterator[Any], scheduler: str
+    function: Callable[..., Result], items: Iterator[Any], count: int, scheduler: str
 ) -> Iterator[Result]:
     """The same on a Dask cluster; what a lost worker held is computed again by another."""
     try:
@@ -152,10 +156,18 @@ def _on_cluster(
                 f"scheduler = {scheduler}: it has no worker; start some with `dask worker "
                 f"{scheduler} --nthreads 1`, where the project and the images are found."
             ) from None
-        ahead = AHEAD * sum(client.nthreads().values())
+        workers = sum(client.nthreads().values())
+        at_once = min(max(count // (workers * PARTS_A_WORKER), 1), MOST_AT_ONCE)
+        ahead = max(AHEAD // at_once, 2) * workers
+        parts = iter(lambda: list(islice(items, at_once)), [])
 
-        def submit(item: Any) -> Any:
-            return client.submit(function, item, pure=False)
+        def submit(part: list[Any]) -> Any:
+            return client.submit(_each, function, part, pure=False)
 
-        for first in items:
-            yield from _in_order(submit, submit(first), items, ahead)
+        for first in parts:
+            for results in _in_order(submit, submit(first), parts, ahead):
+                yield from results
+
+
+def _each(function: Callable[..., Result], items: list[Any]) -> list[Result]:
+    return [function(item) for item in items]

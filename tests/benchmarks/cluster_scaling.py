@@ -33,6 +33,8 @@ from features.run.folder import RunFolder, measured
 
 # Share of a linear speed-up below which the cluster counts as used up.
 LEAST = 0.8
+# Images a second for which a run is laid out at most.
+FASTEST = 500.0
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,12 @@ class Settings:
     """Finished run folder, whose images are measured."""
     images: int = 40
     """Images whose work is measured."""
-    workers: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    workers: tuple[int, ...] = (1, 4, 16, 64)
     """Sizes of the clusters."""
     bandwidths: tuple[float, ...] = (1000.0, 100.0)
     """Megabytes a second of the shared file system."""
     seconds: float = 8.0
-    """How long each cluster shall have work."""
+    """How long each cluster shall have work, about."""
     processes: int = 8
     """Processes at most that the workers are threads of; a waiting worker needs none of its own."""
 
@@ -145,10 +147,10 @@ def tasks(work: Work, count: int, bandwidth: float, wire: Path) -> Iterator[Task
 
 def rate(work: Work, workers: int, bandwidth: float, settings: Settings) -> float:
     """Images a second that a cluster gets done, the first and last of each worker aside."""
+    # As many for each worker as it would get of a large dataset at least.
+    least = workers * parallel.PARTS_A_WORKER * parallel.MOST_AT_ONCE
     mean = float(work.seconds.mean()) + work.read / bandwidth / 1e6
-    # No more than the file system or a client of 500 images a second could do in that time.
-    fastest = min(workers / mean, bandwidth * 1e6 / max(work.read, 1), 500.0)
-    count = max(int(settings.seconds * fastest), 3 * workers)
+    count = max(int(settings.seconds * min(workers / mean, FASTEST)), least)
     processes = min(workers, settings.processes)
     with (
         tempfile.NamedTemporaryFile(prefix="file-system-") as wire,
