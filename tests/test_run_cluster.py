@@ -29,6 +29,10 @@ def quick_row(path: str) -> dict[str, float]:
     return measure.measure_image(item, ("firstorder", "shape")).features
 
 
+def reciprocal(number: int) -> float:
+    return 1 / number
+
+
 def test_same_rows_in_the_same_order_though_a_worker_dies(cluster, tmp_path):
     paths = [str(write_png(tmp_path / f"{seed}.png", seed, size=256)) for seed in range(24)]
     expected = [quick_row(path) for path in paths]
@@ -40,6 +44,20 @@ def test_same_rows_in_the_same_order_though_a_worker_dies(cluster, tmp_path):
             os.kill(next(iter(before.values())), signal.SIGKILL)
     assert rows == expected
     assert pids(cluster) != before
+
+
+@pytest.mark.parametrize("count", [1, 31, 300, 777])
+def test_many_quick_items_go_several_at_once_and_come_in_order(cluster, count):
+    address = cluster.scheduler_address
+    assert list(parallel.stream(str, range(count), "items", scheduler=address)) == [
+        str(number) for number in range(count)
+    ]
+
+
+def test_an_error_of_one_of_several_at_once_ends_the_stream(cluster):
+    items = [*range(1, 200), 0, *range(200)]
+    with pytest.raises(ZeroDivisionError):
+        list(parallel.stream(reciprocal, items, "items", scheduler=cluster.scheduler_address))
 
 
 def test_no_scheduler_there(monkeypatch):
