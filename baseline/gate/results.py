@@ -26,7 +26,7 @@ class Gate:
     also : tuple of str
         Further run folders whose U-Net maps were averaged with the run's own.
     rules : dict of str to Rule
-        The rule of each policy, chosen on all labelled images.
+        The rule of each policy, chosen on all images with a mask, known or weak.
     trust : MaskTrust or None
         What the default policy's masks may be trusted for; None where too few are kept to say.
     """

@@ -8,8 +8,8 @@ id
 probability
     The classifier's probability by which the gate decided.
 kept
-    1 if the default policy's rule keeps the mask, else 0. The rule was chosen on all labelled
-    images, as for the submission, so this describes and does not score.
+    1 if the default policy's rule keeps the mask, else 0. The rule was chosen on all images
+    with a mask, as for the submission, so this describes and does not score.
 source
     The map that the mask was cut from: "unet", "evidence" or "joint".
 level

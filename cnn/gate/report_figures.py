@@ -207,7 +207,7 @@ def measure(
     inputs : dict of str to GateInputs
         By source of the map.
     chosen : dict of str to Rule
-        Each policy's rule, chosen on all labelled images.
+        Each policy's rule, chosen on all images with a mask, known or weak.
     metrics : GateMetrics
     """
     default, board = metrics.default, metrics.out_of_fold
