@@ -39,6 +39,7 @@ from baseline.learning import scores
 from cnn.gate.scoreboard import at_others_share
 from features.lungs.zones import SIDES
 from features.run import command
+from features.run.files import UserError
 from features.run.folder import RunFolder
 
 Floats = NDArray[np.float64]
@@ -71,6 +72,8 @@ class Settings:
     """Run folder with features.parquet and cells/; it is only read."""
     auxiliary: Path
     """Run folder with cells/ of auxiliary phantoms."""
+    only: tuple[str, ...] = tuple(KEPT)
+    """Lines of the table of sources."""
     weights: bool = False
     """Change the weights of the sources instead of the sources."""
     seed: int = 0
@@ -154,19 +157,19 @@ def line(name: str, data: TrainingData, predicted: Predicted) -> str:
     return f"| {name} | {scored.lung} | {scored.cell} | {mean} |"
 
 
-def by_source(data: TrainingData, auxiliary: LabelledCells, seed: int) -> Iterator[str]:
+def by_source(data: TrainingData, auxiliary: LabelledCells, settings: Settings) -> Iterator[str]:
     """The lines of the table of sources."""
-    for name, sources in KEPT.items():
-        phantoms = auxiliary if "phantoms" in sources else None
-        taught = kept(data, sources)
-        yield line(name, data, predictions(data, taught, phantoms, SourceWeights(), seed))
+    for name in settings.only:
+        phantoms = auxiliary if "phantoms" in KEPT[name] else None
+        taught = kept(data, KEPT[name])
+        yield line(name, data, predictions(data, taught, phantoms, SourceWeights(), settings.seed))
 
 
-def by_weight(data: TrainingData, auxiliary: LabelledCells, seed: int) -> Iterator[str]:
+def by_weight(data: TrainingData, auxiliary: LabelledCells, settings: Settings) -> Iterator[str]:
     """The lines of the table of weights, and that of the weights chosen on the other folds."""
     predicted = []
     for weights in WEIGHTS:
-        predicted.append(predictions(data, data, auxiliary, weights, seed))
+        predicted.append(predictions(data, data, auxiliary, weights, settings.seed))
         name = ", ".join(f"{value:g}" for value in asdict(weights).values())
         yield line(name, data, predicted[-1])
     yield line("chosen on the other folds", data, chosen_on_others(data, predicted))
@@ -188,11 +191,13 @@ def chosen_on_others(data: TrainingData, predicted: Sequence[Predicted]) -> Pred
 
 def main(settings: Settings) -> None:
     """Print the table."""
+    if unknown := set(settings.only) - set(KEPT):
+        raise UserError(f"--only {min(unknown)}: known lines are {'; '.join(KEPT)}.")
     data = read_training_data(RunFolder(settings.run).check())
     auxiliary = read_auxiliary(RunFolder(settings.auxiliary).check(), data.rows["id"])
     print("| learned from | AUC of lungs | AUC of cells | Dice of cells, others' share |")
     print("|---|---|---|---|")
-    lines = (by_weight if settings.weights else by_source)(data, auxiliary, settings.seed)
+    lines = (by_weight if settings.weights else by_source)(data, auxiliary, settings)
     for text in lines:
         print(text, flush=True)
 
