@@ -8,7 +8,6 @@ image's copies make its weight larger, so they are not comparable). One way afte
 turns with the first, so that the ratio holds on a busy machine too.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +27,6 @@ from baseline.learning.scores import Estimate
 from baseline.learning.training_rows import training_rows
 from features.run import command
 from features.run.folder import RunFolder
-from tests.benchmarks.memory import proportional_set_size
 
 # Rounds of the model whose gains choose the features, and how many features are kept.
 SCOUT_ROUNDS, KEPT = 200, (1000, 300)
@@ -60,7 +58,8 @@ def fitted(
     """The classifier as it is, but for some parameters of LightGBM."""
     model = Classifier(seed=seed)
     values = table.to_numpy(np.float32) if as_array else table
-    data = lgb.Dataset(values, label=target, weight=weights, free_raw_data=True)
+    names = list(table.columns)
+    data = lgb.Dataset(values, target, weight=weights, feature_name=names, free_raw_data=True)
     parameters = model._parameters(table) | changes
     return lgb.train(parameters, data, num_boost_round=rounds or model.rounds)
 
@@ -123,13 +122,19 @@ def out_of_fold(
     return raw, seconds, most
 
 
+def resident() -> int:
+    """Memory of this process in kB; Linux only."""
+    fields = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0])
+
+
 class Peak(threading.Thread):
     """Most memory of this process while it goes on, in GiB above what it had."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.before, self.most, self.ended = (
-            proportional_set_size(os.getpid()),
+            resident(),
             0,
             threading.Event(),
         )
@@ -138,7 +143,7 @@ class Peak(threading.Thread):
     def run(self) -> None:
         """Look five times a second."""
         while not self.ended.wait(0.2):
-            self.most = max(self.most, proportional_set_size(os.getpid()))
+            self.most = max(self.most, resident())
 
     def stop(self) -> float:
         """The most so far; no more looking."""
