@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import LocalCluster
 
 from baseline.classifier import fit, train
 from baseline.classifier.settings import TrainingSettings
@@ -23,6 +24,15 @@ def run(tmp_path):
 
 def train_classifier(run: RunFolder, **options) -> None:
     train.main(train.Settings(run.root, **{"rounds": 5, "evidence": False, **options}))
+
+
+def test_folds_on_a_cluster_are_those_trained_alone(run):
+    train_classifier(run)
+    alone = [run.classifier(fold).read_bytes() for fold in range(3)]
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster:
+        run.classifier(0).unlink()
+        train_classifier(run, scheduler=cluster.scheduler_address)
+    assert [run.classifier(fold).read_bytes() for fold in range(3)] == alone
 
 
 def test_test_images_of_training_patients_are_not_scored(run, capsys):

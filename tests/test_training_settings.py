@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from distributed import LocalCluster
 
 from cnn.data import training_images
 from cnn.devices.cluster import Cluster
@@ -55,6 +56,23 @@ def test_a_run_keeps_its_precision_on_another_device(run, tiny, monkeypatch):
     assert configured(settings, 9).bfloat16
 
 
+def test_folds_on_a_cluster_exclude_one_training_by_several_processes(run):
+    both = train.Settings(run.root, scheduler="tcp://x:1", cluster=Cluster("x:2", 2, 0))
+    with pytest.raises(UserError, match=r"each machine trains a fold, .*; give one of them"):
+        configured(both, 9)
+
+
+def test_folds_trained_on_a_cluster_are_those_trained_alone(run, tiny):
+    settings = train.Settings(run.root, "demo", epochs=1, steps=2, evidence=False)
+    train.main(settings)
+    alone = [weights_bytes(run, fold) for fold in range(3)]
+    shutil.rmtree(run.unet)
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster:
+        train.main(replace(settings, scheduler=cluster.scheduler_address))
+    assert [weights_bytes(run, fold) for fold in range(3)] == alone
+    assert run.unet_settings.exists()
+
+
 def test_the_learning_rate_may_be_set(run, tiny):
     config = configured(train.Settings(run.root, "demo", rate=0.5), 9)
     assert config == replace(TINY, learning_rate=0.5)
@@ -67,6 +85,7 @@ def test_few_lesions_are_seen_beside_the_evidence_map_for_a_short_time(run):
     few, many = configured(lite, FEW_LESIONS - 1), configured(lite, FEW_LESIONS)
     assert few.first_epochs > 10 * few.epochs and not few.weak_share
     assert not many.first_epochs and many.epochs > 10 * few.epochs and many.weak_share
+    assert configured(replace(lite, evidence=False), FEW_LESIONS).first_epochs == few.first_epochs
     # What the user gives counts, whatever the number of lesions.
     assert configured(replace(lite, epochs=7, weak_share=0.5), 3) == replace(
         few, epochs=7, weak_share=0.5

@@ -178,8 +178,8 @@ def main(settings: Settings) -> None:
     if default == "empty":
         print("No policy beats the all-empty submission out of fold, so the default empties all.")
     best = metrics.out_of_fold.policies[default].dice
-    help_ = f", chosen with {(~known).sum():,} weak masks" if not known.all() else ""
-    print(f"default policy: {default}, mean Dice {best} out of fold{help_}")
+    helped = "" if known.all() else f", chosen with {(~known).sum():,} weak masks"
+    print(f"default policy: {default}, mean Dice {best} out of fold{helped}")
     if trust is not None:
         print(
             f"of {trust.masks} kept masks {trust.coverage} reach the Dice that {trust.level:.0%} "

@@ -101,6 +101,17 @@ FEW_LESIONS = 150
 OF_FEW_LESIONS = TrainConfig(pretrained=True)
 
 
-def profile_for(name: str, lesions: int) -> TrainConfig:
-    """The settings of a profile for a dataset with so many images of a known or weak lesion."""
-    return OF_FEW_LESIONS if name == "lite" and lesions < FEW_LESIONS else PROFILES[name]
+def profile_for(name: str, lesions: int, evidence: bool) -> TrainConfig:
+    """The settings of a profile.
+
+    Parameters
+    ----------
+    name : str
+        One of `PROFILES`.
+    lesions : int
+        Number of images with a known or weak lesion.
+    evidence : bool
+        Whether the network sees the evidence map, which the long training of `lite` is for.
+    """
+    is_long = evidence and lesions >= FEW_LESIONS
+    return OF_FEW_LESIONS if name == "lite" and not is_long else PROFILES[name]

@@ -81,12 +81,17 @@ def configured(settings: Settings, lesions: int) -> TrainConfig:
     Raises
     ------
     UserError
-        If a number is out of its range.
+        If a number is out of its range, or options exclude each other.
     """
     _check_numbers(settings)
+    if settings.scheduler and settings.cluster.coordinator:
+        raise UserError(
+            "--scheduler and --cluster.coordinator: by the one each machine trains a fold, by the "
+            "other all train one network; give one of them."
+        )
     changes = {name: getattr(settings, name) for name in (*LEAST, "weak_share")}
     changes["learning_rate"] = settings.rate
-    config = profile_for(settings.profile, lesions)
+    config = profile_for(settings.profile, lesions, settings.evidence)
     return replace(
         config,
         unet=replace(config.unet, evidence=settings.evidence),

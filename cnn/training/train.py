@@ -67,7 +67,9 @@ def main(settings: Settings) -> None:
     if settings.only is not None and unfinished and is_first_process():
         run.unet_settings.unlink(missing_ok=True)  # no mark that all are of one training
     if settings.scheduler and unfinished:
-        _train_on_cluster(list(unfinished), settings)
+        # The workers compute as this process would, whatever devices they have.
+        precision = "bfloat16" if config.bfloat16 else "float32"
+        _train_on_cluster(list(unfinished), replace(settings, precision=precision))
         unfinished.clear()
     for fold, (identity, pretrained) in unfinished.items():
         folder = run.unet_fold(fold)

@@ -1,14 +1,10 @@
 """Other ways to train the classifier: ``python -m tests.benchmarks.classifier_variants RUN``.
 
-Each way trains the models of all folds from the run's own feature table and scores them out of
-fold: against the known labels, and against the weak ones, which are many more. Seconds and memory
-are those of the training alone, and ``--copies`` repeats each training image so many times, to see
-them at the size of the challenge (the scores are still those of the run's own images, but an
-image's copies make its weight larger, so they are not comparable). One way after the other, in
-turns with the first, so that the ratio holds on a busy machine too.
+Each way trains the models of all folds from the run's own feature table, in turns with the way it
+is done, so that the ratio of their seconds holds on a busy machine too. They are scored out of
+fold: against the known labels, and against the weak ones, which are many more.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +16,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
+from baseline.classifier.settings import TrainingSettings
 from baseline.learning import feature_table, scores
 from baseline.learning.estimator import Classifier, raw_scores
 from baseline.learning.feature_table import FeatureTable
@@ -40,8 +37,6 @@ class Settings:
 
     run: tyro.conf.Positional[Path]
     """Run folder with features and evidence; it is only read."""
-    copies: int = 1
-    """How many times each training image is taken."""
     seed: int = 0
     """Seed of the boosters."""
 
@@ -102,53 +97,22 @@ def ways() -> dict[str, Fit]:
 
 
 def out_of_fold(
-    fit: Fit, table: FeatureTable, rows: pd.DataFrame, settings: Settings
-) -> tuple[np.ndarray, float, float]:
+    fit: Fit, table: FeatureTable, rows: pd.DataFrame, seed: int
+) -> tuple[np.ndarray, float]:
     """Log-odds of all images by models that saw neither them nor their patients.
 
-    Also the seconds of the training, and how much memory it took at most, in GiB.
+    Also the seconds of the training.
     """
-    raw, seconds, most = np.empty(len(rows)), 0.0, 0.0
+    raw, seconds, weak_weight = np.empty(len(rows)), 0.0, TrainingSettings().weak_weight
     for fold in range(rows["fold"].max() + 1):
         seen = rows["fold"] != fold
-        part = rows[seen].iloc[np.tile(np.arange(seen.sum()), settings.copies)]
-        target, weights = part["target"].to_numpy(float), np.where(part["label"].notna(), 1.0, 0.5)
-        features = table.for_model(part["id"], fold)
-        peak, began = Peak(), time.monotonic()
-        booster = fit(features, target, weights, settings.seed + fold)
-        seconds, most = seconds + time.monotonic() - began, max(most, peak.stop())
-        held_out = table.for_model(rows["id"][~seen], fold)
-        raw[~seen] = raw_scores(booster, held_out)
-    return raw, seconds, most
-
-
-def resident() -> int:
-    """Memory of this process in kB; Linux only."""
-    fields = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["VmRSS"].split()[0])
-
-
-class Peak(threading.Thread):
-    """Most memory of this process while it goes on, in GiB above what it had."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.before, self.most, self.ended = (
-            resident(),
-            0,
-            threading.Event(),
-        )
-        self.start()
-
-    def run(self) -> None:
-        """Look five times a second."""
-        while not self.ended.wait(0.2):
-            self.most = max(self.most, resident())
-
-    def stop(self) -> float:
-        """The most so far; no more looking."""
-        self.ended.set()
-        return max(self.most - self.before, 0) / 2**20
+        part, features = rows[seen], table.for_model(rows["id"][seen], fold)
+        weights = np.where(part["label"].notna(), 1.0, weak_weight)
+        began = time.monotonic()
+        booster = fit(features, part["target"].to_numpy(float), weights, seed + fold)
+        seconds += time.monotonic() - began
+        raw[~seen] = raw_scores(booster, table.for_model(rows["id"][~seen], fold))
+    return raw, seconds
 
 
 def main(settings: Settings) -> None:
@@ -165,24 +129,19 @@ def main(settings: Settings) -> None:
             lambda drawn: scores.auc(hard[of][drawn], raw[of][drawn]), patients[of]
         )
 
-    print("| way | seconds | of the first's | GiB | AUC, known | less the first's | AUC, weak |")
-    print("|---|---|---|---|---|---|---|", flush=True)
-    first_way, *others = ways().items()
-    for name, fit in (first_way, *others):
-        first, its_seconds, its_most = out_of_fold(first_way[1], table, rows, settings)
-        raw, seconds, most = (
-            out_of_fold(fit, table, rows, settings)
-            if fit is not first_way[1]
-            else (first, its_seconds, its_most)
-        )
+    print("| way | seconds | of the first's | AUC, known | less the first's | AUC, weak |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for name, fit in ways().items():
+        first, its_seconds = out_of_fold(fitted, table, rows, settings.seed)
+        raw, seconds = out_of_fold(fit, table, rows, settings.seed)
 
         def gap(drawn: np.ndarray, raw: np.ndarray = raw, first: np.ndarray = first) -> float:
             of = np.flatnonzero(known)[drawn]
             return scores.auc(hard[of], raw[of]) - scores.auc(hard[of], first[of])
 
         print(
-            f"| {name} | {seconds:.0f} | {seconds / its_seconds:.2f} | {most:.2f} | "
-            f"{auc(raw, known)} | {scores.bootstrap(gap, patients[known])} | {auc(raw, weak)} |",
+            f"| {name} | {seconds:.0f} | {seconds / its_seconds:.2f} | {auc(raw, known)} | "
+            f"{scores.bootstrap(gap, patients[known])} | {auc(raw, weak)} |",
             flush=True,
         )
 

@@ -4,14 +4,13 @@ The client and the scheduler are real and run on this machine. The workers do no
 reads an image over a file system that all share, waits as long as the work on such an image was
 measured to take here on one core, and hands on a result of the real size. So more workers than this
 machine has cores can be tried, and what is measured is what a cluster adds: the client, which takes
-every result and writes it, the scheduler, and the file system.
+every result (but does not write it here), the scheduler, and the file system.
 
 The speed-up of W workers is their images a second, divided by those of one worker that waits for
 nothing. The knee is the number of workers from which on each does less than 80% of that.
 """
 
 import fcntl
-import pickle
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,8 @@ from typing import Any
 import numpy as np
 import tyro
 from distributed import LocalCluster
+from distributed.protocol import serialize
+from distributed.utils import nbytes
 
 from cnn.gate import scored_images
 from cnn.gate.runs import together
@@ -106,18 +107,21 @@ def wait(task: Task) -> bytes:
     return bytes(task.result)
 
 
-def stages(run: RunFolder, count: int) -> dict[str, tuple[Callable[[Any], Any], list[Any]]]:
-    """Function of each stage that goes through the images, and what it gets for some of them."""
+def stages(
+    run: RunFolder, count: int
+) -> dict[str, tuple[Callable[[Any], Any], list[Any], list[Path]]]:
+    """Function of each stage that goes through images, what it gets, and the files it reads."""
     rows = measured(run.dataset.read()).head(count)
     maps = SourceMaps(together(run, ())).images(scored_images.labelled(run).head(count))
+    paths = [Path(path) for path in rows["path"]]
     return {
-        "dataset": (_study_or_reason, [Path(path) for path in rows["path"]]),
-        "measure": (measure_image, items_of(rows)),
-        "gate": (inputs_of, list(maps)),
+        "dataset": (_study_or_reason, paths, paths),
+        "measure": (measure_image, items_of(rows), paths),
+        "gate": (inputs_of, list(maps), []),
     }
 
 
-def measure(function: Callable[[Any], Any], items: list[Any]) -> Work:
+def measure(function: Callable[[Any], Any], items: list[Any], paths: list[Path]) -> Work:
     """Do the work on some images here, on one core."""
     results, seconds = [], []
     function(items[0])  # what is compiled or read once
@@ -125,7 +129,6 @@ def measure(function: Callable[[Any], Any], items: list[Any]) -> Work:
         began = time.perf_counter()
         results.append(function(item))
         seconds.append(time.perf_counter() - began)
-    paths = [Path(getattr(item, "path", item)) for item in items if not hasattr(item, "squares")]
     return Work(
         np.array(seconds),
         int(np.mean([path.stat().st_size for path in paths])) if paths else 0,
@@ -135,7 +138,8 @@ def measure(function: Callable[[Any], Any], items: list[Any]) -> Work:
 
 
 def _bytes(values: list[Any]) -> int:
-    return int(np.mean([len(pickle.dumps(value, protocol=5)) for value in values]))
+    """Mean bytes of one as Dask sends it."""
+    return int(np.mean([sum(map(nbytes, serialize(value)[1])) for value in values]))
 
 
 def tasks(work: Work, count: int, bandwidth: float, wire: Path) -> Iterator[Task]:
@@ -146,7 +150,7 @@ def tasks(work: Work, count: int, bandwidth: float, wire: Path) -> Iterator[Task
 
 
 def rate(work: Work, workers: int, bandwidth: float, settings: Settings) -> float:
-    """Images a second that a cluster gets done, the first and last of each worker aside."""
+    """Images a second that a cluster gets done once it has begun."""
     # As many for each worker as it would get of a large dataset at least.
     least = workers * parallel.PARTS_A_WORKER * parallel.MOST_AT_ONCE
     mean = float(work.seconds.mean()) + work.read / bandwidth / 1e6
@@ -182,8 +186,8 @@ def rate(work: Work, workers: int, bandwidth: float, settings: Settings) -> floa
 def main(settings: Settings) -> None:
     """Print a table of each stage."""
     run = RunFolder(settings.run).check()
-    for stage, (function, items) in stages(run, settings.images).items():
-        work = measure(function, items)
+    for stage, (function, items, paths) in stages(run, settings.images).items():
+        work = measure(function, items, paths)
         alone = 1 / float(work.seconds.mean())
         print(
             f"\n{stage}: {1000 / alone:.1f} ms of one core an image, of which it reads "

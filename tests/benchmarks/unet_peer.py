@@ -25,7 +25,7 @@ from cnn.data.batches import EpochPlan, chunks, padded, training_order
 from cnn.data.training_images import TrainingImages
 from cnn.devices.mesh import all_devices, replicated, sharded, split_processor
 from cnn.network.augment import augment
-from cnn.network.config import PROFILES, TrainConfig
+from cnn.network.config import OF_FEW_LESIONS, TrainConfig
 from cnn.prediction.networks import probabilities
 from cnn.training import steps
 from cnn.weights.initial_weights import initial_weights
@@ -142,7 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     run = RunFolder(options.run).check()
     split_processor()
-    lite = PROFILES["lite"]
+    lite = OF_FEW_LESIONS  # both learn from the known masks alone
     config = replace(
         lite, unet=replace(lite.unet, evidence=options.evidence), epochs=options.epochs
     )
