@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def main(settings: Settings) -> None:
         run.unet_settings.unlink(missing_ok=True)  # no mark that all are of one training
     if settings.scheduler and unfinished:
         # The workers compute as this process would, whatever devices they have.
-        precision = "bfloat16" if config.bfloat16 else "float32"
+        precision: Literal["bfloat16", "float32"] = "bfloat16" if config.bfloat16 else "float32"
         _train_on_cluster(list(unfinished), replace(settings, precision=precision))
         unfinished.clear()
     for fold, (identity, pretrained) in unfinished.items():
