@@ -113,7 +113,7 @@ help: ## show this help
 	@echo "PATIENTS=<csv> ...   further lists of which images are of one patient (ImageId,patient or Kaggle_ID,NIH_ID)"
 	@echo "AUXILIARY=300        phantoms that help to train the evidence map; 0 for none"
 	@echo "ALSO=<run> ...       average the U-Net maps of these runs with those of RUN"
-	@echo "SCHEDULER=tcp://...   spread all stages but shap and report over a Dask cluster"
+	@echo "SCHEDULER=tcp://...   spread the work of dataset to submission over a Dask cluster"
 	@echo "FOLDS, CASES (in the report), TRIALS (of tune), LIMIT (images of the audit)"
 	@echo "MEASURE_OPTIONS, CLASSIFIER_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.measure,"
 	@echo "baseline.classifier.train and cnn.training.train; $(PY) -m <module> --help explains them"
@@ -174,7 +174,7 @@ $(RUN)/ablation.csv: $(call made,measure) $(call code,baseline/classifier baseli
 
 CHECKS := shortcuts faithfulness
 shortcuts: $(RUN)/baseline/shortcuts.json ## check for shortcuts; subgroups, operating points, triage
-faithfulness: $(RUN)/baseline/faithfulness.json ## check whether the reasons point at the air, matter and hold still
+faithfulness: $(RUN)/baseline/faithfulness.json ## check whether the reasons point at the air, move the score, agree between models
 $(CHECKS:%=$(RUN)/baseline/%.json): $(RUN)/baseline/%.json: $(call made,shap) $(call code,baseline/evaluation) | $(ENV)
 	$(PY) -m baseline.evaluation.$* --run $(RUN) --seed $(SEED)
 
@@ -208,7 +208,7 @@ demo: ## the whole pipeline on phantoms: scores, report and submission in minute
 	@$(MAKE) --no-print-directory submission DATA=$(PHANTOMS) RUN=runs/$(notdir $(PHANTOMS)) PROFILE=demo FOLDS=3
 
 # A trained run answers as it is, whatever has changed since: nothing is made again.
-predict: | $(ENV) ## answer on single X-rays: IMAGE=<file or folder>, by RUN or by the model that ships
+predict: | $(ENV) ## answer on single X-rays: IMAGE=<file, folder or zip>, by RUN or by the model that ships
 	$(if $(IMAGE),,$(error IMAGE: no image given; name a file, a folder or a zip, as in make predict IMAGE=x.dcm))
 	@$(PY) -m cnn.study.cli predict $(IMAGE)$(if $(RUN_GIVEN), --run $(RUN))
 

@@ -46,7 +46,7 @@ class Settings:
     """Feature families to measure; by default all but glrlm."""
     strict: bool = False
     """Set images that may be no whole, upright frontal chest X-rays aside: nothing is learned from
-    them, and the submission leaves them without a mask. Otherwise they are kept and told."""
+    them, and the submission leaves them without a mask. Otherwise they are kept, and reported."""
     only_cells: bool = False
     """Measure the cells alone, as for auxiliary phantoms, whose features nobody needs."""
     jobs: int = -1
@@ -245,6 +245,8 @@ def _join(run: RunFolder, parts: list[Part], strict: bool) -> None:
     """Write the run's tables from the parts; the features last, which `make` asks for."""
     groups = [parts[start : start + PARTS_A_GROUP] for start in range(0, len(parts), PARTS_A_GROUP)]
     ids = [name for part in parts for name in part.rows["id"]]
+    # Written last: the mark that all are there.
+    (run.features if parts[0].features else run.cells).path.unlink(missing_ok=True)
     indices = ([part.cells for part in group] for group in groups)
     cell_table.join(run, ids, indices, (part.cell_values for part in parts))
     if parts[0].features:

@@ -30,6 +30,9 @@ def test_a_perfect_classifier_earns_the_share_of_positives_at_every_threshold():
         assert point.classifier.value == pytest.approx(0.25)
         odds = point.threshold / (1 - point.threshold)
         assert point.everybody == pytest.approx(0.25 - 0.75 * odds)
+        # What calling everybody costs goes up and down with the classifier's worth.
+        assert point.gain.value == pytest.approx(0.25 - max(point.everybody, 0))
+        assert (point.gain.low > 0) == (point.gain.value > 0.01)
 
 
 def test_predictive_values_by_a_table_of_ten_thousand():
@@ -41,16 +44,11 @@ def test_predictive_values_by_a_table_of_ten_thousand():
 
 
 def test_where_it_is_clearly_better():
-    def point(threshold: float, low: float, everybody: float) -> NetBenefit:
-        return NetBenefit(threshold, Estimate(low + 0.1, low, low + 0.2), everybody)
+    def point(threshold: float, low: float) -> NetBenefit:
+        gain = Estimate(low + 0.1, low, low + 0.2)
+        return NetBenefit(threshold, Estimate(0.2, 0.1, 0.3), 0.1, gain)
 
-    curve = [
-        point(0.02, 0.2, 0.3),
-        point(0.1, 0.2, 0.1),
-        point(0.2, -0.1, -0.5),
-        point(0.3, 0.1, -0.5),
-        point(0.4, 0.1, -0.9),
-    ]
+    curve = [point(0.02, -0.1), point(0.1, 0.1), point(0.2, -0.1), point(0.3, 0.1), point(0.4, 0.1)]
     assert clearly_better(curve) == (0.3, 0.4)
     assert clearly_better(curve[:1]) is None
     assert clearly_better([]) is None

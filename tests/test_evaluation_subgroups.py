@@ -79,6 +79,18 @@ def test_a_line_that_lies_wrong_for_one_group_shows_behind_equal_aucs(few_resamp
     assert str(by_sex["F"].rates.specificity) == "10 of 10: 1.000 [0.722, 1.000]"
 
 
+def test_lesions_without_a_mask_are_of_unknown_size(rows, few_resamples):
+    ill = np.flatnonzero(rows["label"] == 1)
+    rows.loc[rows.index[ill[::2]], "area"] = np.nan
+    lesions = {g.name: g for g in subgroups.subgroups(rows) if g.kind == "lesion"}
+    assert len(lesions) == 4 and lesions["unknown"].positives == len(ill[::2])
+    assert sum(group.positives for group in lesions.values()) == len(ill)
+    assert not any("nan" in name for name in lesions)
+    rows["area"] = np.nan
+    only = [g for g in subgroups.subgroups(rows) if g.kind == "lesion"]
+    assert [(g.name, g.positives) for g in only] == [("unknown", len(ill))]
+
+
 def test_sizes_of_lesions_are_named_by_both_their_ends():
     rows = pd.DataFrame(
         {

@@ -55,8 +55,8 @@ def test_images_without_lesion_have_no_dice_loss():
 def test_the_loss_of_a_batch_by_hand():
     logits, masks = 3 * jnp.asarray(noise(4, 8, 8)) - 1, jnp.asarray(noise(4, 8, 8, seed=1))
     masks = masks.at[1:3].set(0.0)
-    loss = total_loss(logits, masks, LossConfig(bce=0.5, dice=2.0, focal=0.25))
-    pixels = 0.5 * losses.cross_entropy(logits, masks) + 0.25 * losses.focal_loss(logits, masks, 2)
+    loss = total_loss(logits, masks, LossConfig(bce=0.5, dice=2.0))
+    pixels = 0.5 * losses.cross_entropy(logits, masks)
     dice = 1 - losses.soft_dice(jax.nn.sigmoid(logits), masks)
     assert_allclose(loss, pixels.mean() + 2 * (dice[0] + dice[3]) / 2, rtol=1e-6)
 
@@ -72,16 +72,7 @@ def test_the_losses_of_its_parts_add_up_to_that_of_a_batch():
     assert_allclose(sum(parts), total_loss(logits, masks, LossConfig()), rtol=1e-6)
 
 
-def test_focal_loss_by_hand():
-    logits, masks = jnp.array([[[0.0, 2.0]]]), jnp.array([[[0.0, 1.0]]])
-    wrong = 1 - 1 / (1 + np.exp(-2))
-    expected = (0.5**3 * np.log(2) - wrong**3 * np.log(1 - wrong)) / 2
-    assert_allclose(checked(losses.focal_loss)(logits, masks, 3.0)[0], expected, rtol=1e-5)
-    plain = losses.focal_loss(logits, masks, 0.0)
-    assert_allclose(plain, losses.cross_entropy(logits, masks), rtol=1e-6)
-
-
 def test_a_perfect_certain_prediction_costs_nothing():
     masks = jnp.zeros((1, 8, 8)).at[0, 2:5, 3:6].set(1.0)
-    loss = total_loss(80 * masks - 40, masks, LossConfig(focal=1.0))
+    loss = total_loss(80 * masks - 40, masks, LossConfig())
     assert_allclose(loss, 0, atol=1e-6)

@@ -37,8 +37,9 @@ def study(client, name: str = "a.png", content: bytes | None = None) -> str:
     return client.post("/studies", files=files).headers["location"]
 
 
-def save(client, address: str, code: str, reader: str = "A. Reader"):
-    return client.post(f"{address}/outline", json={"code": code, "reader": reader})
+def save(client, address: str, code: str, reader: str = "A. Reader", rows: int = 64):
+    drawn = {"code": code, "rows": rows, "columns": 64, "reader": reader}
+    return client.post(f"{address}/outline", json=drawn)
 
 
 def bordered() -> bytes:
@@ -107,6 +108,14 @@ def test_codes_that_are_none(client, outlines, code):
     assert not outlines.path.exists()
 
 
+def test_an_outline_of_another_grid_is_refused(client, outlines):
+    """Its code would fit in, at the wrong place."""
+    refused = save(client, study(client), "0 5", rows=32)
+    assert refused.status_code == 422
+    assert refused.json()["error"].startswith("The outline is on a grid of 32 rows and 64 columns")
+    assert not outlines.path.exists()
+
+
 @pytest.mark.parametrize("reader", ["", " ", "=cmd()", "a,b", 'a"b', "a\u202eb", "x" * 61, "-a"])
 def test_names_that_are_none(reader):
     with pytest.raises(OutlineError, match=r"^The reader's name must begin with a letter or"):
@@ -119,7 +128,15 @@ def test_names(reader):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'{"code": 1, "reader": "A"}', b'{"code": "-1"}']
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"code": 1, "rows": 64, "columns": 64, "reader": "A"}',
+        b'{"code": "-1"}',
+        b'{"code": "-1", "reader": "A"}',
+    ],
 )
 def test_bodies_that_are_none(client, body):
     headers = {"Content-Type": "application/json"}

@@ -21,15 +21,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from baseline.explanation import one_study, trained_run
+from baseline.classifier import train as classifier
+from baseline.explanation import one_study, shap_values, trained_run
 from baseline.gate import rules
 from baseline.gate.results import Gate, read_gate
 from baseline.gate.rules import SOURCES
-from cnn.gate import scored_images
+from cnn.gate import evaluate, scored_images
 from cnn.gate.sources import SourceMaps
 from cnn.study import cli, ship, shipped_model
 from cnn.study.answer import schema, to_json
 from cnn.study.predictor import Predictor
+from cnn.submission import write
 from features.reading import images, rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -220,6 +222,22 @@ def test_an_answer_on_one_image_is_that_of_the_run(undisturbed):
                 assert again.mask.kept == rules.keeps(rule, inputs[rules.source(policy)])[0]
             content = json.loads(to_json(answer))
             assert set(content) == set(schema()["$defs"]["Answer"]["properties"])
+
+
+def test_a_classifier_without_the_map_answers_too(undisturbed, tmp_path):
+    """Network and gate use the evidence map all the same."""
+    run = RunFolder(Path(shutil.copytree(undisturbed[0], tmp_path / "run")))
+    classifier.main(classifier.Settings(run.root, evidence=False, rounds=20))
+    shap_values.main(shap_values.Settings(run.root))
+    evaluate.main(evaluate.Settings(run.root))
+    write.main(write.Settings(run.root, policy="joint"))
+    submission = run.submission_of("joint").read().set_index("ImageId")["EncodedPixels"]
+    predictor = Predictor.load(run.root)
+    joint = Gate("joint", (), predictor.model.gate.rules)
+    predictor = Predictor(replace(predictor.model, gate=joint))
+    dataset = run.dataset.read().set_index("id")
+    for name in run.test.read()["id"]:
+        assert predictor(dataset.loc[name, "path"]).mask.code == submission[name]
 
 
 def test_a_run_packed_as_the_model_that_ships_answers_as_the_run(data, undisturbed, tmp_path):

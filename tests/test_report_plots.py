@@ -18,6 +18,7 @@ from features.families import registry
 from features.lungs.fields import LungFields
 from features.lungs.zones import NAMES as ZONE_NAMES
 from features.lungs.zones import build
+from features.reading import square_pixels
 from tests.helpers.page_reader import polygons
 
 
@@ -86,7 +87,7 @@ def test_regions_cover_the_lungs_and_add_up_the_zones_they_lie_in():
 def test_shrinking_keeps_the_place_of_a_mask():
     mask = np.zeros((1024, 1024), bool)
     mask[512:, :256] = True
-    small = overlays.shrink(mask, (4, 8))
+    small = square_pixels.resample_mask(mask, (4, 8))
     assert small[2:, :2].all() and small.sum() == 4
 
 

@@ -44,12 +44,17 @@ def test_the_most_doubtful_come_first_and_what_is_no_chest_stays_out(tmp_path):
     rows = list(csv.DictReader((tmp_path / "next.csv").read_text().splitlines()))
     assert [row["ImageId"] for row in rows] == ["a", "b", "sure"]
     assert float(rows[0]["doubt"]) == pytest.approx(1.0, abs=1e-4)
-    assert ranking.outlined(tmp_path / "next.csv") == {"a", "b", "sure"}
+
+
+def test_what_is_outlined_is_known_by_any_spelling(tmp_path):
+    path = tmp_path / "outlines.csv"
+    path.write_bytes("ImageId;EncodedPixels;reader\na.dcm;0 5;A\nb;-1;A\n".encode("utf-16"))
+    assert ranking.outlined(path) == {"a", "b"}
 
 
 def test_annotations_that_are_none_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"a\.csv: no csv file of annotations"):
+    with pytest.raises(UserError, match=r"a\.csv: no such file"):
         ranking.outlined(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("name,code\n")
-    with pytest.raises(UserError, match="no column ImageId"):
+    with pytest.raises(UserError, match="its header must be 'ImageId,EncodedPixels'"):
         ranking.outlined(tmp_path / "a.csv")

@@ -45,6 +45,19 @@ def test_a_right_submission_passes_and_is_scored(tmp_path, sample, capsys):
     assert "3 images with known truth: 0.667" in printed
 
 
+def test_ids_that_are_file_names_are_checked_and_scored_alike(tmp_path, capsys):
+    """The sample's spelling is kept in a submission; the truth may spell them otherwise."""
+    names = [f"{name}.dcm" for name in IDS]
+    sample = write_csv(tmp_path / "sample.csv", names, ["-1"] * 3)
+    good = write_csv(tmp_path / "good.csv", names, ["0 10", "-1", "5 2"])
+    truth = write_csv(tmp_path / "truth.csv", IDS, ["0 10", "-1", "-1"])
+    check.main(check.Settings(good, sample, truth, side=64))
+    assert "3 images with known truth: 0.667" in capsys.readouterr().out
+    beyond = write_csv(tmp_path / "beyond.csv", names, ["4095 2", "-1", "-1"])
+    with pytest.raises(UserError, match=r"image c\.dcm: .*beyond the 4096"):
+        check.main(check.Settings(beyond, sample, side=64))
+
+
 @pytest.mark.parametrize(
     ("ids", "codes", "problem"),
     [

@@ -9,6 +9,7 @@ import pytest
 from cnn.data import training_images
 from cnn.training import panel, steps
 from cnn.training.history import summary
+from cnn.weights.initial_weights import initial_weights
 from tests.helpers.tiny_run import TINY
 
 
@@ -24,6 +25,18 @@ def test_a_training_is_watched_by_the_challenges_score(run, monkeypatch):
     scores = steps.validate(None, training_images.read(run, 32), 0, TINY)
     expected = {"bce": 2, "soft_dice": 0.5, "dice": 0.6, "score": 1.3 / 3}
     assert asdict(scores) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("most", "scored"), [(None, 3), (3, 3), (2, 2), (1, 1)])
+def test_of_a_large_fold_some_images_are_scored(run, monkeypatch, most, scored):
+    rows = []
+    real = steps.eval_step
+    monkeypatch.setattr(steps, "eval_step", lambda *rest: rows.append(rest[1]) or real(*rest))
+    images = training_images.read(run, 32)
+    data = replace(images, evidence=images.images)
+    params = initial_weights(TINY, 0, 0, data)
+    steps.validate(params, data, 0, TINY, most)
+    assert sum(len(np.unique(part, axis=0)) for part in rows) == scored
 
 
 def test_the_summary_holds_the_dice_of_the_weights_that_are_kept(run):

@@ -31,8 +31,8 @@ def test_early_stopping_looks_at_a_fold_of_its_own_and_keeps_the_best_epoch(
         left_out.append(without)
         return order(images, without, *rest)
 
-    def validate(params, images, fold, config):
-        scored = score_fold(params, images, fold, config)
+    def validate(params, images, fold, config, most=None):
+        scored = score_fold(params, images, fold, config, most)
         if fold == 2:
             return scored
         averages.append(params)

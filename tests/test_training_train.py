@@ -59,6 +59,17 @@ def test_training_writes_weights_curves_and_settings(run, tiny, capsys):
     assert weights_bytes(run, 0) != before
 
 
+def test_what_is_refused_costs_no_trained_weights(run, tiny, tmp_path):
+    train.main(train.Settings(run.root, "demo"))
+    before = [weights_bytes(run, fold) for fold in range(3)]
+    other = tmp_path / "fold0.safetensors"
+    other.write_bytes(before[0])  # has learned from images of the other folds
+    init = str(tmp_path / "fold{fold}.safetensors")
+    with pytest.raises(UserError):
+        train.main(train.Settings(run.root, "demo", init=init, overwrite=True))
+    assert [weights_bytes(run, fold) for fold in range(3)] == before
+
+
 def test_broken_training_stops_with_the_checkpoint_kept(run, tiny, monkeypatch):
     real = train_fold.train_epoch
 

@@ -27,7 +27,11 @@ def test_too_many_bytes(predictor, private, length):
             "error": "The upload is larger than 2 MB; send one X-ray by itself."
         }
         assert 'uploads_total{outcome="too_large"} 1.0' in client.get("/metrics").text
-        assert client.post("/token", content=bytes(2 * MEBIBYTE)).status_code == 413
+        other = client.post("/token", content=bytes(2 * MEBIBYTE))
+        assert other.status_code == 413
+        assert other.json() == {"error": "The request is larger than 1 MB; send less."}
+        # It is no upload, and not counted as one.
+        assert 'uploads_total{outcome="too_large"} 1.0' in client.get("/metrics").text
     assert left(private) == []
 
 
@@ -146,6 +150,7 @@ def test_a_name_that_leads_here_from_elsewhere_is_not_answered(client):
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://127.0.0.1:9000"},
         {"Sec-Fetch-Site": "cross-site"},
     ],

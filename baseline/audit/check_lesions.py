@@ -21,8 +21,8 @@ SIDE, MARGIN = 192, 0.12
 SHOWN = 8
 # Readers who agree less than this about one image may not mean the same thing.
 LOW_DICE = 0.3
-# Limits of the sizes, as shares of the image; DESIGN names 0.7% as small.
-SIZES = (0.0, 0.007, 0.02, 0.05, 1.0)
+# Limits of the sizes, as shares of the image.
+SIZES = (0.0, 0.007, 0.02, 0.05, np.inf)
 
 
 def lesions(facts: Facts) -> Finding:

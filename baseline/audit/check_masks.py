@@ -11,6 +11,8 @@ from collections import defaultdict
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.linear_model import LogisticRegression
 
 from baseline.audit import pictures, predictors
@@ -145,6 +147,14 @@ def _usable(facts: Facts, place: int) -> bool:
     return bool(np.exp(fit[0, AREA]) <= LARGEST)
 
 
+def _exposures(facts: Facts) -> dict[str, int]:
+    """The same number for all ids whose pictures show one exposure."""
+    first, second = [p.first for p in facts.pairs], [p.second for p in facts.pairs]
+    count = len(facts.ids)
+    linked = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
+    return dict(zip(facts.ids, connected_components(linked)[1].tolist(), strict=True))
+
+
 def copied(facts: Facts) -> Finding:
     """Equal annotations under several ids."""
     owners: dict[str, set[str]] = defaultdict(set)
@@ -152,13 +162,13 @@ def copied(facts: Facts) -> Finding:
         for code in codes:
             if code.strip() != rle.EMPTY and code.count(" ") >= 2 * SMALL_CODE:
                 owners[" ".join(code.split())].add(key)
-    same = {tuple(sorted((facts.ids[p.first], facts.ids[p.second]))) for p in facts.pairs}
+    exposures = _exposures(facts)
     items: list[Item] = []
     place_of = {facts.ids[place]: place for place in positives(facts)}
     for ids in owners.values():
         keys = tuple(sorted(ids))
-        # Two copies of one picture may well share their mask.
-        if len(keys) < 2 or keys in same:
+        # Copies of one picture may well share their mask.
+        if len({exposures[key] for key in keys}) < 2:
             continue
         shown = [place_of[name] for name in keys if name in place_of][:2]
         shots = tuple(pictures.masked(facts, place) for place in shown)

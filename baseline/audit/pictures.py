@@ -24,9 +24,9 @@ def uri(picture: Levels) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def thumbnail(facts: Facts, place: int, caption: str | None = None) -> Picture:
-    """An image of the dataset, small; its id is the caption unless another is given."""
-    return Picture(uri(facts.thumbnails[place]), caption or facts.ids[place])
+def thumbnail(facts: Facts, place: int) -> Picture:
+    """An image of the dataset, small, above its id."""
+    return Picture(uri(facts.thumbnails[place]), facts.ids[place])
 
 
 def difference(first: Levels, second: Levels) -> Levels:

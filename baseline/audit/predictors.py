@@ -90,9 +90,13 @@ def values(facts: Facts) -> dict[str, pd.Series]:
 
 
 def codes(column: pd.Series) -> NDArray[np.intp]:
-    """A small number for each value, or for each bin of values; missing is a value as well."""
-    numbers = pd.to_numeric(column, errors="coerce") if column.dtype != object else None
-    if numbers is None or column.nunique() <= MOST_VALUES:
+    """A small number for each value, or for each bin of numbers; missing is a value as well.
+
+    Tags come as texts, those of numbers too.
+    """
+    numbers = pd.to_numeric(column, errors="coerce")
+    are_numbers = bool((numbers.notna() == column.notna()).all())
+    if not are_numbers or column.nunique() <= MOST_VALUES:
         return np.asarray(pd.factorize(column, use_na_sentinel=False)[0])
     bins = pd.qcut(numbers.rank(method="average"), BINS, labels=False, duplicates="drop")
     return bins.fillna(-1).to_numpy(int) + 1

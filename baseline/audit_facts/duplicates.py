@@ -57,7 +57,7 @@ def find(thumbnails: NDArray[np.uint8], digests: list[str]) -> list[Pair]:
     pairs = [Pair(i, j, True, 1.0, thumbnails[j]) for i, j in exact]
     structure: dict[int, Floats] = {}
     for i, j in _candidates(thumbnails):
-        if (i, j) in exact:
+        if digests[i] == digests[j]:
             continue
         if i not in structure:
             structure[i] = _structure(thumbnails[i].astype(np.float32))

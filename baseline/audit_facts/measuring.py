@@ -66,7 +66,10 @@ class Memory:
     known: dict[object, Measured | None] = field(default_factory=dict)
 
     def key(self, task: Task) -> object:
-        """Equal for two tasks that give the same facts, but for the name of the folder."""
+        """Equal for tasks whose facts differ at most in folder and in the mask to compare with.
+
+        A planted fault may pair a mask with another image's; which one it is matters little.
+        """
         path = Path(task.path).resolve()
         return path, path.stat().st_mtime_ns, path.stat().st_size, task.mask, task.lungs
 
@@ -109,17 +112,17 @@ def tasks(table: pd.DataFrame) -> list[Task]:
 
 
 def measure_all(
-    table: pd.DataFrame, jobs: int, memory: Memory | None = None, what: str = "audit"
+    table: pd.DataFrame, jobs: int, memory: Memory | None = None
 ) -> Iterator[Measured | None]:
     """Measure every image, in order; what `memory` knows is not measured again."""
     todo = tasks(table)
     if memory is None:
-        yield from parallel.stream(measure_one, todo, what, jobs)
+        yield from parallel.stream(measure_one, todo, "audit", jobs)
         return
     keys = [memory.key(task) for task in todo]
     new = [number for number, key in enumerate(keys) if key not in memory.known]
     if new:
-        results = parallel.stream(measure_one, [todo[n] for n in new], what, jobs)
+        results = parallel.stream(measure_one, [todo[n] for n in new], "audit", jobs)
         for number, measured in zip(new, results, strict=True):
             memory.known[keys[number]] = measured
     for task, key in zip(todo, keys, strict=True):

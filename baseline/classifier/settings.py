@@ -121,7 +121,7 @@ def in_range(options: Options) -> Options:
     """
     for name, (low, high) in RANGES.items():
         value = getattr(options, name)
-        if not low <= value <= high:
+        if not (low <= value <= high and np.isfinite(value)):
             most = f"from {low:g} to {high:g}" if np.isfinite(high) else f"at least {low:g}"
             raise UserError(f"--{name.replace('_', '-')} is {value}, but must be {most}.")
     return options

@@ -55,6 +55,7 @@ def main(settings: Settings) -> None:
         models = list(parallel.stream(work, folds, what, scheduler=spread, unit="folds"))
     else:
         models = fit.fit_folds(table, rows, training, settings.seed)
+    run.classifier_metrics.unlink(missing_ok=True)  # written last: the mark that all are there
     _write_boosters(run, models)
     predicted, deployed = predict.add_probabilities(predict.predict(run, dataset, table))
     truth = run.truth.read() if run.truth.exists() else None

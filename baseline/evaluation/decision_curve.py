@@ -47,12 +47,17 @@ def decision_curve(rows: pd.DataFrame) -> list[NetBenefit]:
     """
     labels, patients = rows["label"].to_numpy(float), rows["patient"].to_numpy(object)
     probability = rows["probability"].to_numpy(float)
-    everybody = np.ones(len(rows), bool)
-    return [
-        NetBenefit(
-            threshold,
-            scores.mean(worth(labels, probability >= threshold, threshold), patients),
-            float(worth(labels, everybody, threshold).mean()),
+    curve = []
+    for threshold in THRESHOLDS:
+        model = worth(labels, probability >= threshold, threshold)
+        everybody = worth(labels, np.ones(len(rows), bool), threshold)
+        simple = everybody if everybody.mean() > 0 else np.zeros(len(rows))
+        curve.append(
+            NetBenefit(
+                threshold,
+                scores.mean(model, patients),
+                float(everybody.mean()),
+                scores.mean(model - simple, patients),
+            )
         )
-        for threshold in THRESHOLDS
-    ]
+    return curve

@@ -11,13 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.evaluation.results import Pointing, Side
-from baseline.explanation import overlays
 from baseline.explanation.trained_run import TrainedRun
 from baseline.learning import scores
 from baseline.learning.scores import Estimate
 from features.lungs.prepared import prepare
 from features.lungs.zones import NAMES, SIDES, Zones
-from features.reading import images, rle
+from features.reading import images, rle, square_pixels
 from features.run import parallel
 
 Mask = NDArray[np.bool_]
@@ -116,7 +115,7 @@ class PointingInput:
 def point_at(item: PointingInput) -> dict[str, float]:
     """Read an image and play the pointing game on it."""
     prepared = prepare(images.read(item.path)[1])
-    truth = overlays.shrink(rle.decode(item.mask, item.size), prepared.scene.shape)
+    truth = square_pixels.resample_mask(rle.decode(item.mask, item.size), prepared.scene.shape)
     return point(item.by_place, prepared.zones, truth)
 
 
@@ -155,9 +154,9 @@ def score(game: pd.DataFrame, patients: NDArray[np.object_]) -> Pointing:
     """
     return Pointing(
         images=len(game),
-        zone=scores.mean(game["zone"].to_numpy(), patients),
+        zone=scores.share(game["zone"].to_numpy(float), patients),
         zone_chance=scores.mean(game["zone_chance"].to_numpy(), patients),
-        lung=scores.mean(game["lung"].to_numpy(), patients),
+        lung=scores.share(game["lung"].to_numpy(float), patients),
         **by_side(game),
         balanced=balanced(game, patients),
     )

@@ -139,11 +139,14 @@ class NetBenefit:
     classifier : Estimate
     everybody : float
         If every image is an alarm.
+    gain : Estimate
+        The classifier's less the better one of everybody's and nobody's, image by image.
     """
 
     threshold: float
     classifier: Estimate
     everybody: float
+    gain: Estimate
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     Parameters
     ----------
     rows : DataFrame
-        label, sex, age, view and area (share of the image in the true mask).
+        label, sex, age, view and area (share of the image in the true mask, NaN where no mask is
+        known).
     """
     for kind in ("sex", "view"):
         for name in sorted(rows[kind].dropna().unique()):
@@ -41,14 +42,24 @@ def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
         yield "age", _ages(low, high), (age >= low) & (age < high)
     if np.isnan(age).any():
         yield "age", "unknown", np.isnan(age)
-    area, positive = rows["area"].to_numpy(float), rows["label"].to_numpy(float) > 0.5
-    low, high = np.quantile(area[positive], (1 / 3, 2 / 3))
-    for name, member in (
-        (f"small (under {100 * low:.2g}% of the image)", area < low),
-        (f"medium ({100 * low:.2g}% to {100 * high:.2g}%)", (area >= low) & (area < high)),
-        (f"large ({100 * high:.2g}% and over)", area >= high),
-    ):
-        yield "lesion", name, ~positive | member
+    yield from _lesion_sizes(rows["area"].to_numpy(float), rows["label"].to_numpy(float) > 0.5)
+
+
+def _lesion_sizes(
+    area: Floats, positive: NDArray[np.bool_]
+) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Thirds of the lesions by size; a positive image without a mask is of unknown size."""
+    drawn = positive & np.isfinite(area)
+    if drawn.any():
+        low, high = np.quantile(area[drawn], (1 / 3, 2 / 3))
+        for name, member in (
+            (f"small (under {100 * low:.2g}% of the image)", area < low),
+            (f"medium ({100 * low:.2g}% to {100 * high:.2g}%)", (area >= low) & (area < high)),
+            (f"large ({100 * high:.2g}% and over)", area >= high),
+        ):
+            yield "lesion", name, ~positive | (drawn & member)
+    if (positive & ~drawn).any():
+        yield "lesion", "unknown", ~drawn
 
 
 def _ages(low: int, high: int) -> str:

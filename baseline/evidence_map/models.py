@@ -91,6 +91,7 @@ def predict(model: EvidenceModel, features: pd.DataFrame, cells: Cells) -> tuple
     features : (2, k) DataFrame
         Of `by_lung`.
     cells : Cells
+        Their values in half precision, as a run keeps them.
 
     Returns
     -------
@@ -100,8 +101,7 @@ def predict(model: EvidenceModel, features: pd.DataFrame, cells: Cells) -> tuple
         Probability of air in each cell.
     """
     lungs = model.predict_lungs(features)[0]
-    # A run keeps its cells in half precision, so a single image's are rounded to it too.
-    return lungs, model.predict_cells(cells.values.astype(np.float16)) * lungs[cells.sides]
+    return lungs, model.predict_cells(cells.values) * lungs[cells.sides]
 
 
 def draw(model: EvidenceModel, features: pd.DataFrame, cells: Cells) -> EvidenceMap:

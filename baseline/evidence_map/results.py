@@ -115,9 +115,7 @@ def score(
     for number in range(len(SIDES)):
         only_this = single & (has_collapsed[:, number] == 1)
         sides.append(
-            _if_finite(scores.mean(correct[only_this], patients[only_this]))
-            if only_this.any()
-            else None
+            scores.share(correct[only_this], patients[only_this]) if only_this.any() else None
         )
     cell = _cell_auc(data, probability, images, patients)
     return EvidenceScores(_if_finite(lung), _if_finite(cell), *sides)

@@ -5,7 +5,7 @@ predicted by the model of its fold, which has seen neither it nor its patient; a
 of all fold models, which may have learned from other images of its patient.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,13 +56,12 @@ class StudyExplanation:
         Whether it is a frontal chest X-ray.
     prepared : Prepared
         The picture as it was measured.
-    cells : Cells or None
-        None where the classifier does not use the evidence map.
+    cells : Cells
     by_lung : DataFrame
         Its features lung by lung, as the evidence models read them.
     by_model : tuple of EvidenceMap
-        The evidence map by each model that predicts the image, fold by fold; none where the
-        classifier does not use it.
+        The evidence map by each model that predicts the image, fold by fold; none where there is
+        no map.
     hottest : Reason or None
         The sentence on the hottest cell of the map.
     """
@@ -76,13 +75,13 @@ class StudyExplanation:
     quality: gate.Quality
     prepared: Prepared
     by_lung: pd.DataFrame
-    cells: Cells | None = None
+    cells: Cells
     by_model: tuple[EvidenceMap, ...] = ()
     hottest: Reason | None = None
 
     @property
     def evidence_map(self) -> EvidenceMap | None:
-        """The mean of the models' maps; None where the classifier does not use it."""
+        """The mean of the models' maps; None where there is none."""
         return maps.mean(self.by_model) if self.by_model else None
 
 
@@ -115,7 +114,7 @@ def explain_picture(
         If the run holds a feature of another version.
     """
     prepared = prepare(pixels)
-    cells = cell_measures.measure(prepared) if models.evidence_models else None
+    cells = _cells(prepared)
     table = _measure(prepared, study, cells, models)
     known = models.training_image(study.id)
     fold = None if known is None else known.fold
@@ -131,7 +130,7 @@ def explain_picture(
             "Its measures are not those of the run's image of this name, so it may be another "
             "image; rename the file to have it predicted as a new one."
         )
-    evidence = ((), None) if cells is None else _evidence(models, fold, table, cells)
+    evidence = _evidence(models, fold, table, cells) if models.evidence_models else ((), None)
     return StudyExplanation(
         study,
         fold,
@@ -170,14 +169,12 @@ def families(names: list[str]) -> tuple[str, ...]:
     return tuple(family for family in registry.FAMILIES if family in needed)
 
 
-def _measure(
-    prepared: Prepared, study: Study, cells: Cells | None, models: StudyModels
-) -> FeatureTable:
+def _measure(prepared: Prepared, study: Study, cells: Cells, models: StudyModels) -> FeatureTable:
     """The features of one image, and its evidence for each model, as in the run's own table."""
     columns = list(models.measured_names)
     values = registry.measure(prepared, study, families(columns))
     row = feature_table.one_row(study.id, values, columns)
-    if cells is None:
+    if not feature_table.uses_evidence(models.names):
         return FeatureTable(row)
     return FeatureTable(row, by_zone.of_one_image(models.evidence_models, row, cells))
 
@@ -200,6 +197,12 @@ def _case(
         percentiles=reference.percentiles(values)[0],
         right=reference.right_shares(values)[0],
     )
+
+
+def _cells(prepared: Prepared) -> Cells:
+    """The cells in half precision, as a run keeps them."""
+    cells = cell_measures.measure(prepared)
+    return replace(cells, values=cells.values.astype(np.float16))
 
 
 def _evidence(

@@ -24,6 +24,9 @@ Mask = NDArray[np.bool_]
 ROUNDING = 0.5
 # Probabilities at which the evidence map is outlined.
 CONTOUR_LEVELS = (0.1, 0.2, 0.3, 0.5)
+# JPEG quality, 1 to 95: an X-ray of 512 pixels takes about 16 kB, so hundreds fit in one file, and
+# pleural lines stay sharp.
+QUALITY = 60
 # Fewer points than this enclose nothing.
 FEWEST_POINTS = 3
 
@@ -102,27 +105,17 @@ def contours(values: NDArray[np.float32]) -> list[Contour]:
     return [contour for contour in lines if contour.path]
 
 
-def shrink(mask: Mask, shape: tuple[int, int]) -> Mask:
-    """A mask at another size: pixel centres of the new size, looked up in the old one."""
-    rows = (np.arange(shape[0]) + 0.5) * mask.shape[0] / shape[0]
-    columns = (np.arange(shape[1]) + 0.5) * mask.shape[1] / shape[1]
-    return mask[np.ix_(rows.astype(np.intp), columns.astype(np.intp))]
-
-
-def jpeg(pixels: NDArray[np.float32], quality: int = 60) -> str:
+def jpeg(pixels: NDArray[np.float32]) -> str:
     """An X-ray as a JPEG data URI, its darkest and brightest 0.5% clipped for contrast.
 
     Parameters
     ----------
     pixels : (h, w) array of float32
-    quality : int
-        JPEG quality, 1 to 95. At 60 an X-ray of 512 pixels takes about 16 kB, so hundreds fit in
-        one file, and pleural lines stay sharp.
     """
     low, high = np.percentile(pixels, (0.5, 99.5))
     grey = np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)
     buffer = io.BytesIO()
     Image.fromarray((255 * grey).astype(np.uint8)).save(
-        buffer, "JPEG", quality=quality, optimize=True, progressive=True
+        buffer, "JPEG", quality=QUALITY, optimize=True, progressive=True
     )
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

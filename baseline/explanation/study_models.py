@@ -34,7 +34,7 @@ class TrainingImage:
         Run-length code of its true mask; None where the truth is unknown.
     """
 
-    fold: int | None
+    fold: int
     measured: pd.DataFrame
     mask: str | None
 
@@ -56,7 +56,7 @@ class StudyModels(Protocol):
 
     @property
     def evidence_models(self) -> Sequence[EvidenceModel]:
-        """Models of the evidence map, one a fold; none where the classifier does not use it."""
+        """Models of the evidence map, one a fold; none where there is no map."""
 
     @property
     def calibrations(self) -> Mapping[int | None, Calibration]:

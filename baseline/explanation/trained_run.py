@@ -6,7 +6,6 @@ score of another model is ever explained. Parts are read when they are first use
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -80,7 +79,7 @@ class TrainedRun:
     @property
     def uses_evidence(self) -> bool:
         """Whether evidence by zone is among the models' features."""
-        return uses_evidence(self.names)
+        return feature_table.uses_evidence(self.names)
 
     @property
     def measured_names(self) -> tuple[str, ...]:
@@ -138,8 +137,8 @@ class TrainedRun:
 
     @cached_property
     def evidence_models(self) -> list[EvidenceModel]:
-        """Models of the evidence map, one a fold; none where the classifier does not use it."""
-        folds = range(len(self.boosters)) if self.uses_evidence else ()
+        """Models of the evidence map, one a fold; none where the run has no map."""
+        folds = range(len(self.boosters)) if self.run.evidence_map.path.exists() else ()
         return [models.load(self.run, fold) for fold in folds]
 
     @cached_property
@@ -231,11 +230,6 @@ class TrainedRun:
                     f"{self.run.classifier(fold)}: the predictions in oof.csv are not those of "
                     "this model on the features; run `make classifier` again."
                 )
-
-
-def uses_evidence(names: Sequence[str]) -> bool:
-    """Whether evidence by zone is among these features."""
-    return any(name.startswith("evidence.") for name in names)
 
 
 def read(run: RunFolder) -> TrainedRun:

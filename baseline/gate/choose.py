@@ -91,9 +91,18 @@ def nested(policy: str, inputs: GateInputs, folds: NDArray[np.integer]) -> Float
 
     The rule never saw the image it is scored on, so the mean is not raised by the choice.
     """
+    return under(of_folds(policy, inputs, folds), inputs, folds)
+
+
+def of_folds(policy: str, inputs: GateInputs, folds: NDArray[np.integer]) -> dict[int, Rule]:
+    """The rule for each fold, chosen on the other folds."""
+    return {int(fold): choose(policy, inputs.take(folds != fold)) for fold in np.unique(folds)}
+
+
+def under(rules: dict[int, Rule], inputs: GateInputs, folds: NDArray[np.integer]) -> Floats:
+    """Dice of each image under the rule of its fold, shape (n,)."""
     result = np.empty(len(folds))
-    for fold in np.unique(folds):
-        rule = choose(policy, inputs.take(folds != fold))
+    for fold, rule in rules.items():
         result[folds == fold] = earned(rule, inputs.take(folds == fold))
     return result
 

@@ -4,7 +4,7 @@ The Dice of the labelled images' kept masks, 0 where there is no pneumothorax, i
 ridge regression from the gate's signals (`baseline.gate.rules.signals`). How far the truth stays
 behind such a prediction is seen on folds that the regression did not learn from; a quantile of that
 is the margin between the expected Dice and the bound. Were the masks exchangeable, a new one would
-reach the bound with a probability of `LEVEL` nearly; how many do, is counted with both regression
+reach the bound with a probability of `LEVEL` nearly; how many do, is counted with rule, regression
 and margin from other folds.
 
 References
@@ -30,7 +30,7 @@ LEAST = 20
 
 @dataclass(frozen=True)
 class MaskTrust:
-    """How the Dice of a mask is foretold.
+    """How the Dice of a mask is predicted.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ class MaskTrust:
     masks : int
         Kept masks of known truth that it was learned from.
     coverage : Estimate
-        Share of them that reach the bound, each under a regression and margin of other folds.
+        Share of masks that reach the bound, each kept by a rule, and bound by a regression and
+        margin, of other folds.
     """
 
     level: float
@@ -54,7 +55,11 @@ class MaskTrust:
 
 
 def fit(
-    inputs: GateInputs, rule: Rule, folds: NDArray[np.integer], patients: NDArray[np.object_]
+    inputs: GateInputs,
+    rule: Rule,
+    rules_of_folds: dict[int, Rule],
+    folds: NDArray[np.integer],
+    patients: NDArray[np.object_],
 ) -> MaskTrust | None:
     """Learn from the masks that a rule keeps on images of known truth.
 
@@ -63,6 +68,9 @@ def fit(
     inputs : GateInputs
         Of n images, from the rule's source.
     rule : Rule
+        Chosen on all images.
+    rules_of_folds : dict of int to Rule
+        For each fold the rule that was chosen on the others.
     folds, patients : (n,) arrays
 
     Returns
@@ -70,24 +78,55 @@ def fit(
     MaskTrust or None
         None where fewer than `LEAST` masks are kept, or all in fewer than three folds.
     """
-    kept = keeps(rule, inputs)
-    values, dice = signals(inputs)[kept], inputs.dice[kept, rule.mask_share]
-    folds = folds[kept]
-    if len(dice) < LEAST or len(np.unique(folds)) < 3:
+    kept = _Kept.by(rule, inputs, folds)
+    if len(kept.dice) < LEAST or len(np.unique(kept.folds)) < 3:
         return None
-    reached = np.empty(len(dice))
-    for fold in np.unique(folds):
-        others, held_out = folds != fold, folds == fold
-        margin = _margin(values[others], dice[others], folds[others])
-        expected = _expected(linear.ridge(values[others], dice[others]), values[held_out])
-        reached[held_out] = dice[held_out] >= np.clip(expected - margin, 0, 1)
+    reached, of_patients = [], []
+    for fold, of_fold in rules_of_folds.items():
+        others = _Kept.by(of_fold, inputs.take(folds != fold), folds[folds != fold])
+        held_out = _Kept.by(of_fold, inputs.take(folds == fold), folds[folds == fold])
+        if len(np.unique(others.folds)) > 1:
+            expected = _expected(others.weights(), held_out.values)
+            reached.append(held_out.dice >= np.clip(expected - others.margin(), 0, 1))
+            of_patients.append(patients[folds == fold][held_out.rows])
+    together = np.concatenate(reached).astype(float) if reached else np.empty(0)
+    if not len(together):
+        return None
     return MaskTrust(
         level=LEVEL,
-        weights=linear.ridge(values, dice),
-        margin=_margin(values, dice, folds),
-        masks=len(dice),
-        coverage=scores.mean(reached, patients[kept]),
+        weights=kept.weights(),
+        margin=kept.margin(),
+        masks=len(kept.dice),
+        coverage=scores.share(together, np.concatenate(of_patients)),
     )
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The masks that a rule keeps: their rows, signals, Dice and folds."""
+
+    rows: NDArray[np.intp]
+    values: Floats
+    dice: Floats
+    folds: NDArray[np.integer]
+
+    @classmethod
+    def by(cls, rule: Rule, inputs: GateInputs, folds: NDArray[np.integer]) -> "_Kept":
+        rows = np.flatnonzero(keeps(rule, inputs))
+        return cls(rows, signals(inputs)[rows], inputs.dice[rows, rule.mask_share], folds[rows])
+
+    def weights(self) -> linear.Weights:
+        return linear.ridge(self.values, self.dice)
+
+    def margin(self) -> float:
+        """How far a share of `LEVEL` of masks stay behind their prediction at most."""
+        behind = np.empty(len(self.dice))
+        for fold in np.unique(self.folds):
+            others, held_out = self.folds != fold, self.folds == fold
+            weights = linear.ridge(self.values[others], self.dice[others])
+            behind[held_out] = _expected(weights, self.values[held_out]) - self.dice[held_out]
+        rank = min(int(np.ceil(LEVEL * (len(behind) + 1))), len(behind))
+        return float(np.sort(behind)[rank - 1])
 
 
 def fault(trust: MaskTrust) -> str:
@@ -99,7 +138,7 @@ def fault(trust: MaskTrust) -> str:
     return ""
 
 
-def foretell(trust: MaskTrust, inputs: GateInputs) -> tuple[Floats, Floats]:
+def predict(trust: MaskTrust, inputs: GateInputs) -> tuple[Floats, Floats]:
     """The Dice to expect of masks, and a Dice that a share of `level` of them reach.
 
     Parameters
@@ -118,14 +157,3 @@ def foretell(trust: MaskTrust, inputs: GateInputs) -> tuple[Floats, Floats]:
 
 def _expected(weights: linear.Weights, values: Floats) -> Floats:
     return np.clip(linear.weighed(weights, values), 0, 1)
-
-
-def _margin(values: Floats, dice: Floats, folds: NDArray[np.integer]) -> float:
-    """How far a share of `LEVEL` of masks stay behind their prediction at most."""
-    behind = np.empty(len(dice))
-    for fold in np.unique(folds):
-        others, held_out = folds != fold, folds == fold
-        expected = _expected(linear.ridge(values[others], dice[others]), values[held_out])
-        behind[held_out] = expected - dice[held_out]
-    rank = min(int(np.ceil(LEVEL * (len(dice) + 1))), len(dice))
-    return float(np.sort(behind)[rank - 1])

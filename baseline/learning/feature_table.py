@@ -118,6 +118,11 @@ def read(run: RunFolder, evidence: bool) -> FeatureTable:
     return FeatureTable(measured, _read_evidence(run, measured.index) if evidence else ())
 
 
+def uses_evidence(names: Sequence[str]) -> bool:
+    """Whether evidence by zone is among these features."""
+    return any(name.startswith("evidence.") for name in names)
+
+
 def one_row(image_id: str, values: Mapping[str, float], columns: Sequence[str]) -> pd.DataFrame:
     """The features of one image as a (1, m) table of float32, in the order of a run's columns."""
     row = np.array([[values[column] for column in columns]], np.float32)

@@ -19,7 +19,7 @@ from baseline.report import waterfall, which_cases
 from baseline.report.waterfall import Bar
 from features.families import registry
 from features.lungs.prepared import prepare, working_size
-from features.reading import images, rle
+from features.reading import images, rle, square_pixels
 
 # Contribution of a zone that is drawn in full colour, in log-odds: 1 makes the odds 2.7 times as
 # high. The same on every page of every run, so that colours can be compared; of real X-rays and of
@@ -217,7 +217,9 @@ def draw_picture(inputs: CaseInputs, attribution: pd.Series) -> Picture:
     rows, columns = small.shape
 
     def outlined(code: str) -> str:
-        return overlays.outline(overlays.shrink(rle.decode(code, inputs.size), small.shape))
+        return overlays.outline(
+            square_pixels.resample_mask(rle.decode(code, inputs.size), small.shape)
+        )
 
     contours = []
     if inputs.evidence_map is not None:

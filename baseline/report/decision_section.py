@@ -61,10 +61,10 @@ def predictive_values(
 
 
 def clearly_better(curve: list[NetBenefit]) -> tuple[float, float] | None:
-    """The widest run of thresholds at which the interval is above both of the simple ways."""
+    """The widest run of thresholds at which the gain over both simple ways is surely above zero."""
     runs: list[list[float]] = [[]]
     for point in curve:
-        if point.classifier.low > max(point.everybody, 0.0):
+        if point.gain.low > 0:
             runs[-1].append(point.threshold)
         elif runs[-1]:
             runs.append([])

@@ -43,12 +43,12 @@ class _Source:
     pixels : str
         Fingerprint of the images.
     files : tuple of str
-        What each image is of, see `file_keys`; none as former versions wrote it.
+        What each image is of, see `file_keys`.
     """
 
     content: str
     pixels: str
-    files: tuple[str, ...] = ()
+    files: tuple[str, ...]
 
 
 def fingerprint(*columns: pd.Series) -> str:
@@ -73,7 +73,7 @@ def known_squares(run: RunFolder, size: int) -> dict[str, NDArray[np.uint8]]:
         return {}
     files = read_record(marker, _Source).files
     images = np.load(path, mmap_mode="r", allow_pickle=False)
-    return dict(zip(files, images, strict=True)) if files else {}
+    return dict(zip(files, images, strict=True))
 
 
 def load(run: RunFolder, table: pd.DataFrame, size: int) -> Decoded:

@@ -79,14 +79,15 @@ def gate_inputs(
 
 def _choose(
     inputs: dict[str, GateInputs], folds: NDArray[np.integer]
-) -> tuple[dict[str, Rule], dict[str, Floats]]:
-    """The rule of each policy, and the nested Dice of each image."""
-    chosen, earned = {}, {}
+) -> tuple[dict[str, Rule], dict[str, dict[int, Rule]], dict[str, Floats]]:
+    """The rule of each policy, those chosen for each fold, and the nested Dice of each image."""
+    chosen, by_fold, earned = {}, {}, {}
     for policy in command.progress(POLICIES, "choosing rules", unit="policies"):
         of_source = inputs[rules.source(policy)]
         chosen[policy] = choose.choose(policy, of_source)
-        earned[policy] = choose.nested(policy, of_source, folds)
-    return chosen, earned
+        by_fold[policy] = choose.of_folds(policy, of_source, folds)
+        earned[policy] = choose.under(by_fold[policy], of_source, folds)
+    return chosen, by_fold, earned
 
 
 def default_policy(
@@ -150,7 +151,7 @@ def main(settings: Settings) -> None:
     if not settings.weak:
         rows, known = rows[known], known[known]
     inputs = gate_inputs(maps, rows, "scoring maps", *spread)
-    chosen, earned = _choose(inputs, rows["fold"].to_numpy())
+    chosen, by_fold, earned = _choose(inputs, rows["fold"].to_numpy())
     chosen_inside = choose.nested_default(inputs, rows["fold"].to_numpy())
     default = default_policy(earned, chosen_inside, rows["patient"].to_numpy(object))
     # From here on what is scored or shown: images with a known mask.
@@ -170,7 +171,10 @@ def main(settings: Settings) -> None:
         ),
         test=score_test_set(maps, chosen, *spread),
     )
-    trust = mask_trust.fit(inputs[rules.source(default)], chosen[default], folds, patients)
+    trust = mask_trust.fit(
+        inputs[rules.source(default)], chosen[default], by_fold[default], folds, patients
+    )
+    run.gate.unlink(missing_ok=True)
     outlines.write(maps, rows, inputs, chosen[default], metrics, *spread)
     report_figures.write(run, rows, inputs, chosen, metrics)
     files.write_record(run.metrics, metrics)
@@ -182,8 +186,8 @@ def main(settings: Settings) -> None:
     print(f"default policy: {default}, mean Dice {best} out of fold{helped}")
     if trust is not None:
         print(
-            f"of {trust.masks} kept masks {trust.coverage} reach the Dice that {trust.level:.0%} "
-            "should reach"
+            f"of masks kept by rules of other folds {trust.coverage} reach the Dice that "
+            f"{trust.level:.0%} should reach"
         )
 
 

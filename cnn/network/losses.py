@@ -2,8 +2,7 @@
 
 Binary cross-entropy keeps each pixel calibrated but is dominated by the background; the soft Dice
 loss (Milletari et al., 3DV 2016) looks at the overlap alone. The Dice term is averaged over the
-images that have a lesion: on the others it is undefined, and cross-entropy is enough. The focal
-loss (Lin et al., ICCV 2017), off by default, is a cross-entropy with less weight on easy pixels.
+images that have a lesion: on the others it is undefined, and cross-entropy is enough.
 """
 
 from dataclasses import dataclass
@@ -21,10 +20,6 @@ class LossConfig:
     """Weight of the binary cross-entropy, a mean over all pixels."""
     dice: float = 1.0
     """Weight of the soft Dice loss, a mean over the images with a lesion."""
-    focal: float = 0.0
-    """Weight of the focal loss, a mean over all pixels."""
-    focusing: float = 2.0
-    """Exponent of the focal loss; 0 makes it the cross-entropy."""
     smooth: float = 1.0
     """Pixels added above and below in the Dice quotient, so that tiny lesions weigh moderately."""
 
@@ -49,22 +44,12 @@ def soft_dice(
 def hard_dice(
     probabilities: Float[Array, "n h w"], masks: Float[Array, "n h w"], threshold: float = 0.5
 ) -> Float[Array, " n"]:
-    """Dice coefficient of each image after thresholding both; 1 where both are empty."""
+    """Dice of the thresholded prediction and the mask cut at 0.5; 1 where both are empty."""
     predicted = probabilities > threshold
     true = masks > 0.5
     common = (predicted & true).sum((1, 2))
     total = predicted.sum((1, 2)) + true.sum((1, 2))
     return jnp.where(total > 0, 2 * common / jnp.maximum(total, 1), 1.0)
-
-
-def focal_loss(
-    logits: Float[Array, "n h w"], masks: Float[Array, "n h w"], focusing: float
-) -> Float[Array, " n"]:
-    """Focal loss of each image: cross-entropy times (error of the probability) ** focusing."""
-    error = jnp.abs(jax.nn.sigmoid(logits) - masks)
-    # The exponent's derivative at an error of 0 would be infinite for a focusing below 1.
-    weight = jnp.maximum(error, 1e-6) ** focusing
-    return (weight * (jax.nn.softplus(logits) - masks * logits)).mean((1, 2))
 
 
 def mean_shares(
@@ -81,7 +66,7 @@ def segmentation_loss(
     shares: tuple[Float[Array, " n"], Float[Array, " n"]],
     config: LossConfig,
 ) -> Float[Array, ""]:
-    """Weighted sum of cross-entropy, focal and Dice loss over a batch, or over a part of one.
+    """Weighted sum of cross-entropy and Dice loss over a batch, or over a part of one.
 
     Parameters
     ----------
@@ -101,7 +86,5 @@ def segmentation_loss(
     """
     share_of_all, share_of_lesions = shares
     pixel_loss = config.bce * cross_entropy(logits, masks)
-    if config.focal:
-        pixel_loss += config.focal * focal_loss(logits, masks, config.focusing)
     dice_loss = config.dice * (1 - soft_dice(jax.nn.sigmoid(logits), masks, config.smooth))
     return (share_of_all * pixel_loss + share_of_lesions * dice_loss).sum()

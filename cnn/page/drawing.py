@@ -23,7 +23,7 @@ from cnn.page.shown import PNG, SVG, Layer, Shown
 from cnn.study.answer import to_json
 from cnn.study.predictor import Examination
 from features.lungs.prepared import working_shape
-from features.reading import rle
+from features.reading import rle, square_pixels
 
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -35,7 +35,8 @@ PICTURES = (
     "mask.png",
     "pen.png",
     "unet.png",
-    *(f"{name}.svg" for name in LAYERS),
+    # The U-Net's layer is unet.png.
+    *(f"{name}.svg" for name in LAYERS if name != "unet"),
 )
 # The maps that masks are cut from, in words.
 SOURCES = {
@@ -71,16 +72,16 @@ def show(examination: Examination, unet: Grey | None, truth: Mask | None = None)
     }
     levels = _levels(examination.pixels)
     deep = _draw_xray(levels, pictures)
-    begun = overlays.shrink(examination.mask, (levels.shape[0], levels.shape[1]))
+    begun = square_pixels.resample_mask(examination.mask, (levels.shape[0], levels.shape[1]))
     pictures["pen.png"] = (PNG, _png(255 * begun.astype(np.uint8)))
     if unet is not None:
         pictures["unet.png"] = (PNG, _tinted(unet, (rows, columns)))
     layers = _layers(examination, unet is not None, known)
     for layer in layers:
-        # Standing by itself it has no U-Net map to link to, which is unet.png.
-        if layer.name != "unet" and layer.drawing:
+        name = f"{layer.name}.svg"
+        if name in PICTURES and layer.drawing:
             values = {"layer": layer, "size": (columns, rows)}
-            pictures[f"{layer.name}.svg"] = (SVG, rendering.page("layer.svg", values).encode())
+            pictures[name] = (SVG, rendering.page("layer.svg", values).encode())
     low, high = np.percentile(examination.pixels, WINDOW)
     return Shown(
         answer=answer,
@@ -147,7 +148,11 @@ def _layers(examination: Examination, has_unet: bool, truth: Mask | None) -> tup
         contours = overlays.contours(maps.paint(explained.evidence_map, (rows, columns)))
 
     def outlined(mask: Mask | None) -> str:
-        return "" if mask is None else overlays.outline(overlays.shrink(mask, (rows, columns)))
+        return (
+            ""
+            if mask is None
+            else overlays.outline(square_pixels.resample_mask(mask, (rows, columns)))
+        )
 
     values: dict[str, dict[str, object]] = {
         "lungs": {"regions": regions, "rows": rows},

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from baseline.explanation.overlays import shrink
 from cnn.page.shown import Shown
 from features.dataset import file_masks
 from features.dataset.layouts import ID, MASK
-from features.reading import rle
+from features.reading import rle, square_pixels
 from features.run import files
 from features.run.files import UserError
 from features.storage import csv_text
@@ -78,7 +77,7 @@ class Outlines:
             raise UserError(f"{self.path}: {rule}, and it is '{there}'; give another file.")
         return [Row(*values) for values in table.itertuples(index=False, name=None)]
 
-    def add(self, study: Shown, code: str, reader: str) -> Row:
+    def add(self, study: Shown, code: str, grid: tuple[int, int], reader: str) -> Row:
         """Keep a reader's outline of a study.
 
         Parameters
@@ -86,16 +85,24 @@ class Outlines:
         study : Shown
         code : str
             Run-length code on the grid of xray.png; "-1" for no pneumothorax.
+        grid : (int, int)
+            Rows and columns that it was drawn on.
         reader : str
 
         Raises
         ------
         OutlineError
-            If the code or the name is none, or another reader's row contradicts it.
+            If grid, code or name is none that can be, or another reader's row contradicts it.
         UserError
             If the file cannot be written.
         """
         reader = checked_name(reader)
+        if grid != study.grid:
+            (rows, columns), (there, across) = study.grid, grid
+            raise OutlineError(
+                f"The outline is on a grid of {there} rows and {across} columns, but xray.png has "
+                f"{rows} and {columns}; draw it on that."
+            )
         try:
             mask = rle.decode(code, study.grid)
         except UserError as error:
@@ -125,7 +132,7 @@ class Outlines:
 
 def on_file(mask: NDArray[np.bool_], study: Shown) -> str:
     """The code on the file's grid of a mask on the grid of xray.png."""
-    return file_masks.encode(shrink(mask, study.place.picture), study.place)
+    return file_masks.encode(square_pixels.resample_mask(mask, study.place.picture), study.place)
 
 
 def checked_name(reader: str) -> str:
@@ -137,7 +144,7 @@ def checked_name(reader: str) -> str:
         If it is none.
     """
     name = " ".join(reader.split())
-    plain = all(sign.isalnum() or sign in " .'-" for sign in name)
+    plain = all(letter.isalnum() or letter in " .'-" for letter in name)
     if not (name and plain and name[0].isalnum() and len(name) <= LONGEST_READER):
         raise OutlineError(
             f"The reader's name must begin with a letter or digit, and have at most "

@@ -16,9 +16,6 @@ from baseline.learning import conformal
 from baseline.learning.scores import POSITIVE_FROM
 from cnn.study.model import AnsweringModel
 
-# Each part of the images is decided by the others, as a new image is by all of them.
-PARTS = 10
-
 
 @dataclass(frozen=True)
 class Ward:
@@ -54,16 +51,14 @@ def of_model(model: AnsweringModel) -> Ward:
     """The counts of a model, by the images whose truth is known."""
     labels, raw = model.models.known(None)
     positive = labels > 0.5
-    if model.error_rate is None:
+    decisions = model.triaged
+    if decisions is None:
         calibration = model.models.calibrations[None]
         called = calibration.slope * raw + calibration.intercept >= logit(POSITIVE_FROM)
         decisions = np.where(called, conformal.RULE_IN, conformal.RULE_OUT)
-    else:
-        parts = np.arange(len(raw)) % PARTS
-        decisions = conformal.cross_triage(labels, raw, parts, model.error_rate)
     ruled_in, ruled_out = decisions == conformal.RULE_IN, decisions == conformal.RULE_OUT
     return Ward(
-        by="half" if model.error_rate is None else "triage",
+        by="half" if model.triaged is None else "triage",
         positives=int(positive.sum()),
         negatives=int((~positive).sum()),
         positives_in=int((positive & ruled_in).sum()),

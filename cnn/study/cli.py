@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predict:
-    """Answer on X-rays by a trained run: probability, reasons, mask, quality."""
+    """Answer on X-rays, by a run or the model that ships: probability, reasons, mask, quality."""
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """DICOM, PNG, JPEG or TIFF files, or folders and zips of them."""
@@ -147,7 +147,8 @@ def rank(settings: Rank) -> None:
     if not settings.images:
         raise UserError("images: name at least one image, or a folder or a zip of them.")
     known = frozenset() if settings.outlined is None else ranking.outlined(settings.outlined)
-    paths = [p for p in listing.expanded(settings.images) if image_id(p.name) not in known]
+    everything = list(listing.expanded(settings.images))
+    paths = [path for path in everything if image_id(path.name) not in known]
     predictor = Predictor.load(settings.run)
     images, refusals = [], []
     for path in command.progress(paths, "ranking"):
@@ -162,7 +163,8 @@ def rank(settings: Rank) -> None:
         ranking.write(images, settings.out)
     for image in ranking.in_order(images)[: settings.most]:
         print(f"{image.doubt:.4f}  {shown(image.id)}: {image.headline}")
-    print(f"{len(images)} of {len(paths)} X-rays ranked, {len(known)} outlined already.")
+    outlined = len(everything) - len(paths)
+    print(f"{len(images)} of {len(paths)} X-rays ranked, {outlined} outlined already.")
     if refusals:
         raise UserError(*refusals)
 
@@ -213,10 +215,5 @@ def main(settings: Command) -> None:
         print(json.dumps(schema(), indent=1))
 
 
-def run() -> None:
-    """What the console script calls."""
-    command.run(main, writes=False)
-
-
 if __name__ == "__main__":
-    run()
+    command.run(main, writes=False)

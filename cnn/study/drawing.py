@@ -34,7 +34,6 @@ def _plane(
     part: DrawingRun, number: int, explained: StudyExplanation, size: int
 ) -> NDArray[np.uint8]:
     """The evidence map by the model of one fold, on the networks' square."""
-    assert explained.cells is not None  # a run whose networks see the map has one
     evidence_map = models.draw(part.evidence[number], explained.by_lung, explained.cells)
     study = explained.study
     rows = pd.DataFrame({"id": [study.id], "rows": [study.rows], "columns": [study.columns]})

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from baseline.evidence_map.models import EvidenceModel
 from baseline.explanation.study_models import StudyModels
 from baseline.gate.results import Gate
@@ -47,6 +50,9 @@ class AnsweringModel:
         Fingerprint of all this.
     set_aside : frozenset of str
         Images that get no mask, since they were set aside as no chest X-rays.
+    triaged : (n,) array, optional
+        What triage decides of the images of `StudyModels.known`, each by the images of other folds,
+        see `conformal.cross_triage`; None where no triage was checked.
     """
 
     models: StudyModels
@@ -57,3 +63,4 @@ class AnsweringModel:
     about: str
     digest: str
     set_aside: frozenset[str] = frozenset()
+    triaged: NDArray[np.float64] | None = None

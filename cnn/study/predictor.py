@@ -101,8 +101,9 @@ class Predictor:
         study, pixels = images.read(path)
         explained = one_study.explain_picture(study, pixels, self.model.models)
         rule = self.model.gate.rules[self.model.gate.default]
-        grey = self.grey_map(study, pixels, explained, rules.source(self.model.gate.default))
-        inputs = _gate_inputs(grey, explained)
+        source = rules.source(self.model.gate.default)
+        maps, of_source = sources.measure_image(self._inputs(study, pixels, explained, source))
+        grey, inputs = maps[source], of_source[source]
         kept = bool(rules.keeps(rule, inputs)[0]) and study.id not in self.model.set_aside
         mask = masks.cut(grey, rule.mask_share) & kept
         answer = self._answer(str(path), explained, self._described(mask, inputs, explained))
@@ -147,7 +148,7 @@ class Predictor:
         )
         if trust is None or not described.kept:
             return described
-        expected, at_least = mask_trust.foretell(trust, inputs)
+        expected, at_least = mask_trust.predict(trust, inputs)
         return replace(
             described,
             expected_dice=float(expected[0]),
@@ -159,13 +160,27 @@ class Predictor:
         self, study: Study, pixels: NDArray[np.float32], explained: StudyExplanation, source: str
     ) -> sources.GreyMap:
         """A map that masks are cut from, one of `rules.SOURCES`, at the picture's own size."""
+        return sources.draw_image(self._inputs(study, pixels, explained, source))[source]
+
+    def _inputs(
+        self, study: Study, pixels: NDArray[np.float32], explained: StudyExplanation, source: str
+    ) -> sources.ImageInputs:
+        """What a map of the X-ray is drawn from, and what the gate decides by."""
         squares: sources.Squares = ()
         if source != "evidence":
             from cnn.study.drawing import draw
 
             squares = tuple(draw(part, pixels, explained) for part in self.model.drawing)
-        evidence_map = None if source == "unet" else explained.evidence_map
-        return sources.draw(squares, evidence_map, (study.rows, study.columns), (source,))[source]
+        probability = pd.Series([explained.case.probability()])
+        return sources.ImageInputs(
+            squares=squares,
+            evidence_map=None if source == "unet" else explained.evidence_map,
+            shape=(study.rows, study.columns),
+            sources=(source,),
+            zone=top_zone.of_one_image(explained.case, explained.cells),
+            truth=None,
+            log_odds=float(sources.log_odds(probability)[0]),
+        )
 
     def _range(self, explained: StudyExplanation) -> Range:
         """Venn-Abers probabilities by the true labels of images that the models have not seen.
@@ -177,16 +192,6 @@ class Predictor:
         probability = explained.case.probability()
         low, high = venn_abers.probability_range(explained.raw, labels, raw)
         return Range(min(low, probability), max(high, probability))
-
-
-def _gate_inputs(grey: sources.GreyMap, explained: StudyExplanation) -> rules.GateInputs:
-    """What the gate decides by, of one image."""
-    zone = top_zone.NONE
-    if explained.cells is not None:
-        zone = top_zone.of_one_image(explained.case, explained.cells)
-    odds = float(sources.log_odds(pd.Series([explained.case.probability()]))[0])
-    shape = (grey.shape[0], grey.shape[1])
-    return masks.measure(grey, top_zone.paint(zone, shape), None, odds)
 
 
 def _sentence(reason: Reason) -> Sentence:

@@ -16,8 +16,11 @@ import numpy as np
 
 from cnn.gate.masks import ENTROPY
 from cnn.study.predictor import Examination
+from features.dataset import layouts
+from features.dataset.layouts import ID, MASK
 from features.run import files
 from features.run.files import UserError
+from features.storage.names import image_id
 
 
 @dataclass(frozen=True)
@@ -62,23 +65,18 @@ def outlined(path: Path) -> frozenset[str]:
     Raises
     ------
     UserError
-        If the file is missing or has no column ImageId.
+        If the file is missing or is no csv of annotations.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except (FileNotFoundError, UnicodeDecodeError):
-        raise UserError(f"{path}: no csv file of annotations; give another.") from None
-    rows = csv.DictReader(io.StringIO(text))
-    if "ImageId" not in (rows.fieldnames or ()):
-        raise UserError(f"{path}: no column ImageId; give a csv of annotations.")
-    return frozenset(row["ImageId"] for row in rows)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give a csv of annotations.")
+    return frozenset(layouts.read_csv(path, (ID, MASK))[ID].map(image_id))
 
 
 def write(images: Sequence[Ranked], path: Path) -> None:
     """Write the list as a csv, the most doubtful first."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["ImageId", "doubt", "probability", "file"])
+    writer.writerow([ID, "doubt", "probability", "file"])
     for image in in_order(images):
         writer.writerow([image.id, f"{image.doubt:.6f}", f"{image.probability:.4f}", image.file])
     files.write_text(path, text.getvalue())

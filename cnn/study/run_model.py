@@ -4,12 +4,16 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from baseline.evaluation import triage
 from baseline.evidence_map import models
 from baseline.evidence_map.models import EvidenceModel
 from baseline.explanation import trained_run
 from baseline.explanation.trained_run import TrainedRun
 from baseline.gate.results import Gate, read_gate
+from baseline.learning import conformal
 from cnn.devices.compilation import keep_compiled
 from cnn.gate.runs import together
 from cnn.prediction.networks import load_networks
@@ -41,16 +45,26 @@ def read(run: Path) -> AnsweringModel:
         content.update(path.read_bytes())
     for of_run in drawing:
         content.update(of_run.networks.digest.encode())
+    error_rate = triage.error_rate(trained)
     return AnsweringModel(
         models=trained,
         gate=gate,
-        error_rate=triage.error_rate(trained),
+        error_rate=error_rate,
         drawing=drawing,
         name=folder.root.resolve().name,
         about=f"It has learned from the {len(trained.oof)} training images of its run.",
         digest=content.hexdigest()[:16],
         set_aside=folder.set_aside(),
+        triaged=None if error_rate is None else _triaged(trained, error_rate),
     )
+
+
+def _triaged(trained: TrainedRun, error_rate: float) -> NDArray[np.float64]:
+    """As the run's check of its triage decides: by the images of other folds."""
+    rows = trained.oof[trained.oof["label"].notna()]
+    labels, raw = trained.known(None)
+    flagged = rows["id"].isin(trained.run.flagged()).to_numpy(bool)
+    return conformal.cross_triage(labels, raw, rows["fold"].to_numpy(), error_rate, flagged)
 
 
 def _drawing(trained: TrainedRun, gate: Gate) -> list[DrawingRun]:

@@ -23,6 +23,7 @@ from features.reading import rle
 from features.run import command
 from features.run.files import UserError
 from features.run.folder import RunFolder
+from features.storage.names import image_id
 
 # The longest side of an image; a mask of that size still fits in memory.
 LONGEST_SIDE = 16384
@@ -56,6 +57,7 @@ def main(settings: Settings) -> None:
     """
     file = settings.file
     table = layouts.read_csv(file, (ID, MASK))
+    table[ID] = table[ID].map(image_id)
     if read_sample(settings.sample).empty:
         raise UserError(
             f"{settings.sample}: no id in it; give the sample submission of these images."

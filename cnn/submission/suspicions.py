@@ -23,7 +23,7 @@ SIDES, SHIFT = (128, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024), 1 / 16
 FEWEST, SHARE = 3, 0.6
 # How many times likelier the places of all masks must be once mirrored. Of single right masks of
 # SIIM-ACR 4% reach it, of ten together 1 in 1,000.
-ODDS = 10.0
+LIKELIHOOD_RATIO = 10.0
 # By how much the mean Dice must be higher once mirrored, where the truth is known.
 GAIN = 0.05
 
@@ -93,12 +93,12 @@ def pitch(code: str, height: int) -> int | None:
 
 def _along_rows(drawn: Drawn) -> Iterator[str]:
     repair = "encode the transposed mask, so that pixels run down the columns."
-    odds, masks, dice = 0.0, 0, []
+    log_ratio, masks, dice = 0.0, 0, []
     for code, true, (height, width) in drawn:
         if height != width:
             continue
         mask = rle.decode(code, (height, width))
-        odds, masks = odds + _mirrored_odds(mask), masks + 1
+        log_ratio, masks = log_ratio + _log_likelihood_ratio(mask), masks + 1
         if true is not None and true.strip() != rle.EMPTY:
             true_mask = rle.decode(true, mask.shape)
             dice.append((scores.dice(mask, true_mask), scores.dice(mask.T, true_mask)))
@@ -109,15 +109,16 @@ def _along_rows(drawn: Drawn) -> Iterator[str]:
                 f"read along the rows, the masks have a mean Dice of {mirrored:.3f} on the images "
                 f"with a true mask, and {read:.3f} as they are; {repair}"
             )
-    elif odds > np.log(ODDS):
+    elif log_ratio > np.log(LIKELIHOOD_RATIO):
+        ratio = np.exp(min(log_ratio, np.log(1e6)))
         yield (
-            f"the places of all masks ({masks}) are {np.exp(min(odds, np.log(1e6))):,.0f} times "
+            f"the places of all masks ({masks}) are {ratio:,.0f} times "
             "likelier if the codes count along the rows: air lies beside the midline and above the "
             f"middle of an image; {repair}"
         )
 
 
-def _mirrored_odds(mask: NDArray[np.bool_]) -> float:
+def _log_likelihood_ratio(mask: NDArray[np.bool_]) -> float:
     """How much likelier the middle of a mask is once mirrored at the diagonal, as a logarithm."""
     down, across = (float(np.mean(place) / len(mask)) for place in np.nonzero(mask))
     return _likelihood(across, down) - _likelihood(down, across)

@@ -34,7 +34,8 @@ class Settings:
     run: Path
     """Run folder."""
     policy: str | None = None
-    """Policy that decides which masks are kept; the gate's default if not given (else the file is
+    """Policy that decides which masks are kept: empty, unet, gated, fused, handcrafted, joint or
+    expected; the gate's default if not given (else the file is
     submission_<policy>.csv)."""
     jobs: int = -1
     """Processes; -1 for one a core."""

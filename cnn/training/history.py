@@ -10,12 +10,15 @@ import pandas as pd
 from jaxtyping import PyTree
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from cnn.data.training_images import TrainingImages
 from cnn.network.config import TrainConfig
 from features.run.files import UserError, atomic
 from features.run.folder import RunFolder
 
+# Most images on which an epoch is scored for the curves: a large fold takes longer than the epoch.
+MOST_SCORED = 200
 # The curves that are drawn; "val" is the fold that is scored, "stop" the one early stopping uses.
 LOSSES = {"loss": "loss in training", "val_bce": "cross-entropy on the fold left out"}
 SCORES = {
@@ -167,12 +170,19 @@ def draw(path: Path, history: Sequence[Epoch]) -> None:
         figure.savefig(temporary, format="png")
 
 
+def scored_rows(images: TrainingImages, fold: int, most: int | None = None) -> NDArray[np.intp]:
+    """Positions of the images of a fold that weights are scored on, `most` at most."""
+    rows = np.flatnonzero((images.folds == fold) & images.known)
+    every = 1 if most is None else max(-(-len(rows) // most), 1)
+    return rows[::every]
+
+
 def summary(
     run: RunFolder, folds: Iterable[int], images: TrainingImages, config: TrainConfig
 ) -> str:
-    """Dice at 0.5 over all positives of some folds, out of fold: before the first step, at the end.
+    """Dice at 0.5 over the positives of some folds, out of fold: before the first step, at the end.
 
-    The end is the epoch whose weights are kept.
+    Those are meant on which epochs are scored. The end is the epoch whose weights are kept.
     """
     counts, dice = [], []
     for fold in folds:
@@ -180,7 +190,7 @@ def summary(
         if not history.exists():  # of a fold that was finished before, and deleted since
             continue
         curves = history.read()
-        positives = int((images.positive & images.known & (images.folds == fold)).sum())
+        positives = int(images.positive[scored_rows(images, fold, MOST_SCORED)].sum())
         if positives:
             counts.append(positives)
             dice.append(curves["val_dice"].iloc[[0, kept_epoch(curves, config)]])

@@ -15,7 +15,7 @@ from cnn.network.augment import augment
 from cnn.network.config import TrainConfig
 from cnn.network.losses import cross_entropy, hard_dice, mean_shares, segmentation_loss, soft_dice
 from cnn.network.unet import apply
-from cnn.training.history import Scores
+from cnn.training.history import Scores, scored_rows
 
 # Probabilities at which maps are cut to masks while a training is watched; the gate has its own.
 CUTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -126,10 +126,26 @@ def eval_step(
     return jnp.stack([cross_entropy(logits, true), soft_dice(p, true, config.loss.smooth), *dice])
 
 
-def validate(params: PyTree, images: TrainingImages, fold: int, config: TrainConfig) -> Scores:
+def validate(
+    params: PyTree,
+    images: TrainingImages,
+    fold: int,
+    config: TrainConfig,
+    most: int | None = None,
+) -> Scores:
     """Score weights on the images of a fold whose mask is known; the challenge's score at the best
-    of `CUTS`."""
-    chosen = np.flatnonzero((images.folds == fold) & images.known)
+    of `CUTS`.
+
+    Parameters
+    ----------
+    params : pytree
+    images : TrainingImages
+    fold : int
+    config : TrainConfig
+    most : int, optional
+        Number of images from which on every other, third, ... is scored.
+    """
+    chosen = scored_rows(images, fold, most)
     positive = images.positive[chosen]
     batches = []
     for part in chunks(len(chosen), config.batch):

@@ -65,7 +65,7 @@ def main(settings: Settings) -> None:
     all_devices(config.batch, config.accumulate)  # errors come before any training
     folds = chosen_folds(settings.only, images.fold_count)
     unfinished = _unfinished(run, folds, images, config, settings)
-    if settings.only is not None and unfinished and is_first_process():
+    if unfinished and is_first_process():
         run.unet_settings.unlink(missing_ok=True)  # no mark that all are of one training
     if settings.scheduler and unfinished:
         # The workers compute as this process would, whatever devices they have.

@@ -32,11 +32,11 @@ from cnn.devices.cluster import first_process_first, is_first_process
 from cnn.devices.mesh import all_devices, replicated
 from cnn.network.config import TrainConfig
 from cnn.training import panel
-from cnn.training.history import Epoch, as_table, check_epoch, draw, kept_epoch
+from cnn.training.history import MOST_SCORED, Epoch, as_table, check_epoch, draw, kept_epoch
 from cnn.training.phases import Phase, left_out, phases
 from cnn.training.steps import TrainState, initial_state, train_step, validate
 from cnn.weights import checkpoint, tensors
-from cnn.weights.identity import Identity, is_finished
+from cnn.weights.identity import Identity, discard_others, is_finished
 from cnn.weights.initial_weights import initial_weights
 from cnn.weights.provenance import learned_from
 from features.run import command
@@ -75,6 +75,7 @@ def train_fold(
         phase_folder = folder.first if phase.is_first else folder
         phase_identity = replace(identity, config=phase.config) if phase.is_first else identity
         if not first_process_first(partial(is_finished, phase_folder, phase_identity, True)):
+            first_process_first(partial(discard_others, phase_folder, phase_identity))
             params = initial_weights(phase.config, identity.seed, fold, images, begin_from)
             learned = learned_from(images, fold, begin_from)
             train_phase(phase_folder, images, phase, phase_identity, learned, params)
@@ -200,7 +201,10 @@ def scored(
     config: TrainConfig,
 ) -> Epoch:
     """The record of an epoch, with scores of its weights on the folds left out."""
-    val, *stop = (validate(params, images, fold, config) for fold in without)
+    fold, *stopping_folds = without
+    val = validate(params, images, fold, config, MOST_SCORED)
+    # What a training is stopped by is scored on all images.
+    stop = [validate(params, images, other, config) for other in stopping_folds]
     return Epoch(epoch, loss, val, stop[0] if stop else None)
 
 

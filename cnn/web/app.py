@@ -42,6 +42,8 @@ def build(service: Service, token: Token | None = None) -> ASGIApp:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(work) for work in (_sweep(service), service.warm_up())]
+        for task in tasks:
+            task.add_done_callback(_say_fault)
         try:
             yield
         finally:
@@ -67,6 +69,13 @@ def build(service: Service, token: Token | None = None) -> ASGIApp:
     _add_operations(app, service)
     app.openapi()["components"]["schemas"].update(ANSWER_PARTS)
     return guard.around(intake.bounded(app, service), token)
+
+
+def _say_fault(task: asyncio.Task[None]) -> None:
+    """Print where work that nobody waits for has failed."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        guard.say_fault(error)
 
 
 async def _sweep(service: Service) -> None:

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -46,7 +46,7 @@ def around(app: ASGIApp, token: Token | None) -> ASGIApp:
     token : Token or None
         What visitors must know; None where the service is heard on this machine alone.
     """
-    return with_headers(without_faults(from_here(with_token(app, token), token is not None)))
+    return with_headers(without_faults(same_origin(with_token(app, token), token is not None)))
 
 
 def with_headers(app: ASGIApp) -> ASGIApp:
@@ -65,9 +65,18 @@ def with_headers(app: ASGIApp) -> ASGIApp:
     return guarded
 
 
-def without_faults(
-    app: ASGIApp, say: Callable[[str], None] = lambda text: print(text, file=sys.stderr)
-) -> ASGIApp:
+def _print(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def say_fault(error: BaseException, say: Callable[[str], None] = _print) -> None:
+    """Print where a fault of ours lies, but nothing that it quotes."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
+    say(f"a fault of ours: {type(error).__name__} in {place}")
+
+
+def without_faults(app: ASGIApp, say: Callable[[str], None] = _print) -> ASGIApp:
     """Print where a fault of ours lies, but nothing that it quotes: that may be a visitor's."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,16 +92,14 @@ def without_faults(
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
-            say(f"a fault of ours: {type(error).__name__} in {place}")
+            say_fault(error, say)
             if not begun:
                 await refusals.response(scope, 500, FAULT)(scope, receive, send)
 
     return guarded
 
 
-def from_here(app: ASGIApp, is_wide: bool) -> ASGIApp:
+def same_origin(app: ASGIApp, is_wide: bool) -> ASGIApp:
     """Hear no request that another site's page makes a browser send.
 
     On this machine alone there is no token, so a name that another site has pointed to this
@@ -100,7 +107,7 @@ def from_here(app: ASGIApp, is_wide: bool) -> ASGIApp:
     """
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (sentence := stranger(scope, is_wide)):
+        if scope["type"] == "http" and (sentence := cross_site_reason(scope, is_wide)):
             await refusals.response(scope, 403, sentence)(scope, receive, send)
         else:
             await app(scope, receive, send)
@@ -108,23 +115,29 @@ def from_here(app: ASGIApp, is_wide: bool) -> ASGIApp:
     return guarded
 
 
-def stranger(scope: Scope, is_wide: bool) -> str:
+def cross_site_reason(scope: Scope, is_wide: bool) -> str:
     """Why a request comes from elsewhere; "" if it does not."""
     headers = Headers(scope=scope)
     host = headers.get("host", "")
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        name = ""
-    if not is_wide and name not in LOOPBACK:
+    parts = _parts(f"//{host}")
+    if not is_wide and (parts is None or parts.hostname not in LOOPBACK):
         return "This service is heard on this machine alone; ask for 127.0.0.1 or localhost."
     if scope["method"] in SAFE:
         return ""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != host
-    if foreign or site in ("cross-site", "same-site"):
+    came_from = None if origin is None else _parts(origin)
+    is_foreign = origin is not None and (came_from is None or came_from.netloc != host)
+    if is_foreign or site in ("cross-site", "same-site"):
         return "This request comes from another site's page; send it from this service's own."
     return ""
+
+
+def _parts(address: str) -> SplitResult | None:
+    """The parts of an address; None if it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return None
 
 
 def with_token(app: ASGIApp, token: Token | None) -> ASGIApp:

@@ -45,7 +45,7 @@ def bounded(app: ASGIApp, service: Service) -> ASGIApp:
             return
         is_upload = scope["path"] == UPLOADS and scope["method"] == "POST"
         if not is_upload:
-            await _Body(app, service, SMALL, scope, receive, send).go()
+            await _Body(app, service, is_upload, scope, receive, send).go()
             return
         if busy >= service.limits.uploads:
             service.meters.count("busy")
@@ -59,7 +59,7 @@ def bounded(app: ASGIApp, service: Service) -> ASGIApp:
         busy += 1
         service.meters.in_progress.set(busy)
         try:
-            await _Body(app, service, service.limits.upload_bytes, scope, receive, send).go()
+            await _Body(app, service, is_upload, scope, receive, send).go()
         finally:
             busy -= 1
             service.meters.in_progress.set(busy)
@@ -71,9 +71,16 @@ class _Body:
     """One request whose body is counted while it comes in."""
 
     def __init__(
-        self, app: ASGIApp, service: Service, most: int, scope: Scope, receive: Receive, send: Send
+        self,
+        app: ASGIApp,
+        service: Service,
+        is_upload: bool,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
-        self._app, self._service, self._most = app, service, most
+        self._app, self._service, self._is_upload = app, service, is_upload
+        self._most = service.limits.upload_bytes if is_upload else SMALL
         self._scope, self._receive, self._send = scope, receive, send
         self._until = time.monotonic() + service.limits.receive_seconds
         self._count, self._ended, self._begun = 0, False, False
@@ -101,10 +108,10 @@ class _Body:
             async with asyncio.timeout(max(self._until - time.monotonic(), 0)):
                 message = await self._receive()
         except TimeoutError:
-            self._service.meters.count("too_slow")
             seconds = self._service.limits.receive_seconds
+            what = self._counted("too_slow")
             self._refused = Refused(
-                408, f"The upload did not arrive within {seconds:g} seconds; send it again."
+                408, f"The {what} did not arrive within {seconds:g} seconds; send it again."
             )
             raise _Stopped from None
         self._count += len(message.get("body", b""))
@@ -121,9 +128,15 @@ class _Body:
             await self._send(message)
 
     def _too_large(self) -> Refused:
-        self._service.meters.count("too_large")
-        most = self._most // MEBIBYTE
-        return Refused(413, f"The upload is larger than {most} MB; send one X-ray by itself.")
+        what, most = self._counted("too_large"), self._most // MEBIBYTE
+        advice = "send one X-ray by itself" if self._is_upload else "send less"
+        return Refused(413, f"The {what} is larger than {most} MB; {advice}.")
+
+    def _counted(self, outcome: str) -> str:
+        """Count the outcome of an upload; what the request is, in a word."""
+        if self._is_upload:
+            self._service.meters.count(outcome)
+        return "upload" if self._is_upload else "request"
 
     async def _drain(self) -> None:
         """Throw away what still comes."""

@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from baseline.evidence_map import maps
 from cnn.page import snapping
@@ -16,9 +17,14 @@ from features.run.files import UserError
 
 
 class Drawn(BaseModel):
-    """An outline: run-length code on the grid of xray.png, "-1" for no pneumothorax."""
+    """An outline: run-length code on the grid of xray.png, "-1" for no pneumothorax.
+
+    Rows and columns are that grid's, so that a code of another grid is recognised.
+    """
 
     code: str
+    rows: int
+    columns: int
     reader: str
 
 
@@ -56,7 +62,7 @@ def add_pen(app: FastAPI, service: Service) -> None:
         """Keep a reader's outline; a former one of the same reader goes for it."""
         study = found(service, name)
         try:
-            row = outlines.add(study, drawn.code, drawn.reader)
+            row = outlines.add(study, drawn.code, (drawn.rows, drawn.columns), drawn.reader)
         except OutlineError as error:
             raise Refused(422, str(error)) from None
         except UserError as error:
@@ -64,12 +70,13 @@ def add_pen(app: FastAPI, service: Service) -> None:
         return KeptOutline(image=row.image, code=row.code, reader=row.reader, time=row.time)
 
     @app.post("/studies/{name}/snap", responses=problems(400, 401, 403, 404, 422))
-    def snap(name: StudyName, line: Line) -> Line:
+    async def snap(name: StudyName, line: Line) -> Line:
         """Move a line that was drawn roughly to the edge of the evidence map; keeps nothing."""
         study = found(service, name)
         points = np.array(line.points, np.float64).reshape(-1, 2)
+        painted = maps.paint(study.evidence_map, study.size[::-1])
         try:
-            moved = snapping.snap(points, maps.paint(study.evidence_map, study.size[::-1]))
+            moved = await run_in_threadpool(snapping.snap, points, painted)
         except UserError as error:
             raise Refused(422, str(error)) from None
         return Line(points=moved.tolist())

@@ -79,4 +79,4 @@ def add_answers(app: FastAPI, service: Service) -> None:
         if known is None:
             raise Refused(404, "This X-ray has no such picture; see /openapi.json for their names.")
         kind, content = known
-        return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=600"})
+        return Response(content, media_type=kind)

@@ -120,6 +120,8 @@ def _read(
     try:
         with ocp.CheckpointManager(folder.absolute(), options=options) as manager:
             yield manager, manager.latest_step()
+    except MemoryError:
+        raise
     except Exception as error:  # whatever Orbax, tensorstore or the system make of it
         raise UserError(
             f"{folder}: not a checkpoint of this program and network ({type(error).__name__}); "

@@ -75,31 +75,44 @@ def is_finished(folder: NetworkFolder, identity: Identity, overwrite: bool = Fal
     identity : Identity
         What they must belong to.
     overwrite : bool
-        Whether to delete weights and checkpoints of another identity, instead of refusing them.
+        Whether weights and checkpoints of another identity count for nothing, instead of being
+        refused.
 
     Raises
     ------
     UserError
         If there are such, and they are not to be overwritten.
     """
-    wanted = identity.as_json()
-    kept = {
-        folder.weights: tensors.load(folder.weights)[1] if folder.weights.exists() else None,
-        folder.checkpoint: checkpoint.read_info(folder.checkpoint),
-    }
-    for path, info in kept.items():
-        different = (
-            [] if info is None else [name for name in wanted if info.get(name) != wanted[name]]
-        )
-        if different and not overwrite:
+    others = _of_others(folder, identity)
+    for path, different in others.items():
+        if not overwrite:
             raise UserError(
                 f"{path}: was trained with another {' and '.join(different)} than these settings "
                 "have; give the same settings as then, or --overwrite to train anew, or another "
                 "--run."
             )
-        if different:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return folder.weights.exists()
+    return folder.weights.exists() and folder.weights not in others
+
+
+def discard_others(folder: NetworkFolder, identity: Identity) -> None:
+    """Delete the weights and the checkpoint of a fold, where they are of another identity."""
+    for path in _of_others(folder, identity):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _of_others(folder: NetworkFolder, identity: Identity) -> dict[Path, list[str]]:
+    """Weights and checkpoint of another identity, and what is different in them."""
+    wanted = identity.as_json()
+    kept = {
+        folder.weights: tensors.load(folder.weights)[1] if folder.weights.exists() else None,
+        folder.checkpoint: checkpoint.read_info(folder.checkpoint),
+    }
+    different = {
+        path: [name for name in wanted if info.get(name) != wanted[name]]
+        for path, info in kept.items()
+        if info is not None
+    }
+    return {path: names for path, names in different.items() if names}
 
 
 def tidy(folder: NetworkFolder) -> None:

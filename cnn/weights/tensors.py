@@ -76,7 +76,11 @@ def load(
     ------
     UserError
         If the file is not whole, not of this format, or holds a weight that is no number.
+    OSError
+        If it may not be read.
     """
+    if path.is_file():
+        path.open("rb").close()  # a file that may not be read is no damaged one
     try:
         with safe_open(path, "np") as file:
             info = dict(json.loads(file.metadata()["info"]))

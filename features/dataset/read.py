@@ -6,8 +6,9 @@ Training images without any annotation are kept apart as "unlabelled" and never 
 (SIIM-ACR has 37 of them). Optional files beside the annotations: ``patients.csv``
 (``ImageId,patient``, see `features.dataset.patients`), ``weak_labels.csv``
 (``ImageId,probability``, soft image-level labels), ``weak_masks.csv`` (``ImageId,EncodedPixels``,
-masks that another model drew, or a reader whom one trusts less: they teach and never score) and
-``stage_2_test_truth.csv`` (annotations of the test set, read for scoring alone).
+masks that another model drew, or a reader whom one trusts less: they teach, help to choose the
+gate's rule, and never score) and ``stage_2_test_truth.csv`` (annotations of the test set, read for
+scoring alone).
 """
 
 import sys
@@ -162,7 +163,7 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     Returns
     -------
     table : DataFrame
-        One row a readable image, see `features.run.folder.DATASET`.
+        One row a readable image, see `features.run.schemas.DATASET`.
     quarantine : DataFrame
         id, path and reason of each image that cannot be used.
     test : Series
@@ -192,7 +193,7 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     table["fold"] = pd.NA if layout.is_unlabelled else _folds(table, settings)
     for note in listed.notes:
         print(f"note: {note}.", file=sys.stderr)
-    only = ", which can only be predicted (baseline.report.study_page explains each with a run)"
+    only = ", which can only be predicted (`pneumothorax predict` answers on each)"
     print(f"{settings.data}: {layout.name}{only * layout.is_unlabelled}", file=sys.stderr)
     test = listed.sample
     return _sorted(table.astype(DATASET.types(table.columns)), listed.test), quarantine, test

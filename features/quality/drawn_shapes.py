@@ -36,6 +36,7 @@ def ellipse(centre: object, size: object, angle: float) -> Picture:
 
 
 def turned(place: object, tilt: float) -> Picture:
+    """A place (x, y), or several as (2, n), turned about the middle by an angle in radians."""
     x, y = np.asarray(place, float)
     return np.array([x * np.cos(tilt) - y * np.sin(tilt), x * np.sin(tilt) + y * np.cos(tilt)])
 
@@ -60,6 +61,7 @@ def _distance(start: object, end: object, tilt: float) -> Picture:
 
 
 def vertebrae(at: float, top: float, bottom: float, width: float, rng: Rng) -> Picture:
+    """A column of vertebrae at x = `at`, from y = `top` to `bottom`; `width` is half of one's."""
     step = width * 1.25
     total = np.zeros((SIDE, SIDE))
     for place in np.arange(top, bottom, step):
@@ -68,6 +70,7 @@ def vertebrae(at: float, top: float, bottom: float, width: float, rng: Rng) -> P
 
 
 def magnified(picture: Picture, factor: float, centre: tuple[float, float]) -> Picture:
+    """The picture by a factor larger, about the place (x, y) that comes to the middle."""
     middle = (np.array(centre[::-1]) + 1) / 2 * SIDE
     return ndimage.affine_transform(
         picture, np.eye(2) / factor, middle - SIDE / 2 / factor, order=1, mode="nearest"
@@ -88,8 +91,10 @@ def film(total: Picture, rng: Rng) -> Picture:
 
 
 def blurred(picture: NDArray[np.floating], sigma: float) -> Picture:
+    """Blurred by a Gaussian of `sigma` pixels; 0 leaves it as it is."""
     return ndimage.gaussian_filter(picture, sigma) if sigma else np.asarray(picture)
 
 
 def unit(picture: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Divided by its standard deviation."""
     return picture / max(float(picture.std()), 1e-9)

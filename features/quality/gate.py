@@ -42,8 +42,6 @@ WORDS = {
     UNDEREXPOSED: "it may be underexposed: much of the lungs is of the brightest grey",
     OVEREXPOSED: "it may be overexposed: much of the lungs is of the darkest grey",
 }
-# Kinds that are noted, not flagged.
-NOTED = (GOOD, MIRRORED)
 FLAGGED_FROM = 0.5
 # Share of the lungs' pixels at one end of the grey scale from which an exposure is flagged.
 BURNT = 0.25

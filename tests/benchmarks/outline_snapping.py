@@ -16,11 +16,10 @@ from scipy import ndimage
 from skimage import draw, measure
 
 from baseline.evidence_map import maps
-from baseline.explanation import overlays
 from baseline.learning import scores
 from cnn.page import snapping
 from features.lungs.prepared import working_shape
-from features.reading import rle
+from features.reading import rle, square_pixels
 from features.run import command
 from features.run.folder import RunFolder
 
@@ -77,7 +76,9 @@ def main(settings: Settings) -> None:
     cases = []
     for image in ill.to_dict("records"):
         shape = working_shape((image["rows"], image["columns"]))
-        mask = overlays.shrink(rle.decode(image["mask"], (image["rows"], image["columns"])), shape)
+        mask = square_pixels.resample_mask(
+            rle.decode(image["mask"], (image["rows"], image["columns"])), shape
+        )
         cases.append((mask, maps.paint(evidence.get(image["id"], maps.EMPTY), shape)))
     patients = ill["patient"].to_numpy()
     print(f"{len(cases)} images with a true outline, seed {settings.seed}")

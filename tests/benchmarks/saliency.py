@@ -25,13 +25,13 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from baseline.evidence_map import maps
-from baseline.explanation import overlays, trained_run
+from baseline.explanation import trained_run
 from baseline.learning import scores
 from cnn.gate.sources import SourceMaps
 from features.lungs.frames import area_resize
 from features.lungs.prepared import prepare
 from features.lungs.zones import NAMES, Zones
-from features.reading import images, rle
+from features.reading import images, rle, square_pixels
 from features.run import command
 from features.run.folder import RunFolder
 
@@ -81,7 +81,9 @@ def rows(run: RunFolder, of_reasons: RunFolder) -> Iterator[dict[str, float]]:
     for image, grey in progress:
         prepared = prepare(images.read(image["path"])[1])
         shape = prepared.scene.shape
-        truth = overlays.shrink(rle.decode(image["mask"], (image["rows"], image["columns"])), shape)
+        truth = square_pixels.resample_mask(
+            rle.decode(image["mask"], (image["rows"], image["columns"])), shape
+        )
         reasons = painted(explained.by_place.loc[image["id"]], prepared.zones)
         of_run = painted(trained.by_place.loc[image["id"]], prepared.zones)
         inside = np.isfinite(of_run)

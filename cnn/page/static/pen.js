@@ -8,7 +8,6 @@ const FAR = 8; // pixels, an arrow key; with Shift one
 const share = (value) => Math.min(Math.max(value, 0), 1);
 
 export function startPen(panel, viewer, address) {
-  const xray = viewer.querySelector("#xray");
   const sheet = Object.assign(document.createElement("canvas"), { className: "sheet" });
   const cross = Object.assign(document.createElement("div"), { className: "cross", hidden: true });
   const context = sheet.getContext("2d", { willReadFrequently: true });
@@ -18,7 +17,7 @@ export function startPen(panel, viewer, address) {
   const snap = panel.querySelector("#snap");
   const past = [];
   const at = { x: 0, y: 0 };
-  let stroke = null, before = null, changes = 0;
+  let stroke = null, pointer = null, before = null, changes = 0;
 
   const tool = () => panel.querySelector("[name=tool]:checked").value;
   const takes = (by) => by === "cut" || by === "erase";
@@ -90,19 +89,20 @@ export function startPen(panel, viewer, address) {
     remember();
     before = context.getImageData(0, 0, sheet.width, sheet.height);
     stroke = [place(event)];
+    pointer = event.pointerId;
     cross.hidden = true;
   });
   viewer.addEventListener("pointermove", (event) => {
-    if (!stroke) return;
+    if (!stroke || event.pointerId !== pointer) return;
     stroke.push(place(event));
     preview();
   });
   for (const kind of ["pointerup", "pointercancel"]) {
-    viewer.addEventListener(kind, () => {
-      if (!stroke) return;
+    viewer.addEventListener(kind, (event) => {
+      if (!stroke || event.pointerId !== pointer) return;
       const points = stroke;
       stroke = null;
-      put(past.at(-1));
+      context.putImageData(before, 0, 0); // without the preview
       finish(tool(), points);
       if (encloses(tool()) && snap.checked) snapped(tool(), points);
     });
@@ -117,7 +117,7 @@ export function startPen(panel, viewer, address) {
   }
   const arrows = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowUp: ["y", -1], ArrowDown: ["y", 1] };
   const does = {
-    undo: () => { if (past.length) { put(past.pop()); words.textContent = ""; changes++; } },
+    undo: () => { if (past.length && !stroke) { put(past.pop()); words.textContent = ""; changes++; } },
     empty: () => { remember(); put(new Uint8Array(sheet.width * sheet.height)); },
     model,
     save,
@@ -144,7 +144,12 @@ export function startPen(panel, viewer, address) {
   async function model() {
     const image = new Image();
     image.src = `${address}/pictures/pen.png`;
-    await image.decode();
+    try {
+      await image.decode();
+    } catch {
+      words.textContent = "The model’s mask could not be loaded: the X-ray may have been forgotten meanwhile; send it once more.";
+      return;
+    }
     if (sheet.isConnected) remember();
     context.globalCompositeOperation = "copy";
     context.drawImage(image, 0, 0);
@@ -155,7 +160,8 @@ export function startPen(panel, viewer, address) {
   }
   async function save() {
     words.textContent = "Saving …";
-    const said = await post("outline", JSON.stringify({ code: encode(pixels(), sheet.height, sheet.width), reader: reader.value }));
+    const [rows, columns] = [sheet.height, sheet.width];
+    const said = await post("outline", JSON.stringify({ code: encode(pixels(), rows, columns), rows, columns, reader: reader.value }));
     if (said.error) words.textContent = said.error;
     else words.textContent = said.code === "-1" ? `Saved as no pneumothorax, by ${said.reader}.` : `Saved as an outline by ${said.reader}.`;
   }
@@ -170,7 +176,7 @@ export function startPen(panel, viewer, address) {
   panel.addEventListener("toggle", async () => {
     viewer.dataset.pen = panel.open ? "on" : "off";
     if (panel.open && !sheet.isConnected) {
-      [sheet.width, sheet.height] = [xray.width, xray.height];
+      [sheet.width, sheet.height] = [Number(viewer.dataset.columns), Number(viewer.dataset.rows)];
       Object.assign(at, { x: sheet.width >> 1, y: sheet.height >> 1 });
       await model();
       viewer.querySelector("#stage").append(sheet, cross);

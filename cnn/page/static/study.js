@@ -13,6 +13,13 @@ if (pen) startPen(pen, document.getElementById("viewer"), `/studies/${name}`);
 startWard(document.getElementById("ward"));
 document.getElementById("print").addEventListener("click", () => print());
 document.getElementById("forget").addEventListener("click", async () => {
-  await fetch(`/studies/${name}`, { method: "DELETE" });
-  location.assign("/");
+  const words = document.getElementById("forget-words");
+  try {
+    const answer = await fetch(`/studies/${name}`, { method: "DELETE", headers: { Accept: "application/json" } });
+    // What is gone already is forgotten too.
+    if (answer.ok || answer.status === 404) location.assign("/");
+    else words.textContent = (await answer.json()).error;
+  } catch {
+    words.textContent = "The service does not answer, so it may not have forgotten the X-ray; look whether it still runs.";
+  }
 });

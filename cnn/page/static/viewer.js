@@ -99,6 +99,8 @@ export function startViewer(viewer, controls) {
     viewer.style.maxWidth = `max(280px, calc((100vh - 120px) * ${canvas.width / canvas.height}))`;
     viewer.dataset.ready = "yes";
     reset();
+  }, () => {
+    words.textContent = "The X-ray could not be loaded: it may have been forgotten meanwhile; send it once more.";
   });
 }
 

@@ -1,4 +1,4 @@
-// The dial for the prevalence on the reader's own ward; cnn/web/ward.py says by which formula.
+// The dial for the prevalence on the reader's own ward; cnn/page/ward.py says by which formula.
 const FEWEST = 0.001, MOST = 0.9;
 const percent = (share) => {
   if (share < 0.001) return "below 0.1%";
