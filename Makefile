@@ -11,10 +11,10 @@ open := (
 close := )
 ODD := ' " ` ; & | < > * ? ! \ \# $$ $(open) $(close)
 $(foreach name,$(GIVEN),$(foreach sign,$(ODD),$(if $(findstring $(sign),$(value $(name))),\
-  $(error $(name): the sign $(sign) cannot be passed on to a shell; rename or link the folder, or leave it out))))
+  $(error $(name): the character $(sign) cannot be passed on to a shell; rename or link the folder, or leave it out))))
 # A shell would look for other folders by these; make itself stumbles over two more in RUN.
 $(foreach name,DATA RUN,$(foreach sign,[ ] { } $(if $(filter RUN,$(name)),: %),$(if $(findstring $(sign),$(value $(name))),\
-  $(error $(name): the sign $(sign) cannot be used in the name of a folder with make; rename or link the folder))))
+  $(error $(name): the character $(sign) cannot be used in the name of a folder with make; rename or link the folder))))
 ifneq ($(words x$(DATA)x$(RUN)x),1)
 $(error DATA and RUN: a space in the name of a folder cannot be used with make; rename or link the folder)
 endif

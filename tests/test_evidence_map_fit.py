@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from baseline.evidence_map import fit
+from baseline.evidence_map import fit, training_data
 from baseline.evidence_map.models import EvidenceModel
 from baseline.evidence_map.training_data import (
     LabelledCells,
@@ -86,6 +86,21 @@ def test_of_too_many_cells_every_other_is_learned_from(tmp_path):
     # The step that is given is the least.
     third = labelled_cells(data.cells, data.values, lungs, step=3, most=479)
     assert len(third.shares) == 160
+
+
+@pytest.mark.parametrize("block", [1, 7, 80, 10**6])
+def test_cells_are_the_same_block_by_block(tmp_path, monkeypatch, block):
+    data = read_training_data(make_run(tmp_path, images=6))
+    lungs = np.array([[True, False], [True, True], [False, False]] * 2)
+    image, side = data.cells["image"].to_numpy(), data.cells["side"].to_numpy()
+    inside = np.flatnonzero(lungs[image, side])[::3]
+    shares = data.cells["share"].to_numpy(float)
+    areas = [[shares[(image == n) & (side == s)].sum() for s in (0, 1)] for n in range(6)]
+    monkeypatch.setattr(training_data, "BLOCK", block)
+    some = labelled_cells(data.cells, data.values, lungs, step=3)
+    np.testing.assert_array_equal(some.values, data.values[inside].astype(np.float32))
+    np.testing.assert_array_equal(some.shares, shares[inside])
+    np.testing.assert_allclose(training_data.mask_areas_of(data.cells, 6, "share"), areas)
 
 
 def test_auxiliary_phantoms_without_pneumothorax_are_refused(tmp_path):

@@ -162,7 +162,7 @@ def test_mistakes(world, tmp_path):
     refused("new would take the place of another page", image, tmp_path / "new.png")
     refused("new would take the place of another page", image, tmp_path / "NEW.png")
     refused("index would take", tmp_path / "index.png")
-    refused(r"xx\.\.\. \(251 signs\) is too long a name", tmp_path / f"{'x' * 251}.png")
+    refused(r"xx\.\.\. \(251 characters\) is too long a name", tmp_path / f"{'x' * 251}.png")
     with pytest.raises(UserError, match="name at least one"):
         study_page.main(study_page.Settings((), run.root))
     table = run.features.read()

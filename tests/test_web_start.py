@@ -30,7 +30,7 @@ def test_this_machine_needs_no_token(host):
 def test_others_need_one(host, monkeypatch):
     with pytest.raises(UserError, match="can be reached from other machines, so a token is needed"):
         start.token_of(Serve(host=host))
-    with pytest.raises(UserError, match="has 15 signs, but must have at least 16"):
+    with pytest.raises(UserError, match="has 15 characters, but must have at least 16"):
         start.token_of(Serve(host=host, token="x" * 15))
     given = start.token_of(Serve(host=host, token="x" * 16))
     monkeypatch.setenv(start.VARIABLE, "y" * 16)

@@ -54,8 +54,7 @@ def _agreement(rows: pd.DataFrame) -> Agreement | None:
         return None
     hard = np.asarray(rows["weak"] > 0.5, float)
     raw, patients = rows["raw"].to_numpy(float), rows["patient"].to_numpy(object)
-    auc = scores.bootstrap(lambda drawn: scores.auc(hard[drawn], raw[drawn]), patients)
-    return Agreement(len(rows), auc)
+    return Agreement(len(rows), scores.auc_estimate(hard, raw, patients))
 
 
 def _test_scores(predicted: pd.DataFrame, truth: pd.DataFrame) -> ClassifierScores | None:

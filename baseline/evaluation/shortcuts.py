@@ -83,8 +83,7 @@ def auc_of(raw: Floats, rows: pd.DataFrame) -> Estimate:
     """
     known = rows["label"].notna().to_numpy()
     labels, patients = rows["label"].to_numpy(float)[known], rows["patient"].to_numpy(object)[known]
-    known_raw = raw[known]
-    return scores.bootstrap(lambda part: scores.auc(labels[part], known_raw[part]), patients)
+    return scores.auc_estimate(labels, raw[known], patients)
 
 
 def shortcuts(

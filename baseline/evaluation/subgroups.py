@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from baseline.evaluation.results import Rate, Rates, Subgroup
 from baseline.learning import scores
-from baseline.learning.scores import Estimate
 
 Floats = NDArray[np.float64]
 
@@ -87,16 +86,12 @@ def subgroups(rows: pd.DataFrame) -> list[Subgroup]:
         negatives = len(part) - positives
         auc = None
         if min(positives, negatives) >= FEWEST:
-            auc = _auc(labels, raw, part["patient"].to_numpy(object))
+            auc = scores.auc_estimate(labels, raw, part["patient"].to_numpy(object))
         rates = at_half(part)
         if kind == "lesion":
             rates = Rates(rates.sensitivity, None)
         results.append(Subgroup(kind, name, positives, negatives, auc, rates))
     return results
-
-
-def _auc(labels: Floats, raw: Floats, patients: NDArray[np.object_]) -> Estimate:
-    return scores.bootstrap(lambda part: scores.auc(labels[part], raw[part]), patients)
 
 
 def at_half(rows: pd.DataFrame) -> Rates:

@@ -102,19 +102,15 @@ def fit_model(
     rows = data.rows
     training = (rows["fold"].notna() & ~rows["fold"].isin(without)).to_numpy(bool)
     truth, weak = collapsed(data), weakly_collapsed(data)
-    weighted = _cells_of_collapsed(data, training, source_weights, auxiliary)
-    if not any(len(of_kind.shares) for of_kind, _ in weighted):
+    known_air, weak_air = (truth == 1) & training[:, None], weak & training[:, None]
+    has_phantoms = auxiliary is not None and source_weights.auxiliary_weight > 0
+    has_weak = weak_air.any() and source_weights.weak_mask_weight > 0
+    if not (known_air.any() or has_weak or has_phantoms):
         raise UserError(
             f"evidence: outside folds {' and '.join(map(str, without))} no image has a mask to "
             "learn from; use three folds or more, a dataset with more positives, or phantoms to "
             "learn from (--auxiliary, with make AUXILIARY=300)."
         )
-    if source_weights.healthy_weight > 0:
-        whole = healthy_lungs(data) & training[:, None]
-        without_air = cells_without_air(data, whole, MOST_CELLS)
-        total = sum(weight * len(of_kind.shares) for of_kind, weight in weighted)
-        one = source_weights.healthy_weight * total / max(len(without_air.shares), 1)
-        weighted.append((without_air, one))
     images = np.flatnonzero(training)
     weights = np.where(rows["label"].notna(), 1.0, source_weights.weak_weight)
     target = rows["target"].to_numpy(float)
@@ -124,18 +120,31 @@ def fit_model(
     lungs = fit_lungs(
         data.lungs_of(images), lung_targets[images], target[images], weights[images], seed
     )
+    # Only now the cells are read: both at once would need half as much memory again.
+    weighted = _cells_of_collapsed(data, known_air, weak_air, source_weights, auxiliary)
+    if source_weights.healthy_weight > 0:
+        whole = healthy_lungs(data) & training[:, None]
+        total = sum(weight * len(of_kind.shares) for of_kind, weight in weighted)
+        weighted.append(_healthy(data, whole, source_weights.healthy_weight * total))
     return EvidenceModel(lungs, fit_cells(weighted, seed))
+
+
+def _healthy(
+    data: TrainingData, whole: NDArray[np.bool_], weight: float
+) -> tuple[LabelledCells, float]:
+    """Cells of healthy lungs, with the weight of one where all together have a given one."""
+    without_air = cells_without_air(data, whole, MOST_CELLS)
+    return without_air, weight / max(len(without_air.shares), 1)
 
 
 def _cells_of_collapsed(
     data: TrainingData,
-    training: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    weak: NDArray[np.bool_],
     source_weights: SourceWeights,
     auxiliary: LabelledCells | None,
 ) -> list[tuple[LabelledCells, float]]:
     """Cells of the collapsed lungs of each source, with the weight of one; none of weight 0."""
-    known = (collapsed(data) == 1) & training[:, None]
-    weak = weakly_collapsed(data) & training[:, None]
     cells = labelled_cells(data.cells, data.values, known, most=MOST_CELLS)
     weak_cells = labelled_cells(data.cells, data.values, weak, "weak_share", WEAK_STEP, MOST_CELLS)
     weighted = [(cells, 1.0), (weak_cells, source_weights.weak_mask_weight)]

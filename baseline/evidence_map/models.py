@@ -23,6 +23,9 @@ from features.cells.measure import MEASURES, Cells
 from features.run import digests, files
 from features.run.folder import RunFolder
 
+# Images whose features lung by lung are in memory.
+IMAGES_AT_ONCE = 512
+
 
 @dataclass(frozen=True)
 class EvidenceModel:
@@ -134,7 +137,13 @@ def predict_many(
     probability : list of (n,) arrays in [0, 1]
         Probability of air in each cell, one array an image.
     """
-    lungs = model.predict_lungs(data.lungs_of(images))
+    starts = range(0, max(len(images), 1), IMAGES_AT_ONCE)
+    lungs = np.concatenate(
+        [
+            model.predict_lungs(data.lungs_of(images[start : start + IMAGES_AT_ONCE]))
+            for start in starts
+        ]
+    )
     sides = data.cells["side"].to_numpy()
     places = [data.cells_of(image) for image in images]
     return lungs, [

@@ -1,6 +1,6 @@
 """What the evidence models learn from: features lung by lung, cells, and which lungs collapsed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 LEAST_SHARE = 0.1
 # An image whose weak label is below this is healthy, unless a weak mask says otherwise.
 HEALTHY_BELOW = 0.3
+# Cells that are looked at together.
+BLOCK = 2**20
 
 
 def by_lung(table: pd.DataFrame) -> pd.DataFrame:
@@ -205,11 +207,30 @@ def labelled_cells(
     most : int, optional
         Most cells that are taken; where there are more, `step` is larger.
     """
-    image = cells["image"].to_numpy()
-    rows = np.flatnonzero(lungs[image, cells["side"].to_numpy()])
-    rows = rows[:: max(step, -(-len(rows) // most)) if most else step]
-    shares = cells[share].to_numpy(float)[rows]
-    return LabelledCells(values[rows].astype(np.float32), shares, len(np.unique(image[rows])))
+    if most is not None:
+        count = sum(len(rows) for rows in _rows_in(lungs, cells))
+        step = max(step, -(-count // most))
+    taken, before = [], 0
+    for rows in _rows_in(lungs, cells):
+        taken.append(rows[-before % step :: step])
+        before += len(rows)
+    rows = np.concatenate(taken)
+    shares = cells[share].to_numpy()[rows].astype(float)
+    images = len(np.unique(cells["image"].to_numpy()[rows]))
+    return LabelledCells(values[rows].astype(np.float32), shares, images)
+
+
+def _rows_in(lungs: NDArray[np.bool_], cells: pd.DataFrame) -> Iterator[NDArray[np.intp]]:
+    """Numbers of the cells in some lungs, block by block."""
+    image, side = cells["image"].to_numpy(), cells["side"].to_numpy()
+    for block in _blocks(len(cells)):
+        yield block.start + np.flatnonzero(lungs[image[block], side[block]])
+
+
+def _blocks(cells: int) -> Iterator[slice]:
+    """Slices of so many cells: indices of millions at once would take hundreds of megabytes."""
+    for start in range(0, max(cells, 1), BLOCK):
+        yield slice(start, min(start + BLOCK, cells))
 
 
 def cells_without_air(data: TrainingData, lungs: NDArray[np.bool_], most: int) -> LabelledCells:
@@ -263,6 +284,8 @@ def read_auxiliary(run: RunFolder, known: Iterable[str]) -> LabelledCells:
 def mask_areas_of(cells: pd.DataFrame, images: int, share: str) -> Floats:
     """Area of the mask in each lung in cells, (images, 2); NaN where no mask is known."""
     areas = np.zeros((images, 2))
-    places = cells["image"].to_numpy(), cells["side"].to_numpy()
-    np.add.at(areas, places, cells[share].to_numpy(float))
+    columns = [cells[name].to_numpy() for name in ("image", "side", share)]
+    for block in _blocks(len(cells)):
+        image, side, shares = (column[block] for column in columns)
+        np.add.at(areas, (image, side), shares.astype(float))
     return areas

@@ -4,7 +4,7 @@ They go by the signs that readers of chest X-rays know (`features.families.signs
 in brackets: a percentile among the training images, and what is added to the log-odds. Every number
 is computed from the image's SHAP values and its features and stands beside the sentence in its
 `Reason`, so the words are true by construction. The place that is named is the one painted
-strongest on the X-ray, the same that the pointing game of `baseline.evaluation.faithfulness`
+strongest on the X-ray, the same that the pointing game of `baseline.evaluation.pointing_game`
 scores. "Without it" is the probability that is left after taking a contribution off the score.
 """
 

@@ -113,6 +113,11 @@ def bootstrap(
     return Estimate(score(np.arange(len(patients))), float(low), float(high))
 
 
+def auc_estimate(labels: Floats, values: Floats, patients: NDArray[np.object_]) -> Estimate:
+    """AUC of one value an image, with its interval over resampled patients."""
+    return bootstrap(lambda rows: auc(labels[rows], values[rows]), patients)
+
+
 def mean(values: Floats, patients: NDArray[np.object_]) -> Estimate:
     """Mean of one value an image, with its interval over resampled patients."""
     return bootstrap(lambda rows: float(values[rows].mean()), patients)

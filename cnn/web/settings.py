@@ -18,8 +18,8 @@ class Serve:
     port: int = 8000
     """Port to listen on; 0 for any that is free."""
     token: str | None = None
-    """Secret of at least 16 signs that visitors give first; PNEUMOTHORAX_TOKEN in the environment
-    does the same, and is seen by fewer."""
+    """Secret of at least 16 characters that visitors give first; PNEUMOTHORAX_TOKEN in the
+    environment does the same, and is seen by fewer."""
     largest: int = 100
     """Megabytes of the largest upload."""
     keep: float = 15.0

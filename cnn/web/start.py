@@ -110,7 +110,7 @@ def token_of(settings: Serve) -> Token | None:
     secret = settings.token or os.environ.get(VARIABLE)
     if secret is not None and len(secret) < SHORTEST:
         raise UserError(
-            f"--token has {len(secret)} signs, but must have at least {SHORTEST}; "
+            f"--token has {len(secret)} characters, but must have at least {SHORTEST}; "
             "`openssl rand -hex 16` makes one."
         )
     if secret is None and not is_loopback(settings.host):

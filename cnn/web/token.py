@@ -20,7 +20,7 @@ class Token:
     Parameters
     ----------
     secret : str
-        At least `SHORTEST` signs.
+        At least `SHORTEST` characters.
     """
 
     def __init__(self, secret: str) -> None:

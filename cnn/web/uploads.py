@@ -38,14 +38,13 @@ class Upload:
 
 
 def plain_name(name: str) -> str:
-    """A visitor's name for a file as any folder takes it: no path, no odd signs, not long."""
+    """A visitor's name for a file as any folder takes it: no path, no odd characters, not long."""
     last = re.split(r"[\\/]", name)[-1]
-    signs = "".join(sign if sign.isalnum() or sign in _ALLOWED else "_" for sign in last)
-    signs = signs.strip(" .")
+    plain = "".join(c if c.isalnum() or c in _ALLOWED else "_" for c in last).strip(" .")
     # The end says what kind of file it is meant to be.
-    while len(signs.encode()) > LONGEST_NAME:
-        signs = signs[1:]
-    return signs.strip(" .") or NO_NAME
+    while len(plain.encode()) > LONGEST_NAME:
+        plain = plain[1:]
+    return plain.strip(" .") or NO_NAME
 
 
 @contextmanager

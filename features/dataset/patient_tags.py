@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from features.reading.study import Study
 from features.storage.names import shown
 
-# Words for "no patient", in capitals and without other signs than letters.
+# Words for "no patient", letters alone, in capitals.
 PLACEHOLDERS = frozenset(
     [
         *("ANON", "ANONYM", "ANONYMISE", "ANONYMISED", "ANONYMIZE", "ANONYMIZED", "ANONYMOUS"),
@@ -29,12 +29,12 @@ LONGEST_RECORD = 40
 
 
 def is_placeholder(key: str) -> bool:
-    """Whether a patient id is a word for none, or one sign repeated: "0", "000000", "XXXX", "-"."""
-    signs = re.sub(r"[\W_]", "", key.upper())
+    """Whether a patient id is a word for none, or one character repeated: "0", "000", "XXXX"."""
+    letters = re.sub(r"[\W_]", "", key.upper())
     parts = re.findall(r"\w+", key.upper().replace("_", " "))
-    if len(set(signs)) <= 1:
-        return signs.strip("0X") == "" or len(signs) > 2
-    return signs in PLACEHOLDERS or all(part in PLACEHOLDERS for part in parts)
+    if len(set(letters)) <= 1:
+        return letters.strip("0X") == "" or len(letters) > 2
+    return letters in PLACEHOLDERS or all(part in PLACEHOLDERS for part in parts)
 
 
 def usable(studies: Sequence[Study], listed: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -234,7 +234,7 @@ def cropped(pixels: Array, box: tuple[float, float, float, float]) -> Array:
 
 
 def in_levels(image: Array) -> Array:
-    """An image in LEVELS grey levels, as the stages read it.
+    """An image in GREY_LEVELS grey levels, as the stages read it.
 
     Coarse levels keep rounding errors from giving the pixels of a flat area different ranks.
     """

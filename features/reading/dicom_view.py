@@ -1,8 +1,8 @@
 """What a DICOM file's tags say it shows: refused where it is surely no frontal chest X-ray.
 
-Tags are written by people and by devices of all languages, so words are compared without signs and
-spaces, and whatever is not known is believed to be a frontal chest X-ray: the picture itself is
-judged later. What speaks against it without being certain becomes a note.
+Tags are written by people and by devices of all languages, so words are compared without
+punctuation and spaces, and whatever is not known is believed to be a frontal chest X-ray: the
+picture itself is looked at later. What speaks against it without being certain becomes a note.
 """
 
 import re
@@ -111,7 +111,7 @@ def notes_of(dataset: FileDataset) -> tuple[str, ...]:
 
 
 def _words(written: str) -> str:
-    """A text in capitals: dots and other signs of an abbreviation gone, one space between words."""
+    """A text in capitals: dots and other punctuation gone, one space between words."""
     capitals = written.upper().replace(".", "").replace("X-", "X").replace("X TABLE", "XTABLE")
     return " ".join(re.sub(r"[^A-Z0-9]+", " ", capitals).split())
 

@@ -15,8 +15,8 @@ from features.run.files import UserError
 EMPTY = "-1"
 # More pixels than any image has; sums of such numbers still fit 64 bits.
 LONGEST = 2**31
-# More signs a pixel than any code has, so that one of megabytes is not taken apart to be refused.
-SIGNS = 16
+# More characters a pixel than any code has, so that one of megabytes is refused as it is.
+CHARACTERS = 16
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
@@ -102,10 +102,10 @@ def runs_inside(text: str, shape: tuple[int, int]) -> NDArray[np.int64]:
         If the code is malformed or a run leaves the image.
     """
     size = shape[0] * shape[1]
-    if len(text) > SIGNS * size + SIGNS:
+    if len(text) > CHARACTERS * size + CHARACTERS:
         raise UserError(
-            f"run-length code {text[:40]!r}: its {len(text)} signs are more than any mask of a "
-            f"{shape[0]}x{shape[1]} image needs."
+            f"run-length code {text[:40]!r}: its {len(text)} characters are more than any mask of "
+            f"a {shape[0]}x{shape[1]} image needs."
         )
     spans = runs(text)
     if spans.size and spans[-1].sum() > size:

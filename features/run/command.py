@@ -53,7 +53,7 @@ def run(main: Callable[[Any], None], writes: bool = True, creates: bool = False)
     creates : bool
         Whether it may begin a run folder.
     """
-    _print_any_sign()
+    _print_any_character()
     hints = [
         kind for name, kind in get_type_hints(main, include_extras=True).items() if name != "return"
     ]
@@ -113,8 +113,8 @@ def _run_folders(settings: Any) -> list[Path]:
     return [root for root in given if isinstance(root, Path) and root.is_dir()]
 
 
-def _print_any_sign() -> None:
-    """Let a terminal or file that knows few signs (ASCII, Latin-1) show the others as escapes."""
+def _print_any_character() -> None:
+    """Let a terminal or file that knows few characters (ASCII, Latin-1) show escapes instead."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

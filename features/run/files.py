@@ -36,7 +36,7 @@ _OF_A_ZIP = re.compile(rf"(.*?\.zip){MEMBERS}(?:/|$)", re.IGNORECASE | re.DOTALL
 # Files that this process has written, see `features.run.manifest`.
 written: set[Path] = set()
 
-# Most signs of a line of a sentence, and of its end.
+# Most characters of a line of a sentence, and of its end.
 LONGEST, END = 390, 130
 
 Record = TypeVar("Record")
@@ -52,8 +52,8 @@ class UserError(Exception):
     ----------
     *sentences : object
         One, or several that become a line each. What they quote of a file may be anything, so
-        signs that would steer a terminal or end the line are written as escapes, and the middle of
-        a line that nobody would read to its end is left out.
+        characters that would steer a terminal or end the line are written as escapes, and the
+        middle of a line that nobody would read to its end is left out.
     """
 
     def __init__(self, *sentences: object) -> None:
@@ -102,7 +102,7 @@ def unusable(error: OSError) -> UserError:
 
 
 def in_short(error: object) -> str:
-    """What an error says, in one line of at most 150 signs."""
+    """What an error says, in one line of at most 150 characters."""
     words = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
     return words if len(words) <= 150 else f"{words[:147]}..."
 

@@ -20,7 +20,7 @@ from features.run.tables import Table
 from features.run.version import VERSION
 
 # Raised whenever a file of a run changes its place or its content's form.
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)

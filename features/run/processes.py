@@ -12,7 +12,7 @@ from uuid import uuid4
 
 @cache
 def here() -> str:
-    """Eight signs for the host and its namespace of processes (containers have their own)."""
+    """Eight characters for the host and its namespace of processes (containers have their own)."""
     namespace = ""
     with suppress(OSError):  # only Linux has any
         namespace = str(Path("/proc/self/ns/pid").readlink())

@@ -78,7 +78,7 @@ def header(path: Path) -> list[str]:
 
 
 def delimiter(text: str) -> str:
-    """The sign that stands between the names of a csv's first line."""
+    """The character that stands between the names of a csv's first line."""
     line = text.partition("\n")[0]
     return max(DELIMITERS, key=line.count)
 
@@ -142,5 +142,5 @@ def _inflated(path: Path) -> bytes:
 
 
 def plain(name: str) -> str:
-    """A column's name without what people vary: case, spaces, underlines, other signs."""
-    return "".join(sign for sign in name.lower() if sign.isalnum())
+    """A column's name without what people vary: case, spaces, underlines, punctuation."""
+    return "".join(c for c in name.lower() if c.isalnum())

@@ -29,10 +29,10 @@ def image_id(name: str) -> str:
 
 def shown(name: object) -> str:
     """A name or value as it may stand in a sentence: one line, printable, not too long."""
-    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in str(name))
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))
     if len(text) <= LONGEST_SHOWN:
         return text
-    return f"{text[: LONGEST_SHOWN - 20]}... ({len(text)} signs)"
+    return f"{text[: LONGEST_SHOWN - 20]}... ({len(text)} characters)"
 
 
 def is_utf8(name: object) -> bool:

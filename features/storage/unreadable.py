@@ -60,12 +60,10 @@ class UnreadableImage(UserError):
 
 
 def printable(text: str) -> str:
-    """A text without signs that a terminal would obey or could not show; escapes stand for them."""
+    """A text in which escapes stand for what a terminal would obey or could not show."""
     if text.isprintable():
         return text
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def quoted(value: object) -> str:

@@ -47,7 +47,6 @@ STAGES = {
     "gate": "gate.json",
     "report": "report/index.html",
     "submission": "submission.csv",
-    "audit": "audit/index.html",
 }
 
 
@@ -59,7 +58,7 @@ class Settings:
     """Sizes, in images to train and to test; one after the other."""
     stages: tuple[str, ...] = tuple(STAGES)
     """Stages to run, of dataset, measure, evidence, classifier, shap, training, maps, gate, report,
-    submission, audit; those before them must have been run."""
+    submission; those before them must have been run."""
     source: Path = ROOT.parent / "shared" / "data" / "siim-mini"
     """Dataset folder of SIIM-ACR, stage 2, whose X-rays are taken."""
     tree: Path = ROOT
