@@ -346,7 +346,9 @@ def test_a_folder_is_answered_line_by_line(data, undisturbed, tmp_path, capsys):
         cli.main(cli.Rank((folder,), undisturbed[0], out=tmp_path / "next.csv"))
     printed = capsys.readouterr().out
     assert "2 of 3 X-rays ranked, 0 outlined already." in printed
-    cli.main(cli.Rank((good[0], good[1]), undisturbed[0], outlined=tmp_path / "next.csv"))
+    annotations = pd.DataFrame({"ImageId": [path.name for path in good], "EncodedPixels": "-1"})
+    annotations.to_csv(tmp_path / "outlined.csv", index=False)
+    cli.main(cli.Rank((good[0], good[1]), undisturbed[0], outlined=tmp_path / "outlined.csv"))
     assert "0 of 0 X-rays ranked, 2 outlined already." in capsys.readouterr().out
     with pytest.raises(UserError, match="name of two images"):
         cli.main(cli.Predict((good[0], good[0]), undisturbed[0], out=tmp_path))

@@ -10,7 +10,9 @@ from features.storage.unreadable import UnreadableImage
 from tests.helpers.image_files import write_dicom
 
 # Values that the standard does not allow, and pydicom warns of as they are written here.
-pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Invalid value for VR:UserWarning", "ignore:The value length:UserWarning"
+)
 
 
 @pytest.fixture

@@ -55,11 +55,11 @@ def read(run: Path) -> AnsweringModel:
         about=f"It has learned from the {len(trained.oof)} training images of its run.",
         digest=content.hexdigest()[:16],
         set_aside=folder.set_aside(),
-        triaged=None if error_rate is None else _triaged(trained, error_rate),
+        triaged=None if error_rate is None else triaged(trained, error_rate),
     )
 
 
-def _triaged(trained: TrainedRun, error_rate: float) -> NDArray[np.float64]:
+def triaged(trained: TrainedRun, error_rate: float) -> NDArray[np.float64]:
     """As the run's check of its triage decides: by the images of other folds."""
     rows = trained.oof[trained.oof["label"].notna()]
     labels, raw = trained.known(None)
