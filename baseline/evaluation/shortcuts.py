@@ -194,9 +194,13 @@ def show(checks: Shortcuts) -> None:
     for field in fields(Triage):
         if field.name != "alpha":
             print(f"  {field.name.replace('_', ' ')}: {getattr(checks.triage, field.name)}")
-    print("\n| alarm from | net benefit of the classifier | of calling everybody |\n|---|---|---|")
+    print("\n| alarm from | net benefit of the classifier | of calling everybody | gain |")
+    print("|---|---|---|---|")
     for benefit in checks.decision_curve:
-        print(f"| {benefit.threshold:.0%} | {benefit.classifier} | {benefit.everybody:.3f} |")
+        print(
+            f"| {benefit.threshold:.0%} | {benefit.classifier} | {benefit.everybody:.3f} | "
+            f"{benefit.gain} |"
+        )
 
 
 def _rates(rates: Rates) -> str:
