@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from distributed import LocalCluster
 
-from baseline.classifier import fit, train
+from baseline.classifier import fit, predict, train
 from baseline.classifier.settings import TrainingSettings
 from baseline.learning import metrics, scores
 from baseline.learning.estimator import load, raw_scores
@@ -57,6 +57,19 @@ def test_models_of_former_folds_go(run):
     train_classifier(run)
     written = set(run.classifier(0).parent.glob("fold*.txt"))
     assert written == {run.classifier(fold) for fold in range(3)}
+
+
+def test_what_fails_midway_is_not_taken_for_finished(run, monkeypatch):
+    """make asks for metrics.json, and settings that are taken back must not find the old one."""
+    train_classifier(run)
+    monkeypatch.setattr(predict, "predict", broken)
+    with pytest.raises(OSError, match="the disk is full"):
+        train_classifier(run, rounds=6)
+    assert not run.classifier_metrics.exists()
+
+
+def broken(*arguments: object) -> None:
+    raise OSError("the disk is full")
 
 
 def test_every_calibration_needs_both_true_classes(run):

@@ -13,6 +13,7 @@ from features.families import registry
 from features.families import table as feature_table
 from features.lungs import fields
 from features.phantom.radiograph import phantom
+from features.quality import table as quality_table
 from features.reading import images
 from features.run.files import UserError
 from features.run.folder import RunFolder, measured
@@ -152,6 +153,19 @@ def test_parts_of_other_images_masks_or_families_are_not_used(run, change):
     else:
         families = registry.DEFAULT
     assert measure._digest(rows, families) != before
+
+
+def test_what_fails_midway_is_not_taken_for_finished(run, monkeypatch):
+    """make asks for the features, and settings that are taken back must not find the old ones."""
+
+    def broken(*arguments: object) -> None:
+        raise OSError("the disk is full")
+
+    measure.main(settings(run))
+    monkeypatch.setattr(quality_table, "join", broken)
+    with pytest.raises(OSError, match="the disk is full"):
+        measure.main(settings(run, strict=True))
+    assert not run.features.path.exists()
 
 
 def test_no_image_to_measure(run):

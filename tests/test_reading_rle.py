@@ -118,6 +118,6 @@ def test_naive_decoder_agrees_on_random_codes(rows, columns, seed):
     )
 
 
-def test_a_code_of_more_signs_than_any_mask_needs_is_refused_at_once():
+def test_a_code_of_more_characters_than_any_mask_needs_is_refused_at_once():
     with pytest.raises(UserError, match=r"its 40000000 characters are more than any mask of a 8x8"):
         rle.decode("1 1 " * 10_000_000, (8, 8))

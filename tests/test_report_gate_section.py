@@ -180,7 +180,7 @@ def test_it_says_what_kept_masks_may_be_trusted_for(run, noise_report, tmp_path)
     values = write.gate_results(trained_run.read(copy), noise_report["cases"])
     text = Page(rendering.render("report.html", noise_report | values)).text
     assert "80% of such masks should reach" in text
-    assert "a share of 0.780 [0.660, 0.900] reach theirs" in text
+    assert "a share of 0.780 [0.660, 0.900] of the masks reach theirs" in text
 
 
 def test_cases_of_the_gallery_are_linked_and_ids_are_escaped(run, noise_report):

@@ -63,9 +63,9 @@ def test_what_is_refused_costs_no_trained_weights(run, tiny, tmp_path):
     train.main(train.Settings(run.root, "demo"))
     before = [weights_bytes(run, fold) for fold in range(3)]
     other = tmp_path / "fold0.safetensors"
-    other.write_bytes(before[0])  # has learned from images of the other folds
+    other.write_bytes(before[0])  # fits fold 0, and there is none for the others
     init = str(tmp_path / "fold{fold}.safetensors")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"fold1\.safetensors: no such file of pretrained weights"):
         train.main(train.Settings(run.root, "demo", init=init, overwrite=True))
     assert [weights_bytes(run, fold) for fold in range(3)] == before
 

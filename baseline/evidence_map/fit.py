@@ -120,7 +120,7 @@ def fit_model(
     lungs = fit_lungs(
         data.lungs_of(images), lung_targets[images], target[images], weights[images], seed
     )
-    # Only now the cells are read: both at once would need half as much memory again.
+    # Cells are read once the lungs' features are no longer needed: not both are in memory.
     weighted = _cells_of_collapsed(data, known_air, weak_air, source_weights, auxiliary)
     if source_weights.healthy_weight > 0:
         whole = healthy_lungs(data) & training[:, None]

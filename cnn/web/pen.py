@@ -72,7 +72,7 @@ def add_pen(app: FastAPI, service: Service) -> None:
     @app.post("/studies/{name}/snap", responses=problems(400, 401, 403, 404, 422))
     async def snap(name: StudyName, line: Line) -> Line:
         """Move a line that was drawn roughly to the edge of the evidence map; keeps nothing."""
-        study = found(service, name)
+        study = found(service, name)  # here, since all who look studies up share this thread
         points = np.array(line.points, np.float64).reshape(-1, 2)
         painted = maps.paint(study.evidence_map, study.size[::-1])
         try:

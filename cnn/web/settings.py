@@ -8,7 +8,7 @@ MEBIBYTE = 2**20
 
 @dataclass(frozen=True)
 class Serve:
-    """Answer on X-rays by a page and an API, for this machine alone but for --host."""
+    """Answer on X-rays by a page and an API, on this machine alone unless --host is given."""
 
     run: Path | None = None
     """Run folder that has come as far as its gate (make gate); without it the model that ships

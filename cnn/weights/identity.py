@@ -84,13 +84,12 @@ def is_finished(folder: NetworkFolder, identity: Identity, overwrite: bool = Fal
         If there are such, and they are not to be overwritten.
     """
     others = _of_others(folder, identity)
-    for path, different in others.items():
-        if not overwrite:
-            raise UserError(
-                f"{path}: was trained with another {' and '.join(different)} than these settings "
-                "have; give the same settings as then, or --overwrite to train anew, or another "
-                "--run."
-            )
+    if others and not overwrite:
+        path, different = next(iter(others.items()))
+        raise UserError(
+            f"{path}: was trained with another {' and '.join(different)} than these settings "
+            "have; give the same settings as then, or --overwrite to train anew, or another --run."
+        )
     return folder.weights.exists() and folder.weights not in others
 
 
