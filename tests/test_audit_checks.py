@@ -48,6 +48,7 @@ def made(ids: list[str], given: dict[str, Any] | None = None, **columns: Any) ->
         "pairs": [],
         "annotations": {},
         "quarantine": QUARANTINE,
+        "total": count,
     }
     return Facts(**(fields | (given or {})))
 

@@ -76,6 +76,10 @@ def test_an_unlabelled_image_gives_status_1(phantoms, tmp_path, monkeypatch):
     copy.dataset.write(table)
     copy.quarantine.write(RunFolder(run).quarantine.read())
     assert write.audit(write.Settings(tmp_path, data, limit=12, jobs=1)) == 1
+    said = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert (said["images"], said["of"]) == (12, len(table))
+    page = (tmp_path / "audit" / "index.html").read_text()
+    assert f"12 of {len(table)} images" in page and "make audit LIMIT=0" in page
     with pytest.raises(SystemExit, match="1"):
         monkeypatch.setattr(write, "audit", lambda settings: 1)
         write.main(write.Settings(tmp_path, data))

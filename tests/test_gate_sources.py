@@ -192,6 +192,23 @@ def test_maps_are_measured_once_and_zones_and_evidence_read_once(blind_pair, mon
     assert calls == {"zones": 1, "evidence": 1, "measured": 25 * 3}
 
 
+@pytest.mark.parametrize("part", ["outlines", "report_figures"])
+def test_a_gate_that_is_stopped_amid_its_files_leaves_no_mark_that_all_are_there(
+    blind_pair, monkeypatch, part
+):
+    (first, _), _ = blind_pair
+    evaluate.main(evaluate.Settings(first.root))
+    assert first.gate.exists()
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(getattr(evaluate, part), "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.main(evaluate.Settings(first.root))
+    assert not first.gate.exists()
+
+
 def test_labelled_images_of_one_fold_are_refused(pair):
     first, _ = pair
     first.oof.write(predictions(["a", "b"], "oof", [1, 1]))

@@ -108,19 +108,21 @@ def one_person(facts: Facts) -> Finding:
 
 
 def _contradictions(table: pd.DataFrame) -> Iterator[Item]:
-    for patient, rows in table.groupby("patient", sort=True):
-        if len(rows) < 2:
-            continue
+    groups = table.groupby("patient")
+    lifetimes = groups["age"].max() - groups["age"].min()
+    sexes_of_group = groups["sex"].nunique()
+    odd = (sexes_of_group > 1) | (lifetimes > LIFETIME)
+    for patient, rows in table[table["patient"].map(odd)].groupby("patient", sort=True):
         sexes, ages = rows["sex"].dropna(), rows["age"].dropna()
         if len(set(sexes)) > 1:
             rarest = sexes.value_counts().index[-1]
-            odd = tuple(rows.loc[rows["sex"] == rarest, "id"])
+            rare = tuple(rows.loc[rows["sex"] == rarest, "id"])
             yield Item(
                 f"patient {patient}",
-                f"{len(rows)} images of both sexes; {rarest}: {_named(odd)}",
+                f"{len(rows)} images of both sexes; {rarest}: {_named(rare)}",
                 tuple(rows["id"]),
             )
-        elif len(ages) > 1 and np.ptp(ages) > LIFETIME:
+        else:
             yield Item(
                 f"patient {patient}",
                 f"{len(rows)} images at ages from {ages.min():.0f} to {ages.max():.0f}",

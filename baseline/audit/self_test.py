@@ -39,7 +39,7 @@ class Settings(Protocol):
     @property
     def data(self) -> Path | None: ...
     @property
-    def limit(self) -> int: ...
+    def limit(self) -> int | None: ...
     @property
     def seed(self) -> int: ...
     @property
@@ -135,7 +135,7 @@ def try_kind(kind: Kind, place: Ground, before: Finding, memory: Memory, jobs: i
 def results(settings: Settings, folder: Path) -> Iterator[tuple[list[Finding], Result | None]]:
     """The findings on the copy without faults, then the result of each kind as it comes."""
     run = RunFolder(settings.run).check()
-    table = facts.subset(run.dataset.read(), settings.limit or IMAGES)
+    table = facts.subset(run.dataset.read(), IMAGES if settings.limit is None else settings.limit)
     annotations = facts.read_annotations(settings.data, table)
     clean, memory = PlantedCopy.of(folder / "clean", table, annotations), Memory()
     place = ground(clean, table, settings.seed)

@@ -24,10 +24,12 @@ from features.run.folder import RunFolder
 from features.run.version import VERSION
 
 # Raised whenever audit.json changes its form.
-FORMAT = 1
+FORMAT = 2
 # Items of a check that the page names, and those that are not folded away; audit.json names all.
 NAMED, FIRST = 60, 8
 LARGEST_PAGE = 10_000_000
+# Images that are looked at unless a limit is given: two minutes' work of two cores.
+MOST = 6_000
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class Settings:
     data: Path | None = None
     """The dataset's folder, for the single annotations of each image; without it each image has
     the union of its annotations only."""
-    limit: int = 0
-    """Look at no more images than this, taken evenly of both sets; 0 for all."""
+    limit: int | None = None
+    """Look at no more images than this, taken evenly of both sets; 0 for all. By default 6,000, and
+    240 in the self-test."""
     selftest: bool = False
     """Plant faults in a copy of the data and print which are found; nothing is written."""
     seed: int = 0
@@ -62,16 +65,18 @@ def as_json(findings: list[Finding], gathered: Facts, seconds: float) -> dict[st
     Returns
     -------
     dict
-        "format", "version", "images", "seconds", "status" (the exit status), counts of "passed",
-        "failed" and "not_applicable" checks, and "checks": a list of "check", "state" ("pass",
-        "fail" or "not applicable"), "sentence", "pipeline", "user" and "items", each of them with
-        "subject", "text" and "ids".
+        "format", "version", "images" (those that were looked at), "of" (all of the dataset),
+        "seconds", "status" (the exit status), counts of "passed", "failed" and "not_applicable"
+        checks, and "checks": a list of "check", "state" ("pass", "fail" or "not applicable"),
+        "sentence", "pipeline", "user" and "items", each of them with "subject", "text" and
+        "ids".
     """
     states = [finding.state for finding in findings]
     return {
         "format": FORMAT,
         "version": VERSION,
         "images": len(gathered.table),
+        "of": gathered.total,
         "seconds": round(seconds, 1),
         "status": status(findings),
         "passed": states.count("pass"),
@@ -109,6 +114,7 @@ def page(findings: list[Finding], gathered: Facts, seconds: float, data: str) ->
         "failed": states.count("fail"),
         "skipped": states.count("not applicable"),
         "images": len(gathered.table),
+        "total": gathered.total,
         "seconds": seconds,
         "data": data,
         "named": NAMED,
@@ -121,7 +127,8 @@ def page(findings: list[Finding], gathered: Facts, seconds: float, data: str) ->
 def audit(settings: Settings) -> int:
     """Write the page and the JSON; print a line a check; return the exit status."""
     run, start = RunFolder(settings.run).check(), time.monotonic()
-    gathered = facts.read(run, settings.data, settings.limit, settings.jobs)
+    limit = MOST if settings.limit is None else settings.limit
+    gathered = facts.read(run, settings.data, limit, settings.jobs)
     findings = list(
         command.progress(checks.stream(gathered), "checks", len(checks.CHECKS), "checks")
     )
@@ -129,22 +136,26 @@ def audit(settings: Settings) -> int:
     text = page(findings, gathered, seconds, str(settings.data or run.root))
     if len(text) > LARGEST_PAGE:
         raise AssertionError(f"the page has {len(text):,} bytes, more than {LARGEST_PAGE:,}")
-    target = run.root / "audit" / "index.html"
-    files.write_text(target, text)
-    files.write_json(target.with_name("audit.json"), as_json(findings, gathered, seconds))
+    files.write_text(run.audit_page, text)
+    files.write_json(run.audit_findings, as_json(findings, gathered, seconds))
     for finding in findings:
         print(f"{finding.state:>14}  {finding.check}: {finding.sentence}")
     pace = 1000 * seconds / len(gathered.table)
     print(
-        f"{target} ({len(text) / 1e6:.1f} MB): {len(gathered.table):,} images in {seconds:.0f} s, "
-        f"{pace:.0f} s for 1,000 images"
+        f"{run.audit_page} ({len(text) / 1e6:.1f} MB): {len(gathered.table):,} images in "
+        f"{seconds:.0f} s, {pace:.0f} s for 1,000 images"
     )
+    if len(gathered.table) < gathered.total:
+        print(
+            f"That is a part of the {gathered.total:,} images, taken evenly of both sets; LIMIT=0 "
+            "(--limit 0) looks at all of them."
+        )
     return status(findings)
 
 
 def main(settings: Settings) -> None:
     """Audit, or test the audit itself."""
-    if settings.limit < 0:
+    if settings.limit is not None and settings.limit < 0:
         raise UserError(f"--limit is {settings.limit}; give a number of images, or 0 for all.")
     result = self_test.main(settings) if settings.selftest else audit(settings)
     if result:

@@ -5,6 +5,7 @@ quality gate) is read if it is there.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,8 @@ class Facts:
         image.
     quarantine : DataFrame
         Images that cannot be used, and why.
+    total : int
+        Images of the dataset, of which the table may be a part.
     features, oof, quality : DataFrame or None
         What later stages wrote.
     """
@@ -59,11 +62,12 @@ class Facts:
     pairs: list[Pair]
     annotations: dict[str, list[str]]
     quarantine: pd.DataFrame
+    total: int
     features: pd.DataFrame | None = None
     oof: pd.DataFrame | None = None
     quality: pd.DataFrame | None = None
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         """Ids in the order of the table."""
         return list(self.table["id"])
@@ -75,6 +79,7 @@ def gather(
     quarantine: pd.DataFrame,
     jobs: int = -1,
     memory: Memory | None = None,
+    total: int | None = None,
     **later: pd.DataFrame | None,
 ) -> Facts:
     """Open every image once and gather the facts.
@@ -87,6 +92,8 @@ def gather(
         Processes; -1 for one a core.
     memory : Memory, optional
         Measurements of an earlier call.
+    total : int, optional
+        Images of the dataset, if the table is a part of it.
     later : DataFrame
         `features`, `oof` and `quality`, where they exist.
 
@@ -95,6 +102,7 @@ def gather(
     UserError
         If no image can be opened any more.
     """
+    total = len(table) if total is None else total
     measured = list(measuring.measure_all(table, jobs, memory))
     readable = np.array([one is not None for one in measured])
     known = [one for one in measured if one is not None]
@@ -120,6 +128,7 @@ def gather(
         pairs=duplicates.find(thumbnails, digests),
         annotations=annotations,
         quarantine=quarantine,
+        total=total,
         **later,
     )
 
@@ -173,6 +182,7 @@ def read(run: RunFolder, data: Path | None, limit: int, jobs: int) -> Facts:
         {key: codes for key, codes in annotations.items() if key not in unseen},
         run.quarantine.read(),
         jobs,
+        total=len(whole),
         features=run.features.read() if run.features.exists() else None,
         oof=run.oof.read() if run.oof.exists() else None,
         quality=run.quality.read() if run.quality.exists() else None,

@@ -5,8 +5,7 @@ import pandas as pd
 
 from baseline.learning import metrics, scores
 from baseline.learning.metrics import Agreement, ClassifierMetrics, ClassifierScores
-from baseline.learning.predictions import unseen_patients
-from features.reading import rle
+from baseline.learning.predictions import with_truth
 
 # Scores printed below the AUC.
 FURTHER = (
@@ -59,12 +58,11 @@ def _agreement(rows: pd.DataFrame) -> Agreement | None:
 
 def _test_scores(predicted: pd.DataFrame, truth: pd.DataFrame) -> ClassifierScores | None:
     training_patients = predicted["patient"][predicted["kind"] == "oof"]
-    test = predicted[unseen_patients(predicted, training_patients)].merge(truth, on="id")
-    labels = (test["mask"] != rle.EMPTY).astype(float)
+    test = with_truth(predicted, truth, training_patients)
     # A test set of one class has no AUC.
-    if labels.nunique() < 2:
+    if test["label"].nunique() < 2:
         return None
-    return _scores(test, labels, int(predicted["id"].isin(truth["id"]).sum()) - len(test))
+    return _scores(test, test["label"], int(predicted["id"].isin(truth["id"]).sum()) - len(test))
 
 
 def report(result: ClassifierMetrics) -> str:

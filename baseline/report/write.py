@@ -14,7 +14,7 @@ from baseline.explanation import attributions, trained_run
 from baseline.explanation.trained_run import TrainedRun
 from baseline.explanation.wording import family_in_words
 from baseline.gate.results import read_gate
-from baseline.learning.predictions import unseen_patients
+from baseline.learning.predictions import with_truth
 from baseline.report import (
     case_view,
     checklists,
@@ -31,7 +31,6 @@ from baseline.report import (
 )
 from baseline.report.case_view import ShownCase
 from features.families import registry
-from features.reading import rle
 from features.run import command, files
 from features.run.files import UserError
 from features.run.folder import RunFolder
@@ -158,11 +157,9 @@ def figures(trained: TrainedRun) -> dict[str, str]:
     curves = {"out of fold": (labels, probabilities)}
     if trained.truth is not None:
         training_patients = trained.dataset["patient"][trained.dataset["fold"].notna()]
-        unseen = unseen_patients(trained.predicted, training_patients)
-        test = trained.predicted[unseen].merge(trained.truth, on="id")
-        truth = (test["mask"] != rle.EMPTY).to_numpy(float)
-        if 0 < truth.sum() < len(truth):
-            curves["test"] = (truth, test["probability"].to_numpy())
+        test = with_truth(trained.predicted, trained.truth, training_patients)
+        if test["label"].nunique() == 2:
+            curves["test"] = (test["label"].to_numpy(), test["probability"].to_numpy())
     return {
         "roc": plots.roc(curves),
         "reliability": plots.reliability(labels, probabilities),

@@ -90,6 +90,6 @@ def tested(run: RunFolder) -> tuple[pd.DataFrame, int]:
     UserError
         If predictions or truth are missing.
     """
-    rows = sized(run, run.test).drop(columns="mask").merge(run.truth.read(), on="id")
-    unseen = predictions.unseen_patients(rows, sized(run, run.oof)["patient"])
-    return rows[unseen].reset_index(drop=True), int((~unseen).sum())
+    rows, truth = sized(run, run.test).drop(columns="mask"), run.truth.read()
+    scored = predictions.with_truth(rows, truth, sized(run, run.oof)["patient"])
+    return scored, int(rows["id"].isin(truth["id"]).sum()) - len(scored)

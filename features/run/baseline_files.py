@@ -134,3 +134,14 @@ class BaselineFiles:
     def report(self) -> Path:
         """The SHAP report."""
         return self.root / "report" / "index.html"
+
+    # --- the audit -------------------------------------------------------------------------------
+    @property
+    def audit_page(self) -> Path:
+        """What to know of the dataset before training."""
+        return self.root / "audit" / "index.html"
+
+    @property
+    def audit_findings(self) -> Path:
+        """The same for machines."""
+        return self.root / "audit" / "audit.json"

@@ -63,8 +63,13 @@ class UserError(Exception):
         return "\n".join(self.args)
 
 
+def printable(text: object) -> str:
+    """A text in which escapes stand for what a terminal would obey or could not show."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
 def _readable(sentence: object) -> str:
-    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(sentence))
+    plain = printable(sentence)
     if len(plain) <= LONGEST:
         return plain
     return f"{plain[: LONGEST - END - 3]}...{plain[-END:]}"

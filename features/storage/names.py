@@ -1,5 +1,7 @@
 """Names of images: which part of a file's name is the id, and how odd names are printed."""
 
+from features.run.files import printable
+
 # Endings that say nothing but the kind of file; any other ending is a part of the id (a file
 # "1.2.840.5" is not of the kind ".5").
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -29,7 +31,7 @@ def image_id(name: str) -> str:
 
 def shown(name: object) -> str:
     """A name or value as it may stand in a sentence: one line, printable, not too long."""
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))
+    text = printable(name)
     if len(text) <= LONGEST_SHOWN:
         return text
     return f"{text[: LONGEST_SHOWN - 20]}... ({len(text)} characters)"

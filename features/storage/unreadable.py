@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from features.run.files import UserError
+from features.run.files import UserError, printable
 
 SMALLEST_SIDE = 64
 LARGEST_ASPECT = 4
@@ -55,20 +55,10 @@ OF_THE_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 class UnreadableImage(UserError):
     """One image cannot be used; the sentence says which and why. The rest of a run goes on."""
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(printable(sentence))
-
-
-def printable(text: str) -> str:
-    """A text in which escapes stand for what a terminal would obey or could not show."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
 
 def quoted(value: object) -> str:
     """A tag's value as a sentence quotes it: on one line, and not too long."""
-    text = printable(str(value))
+    text = printable(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
