@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from features.reading import cut_jpeg
 from features.reading.grey_levels import BRIGHTEST, to_unit
 from features.reading.study import Study
 from features.storage import names, storage
@@ -27,8 +28,6 @@ from features.storage.unreadable import UnreadableImage, blame_bytes, check_leng
 COLOUR = 4
 # TIFF tag PhotometricInterpretation: 0 where the largest value is black.
 PHOTOMETRIC = 262
-# What a decoder paints where the picture's bytes have ended, and rows that it paints at once.
-GREY, BLOCK = 128, 8
 # Without a handler Python prints what a library logs.
 _SILENT = logging.NullHandler()
 
@@ -111,17 +110,18 @@ def _decode(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[np.uint8] | No
                 with blame_bytes(path, "damaged"), _quiet_libtiff(kind):
                     several = getattr(image, "n_frames", 1) != 1
                     image.load()
+                    cut = kind == JPEG and cut_jpeg.first_filled_row(np.asarray(image)) is not None
                     ImageOps.exif_transpose(image, in_place=True)
                     inverted = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
                     image = image.convert(_mode(image))
             except UnreadableImage:
                 raise UnreadableImage(_damage(path, kind)) from None
+    if cut:
+        raise UnreadableImage(_ends_early(path, kind))
     if several:
         raise UnreadableImage(f"{path}: several pictures in one file; an X-ray has one.")
     values: NDArray[Any] = np.asarray(image)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    if kind == JPEG and (values[-BLOCK:] == GREY).all() and not (values == GREY).all():
-        raise UnreadableImage(_ends_early(path, kind))
     if image.mode == "RGBA":
         return values[..., :3], values[..., 3], False
     # Pillow inverts such pictures of 8 bits itself.

@@ -26,7 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from features.reading import codestreams, packbits
+from features.reading import codestreams, cut_jpeg, packbits
 from features.reading.dicom_tags import number, text
 from features.reading.grey_levels import middle_channel
 from features.storage.unreadable import UnreadableImage, blame_bytes, quiet_libraries, quoted
@@ -34,8 +34,6 @@ from features.storage.unreadable import UnreadableImage, blame_bytes, quiet_libr
 # Bits that a stored value may take up.
 ALLOCATED = (8, 16, 32)
 FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
-# What a JPEG decoder fills a picture with that ends early, and the side of its blocks.
-FILLING, BLOCK = 128, 8
 CUT_SHORT = "the file is cut short, so copy it anew"
 
 
@@ -122,8 +120,10 @@ def _decode_compressed(
                 f"{CUT_SHORT}."
             ) from None
         raise
-    if baseline:
-        _check_whole(stored, path)
+    if baseline and (row := cut_jpeg.first_filled_row(stored)) is not None:
+        raise UnreadableImage(
+            f"{path}: its JPEG ends in row {row:,} of {stored.shape[0]:,}; {CUT_SHORT}."
+        )
     return _grey(dataset, stored, path)
 
 
@@ -286,27 +286,6 @@ def _grey_jpeg(frame: bytes, path: Path) -> NDArray[np.generic]:
     with blame_bytes(path, "its JPEG cannot be decoded; the file is damaged"):
         stored: NDArray[np.generic] = np.asarray(Image.open(io.BytesIO(frame), formats=["JPEG"]))
     return stored
-
-
-def _check_whole(stored: NDArray[np.generic], path: Path) -> None:
-    """Refuse a picture of half a JPEG scan, which a decoder fills up with one grey.
-
-    Blocks run along rows, so the filling begins in the middle of a row of blocks, below picture; a
-    grey border would begin at its edge, or go on above.
-    """
-    last = stored[-1, -1]
-    if (last != FILLING).any() or (stored[-BLOCK:, -BLOCK:] != FILLING).any():
-        return
-    whole = stored[: stored.shape[0] // BLOCK * BLOCK, : stored.shape[1] // BLOCK * BLOCK]
-    blocks = whole.reshape(whole.shape[0] // BLOCK, BLOCK, whole.shape[1] // BLOCK, BLOCK, -1)
-    filled = (blocks == FILLING).all(axis=(1, 3, 4))
-    pictured = np.flatnonzero(~filled)
-    first = int(pictured[-1]) + 1 if len(pictured) else 0
-    row, column = divmod(first, filled.shape[1])
-    if column and filled.size - first > 1 and not (row and filled[row - 1, column:].all()):
-        raise UnreadableImage(
-            f"{path}: its JPEG ends in row {row * BLOCK:,} of {stored.shape[0]:,}; {CUT_SHORT}."
-        )
 
 
 def _name(syntax: UID) -> str:
