@@ -80,6 +80,24 @@ def noise_report(noise_run: RunFolder) -> dict[str, Any]:
     return write.context(trained_run.read(noise_run), SHOWN, 1)
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree with a finished run (see make_tree.py)."""
+    from tests.helpers.make_tree import build
+
+    build(tree := tmp_path_factory.mktemp("tree"))
+    return tree
+
+
+@pytest.fixture
+def tree(built: Path, tmp_path: Path) -> Path:
+    """A copy of that tree, which a test may change."""
+    from tests.helpers.make_tree import copy_tree
+
+    copy_tree(built, copy := tmp_path / "tree")
+    return copy
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     """A run folder that is ready for the network (see tiny_run.py)."""
