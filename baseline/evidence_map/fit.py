@@ -31,6 +31,7 @@ from baseline.evidence_map.training_data import (
     labelled_cells,
     weakly_collapsed,
 )
+from features.run import memory
 from features.run.files import UserError
 
 # Number of these turns, if there are weak labels.
@@ -121,6 +122,7 @@ def fit_model(
         data.lungs_of(images), lung_targets[images], target[images], weights[images], seed
     )
     # Cells are read once the lungs' features are no longer needed: not both are in memory.
+    memory.give_back()
     weighted = _cells_of_collapsed(data, known_air, weak_air, source_weights, auxiliary)
     if source_weights.healthy_weight > 0:
         whole = healthy_lungs(data) & training[:, None]

@@ -21,6 +21,7 @@ from baseline.evidence_map.training_data import (
     read_auxiliary,
     read_training_data,
 )
+from features.run import memory
 from features.run.folder import RunFolder
 
 # Images of a group of rows of the map.
@@ -93,6 +94,7 @@ def fit_and_predict(without: tuple[int, ...], training: Training) -> FittedModel
     """Fit the model that sees none of the folds in `without`, one or two, and predict these."""
     data, auxiliary = read(training)
     model = fit.fit_model(data, without, training.source_weights, training.seed, auxiliary)
+    memory.give_back()
     fold, single = data.rows["fold"], len(without) == 1
     predicted = fold.isin(without) | (fold.isna() & single)
     images = np.flatnonzero(predicted.to_numpy(bool))

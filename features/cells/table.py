@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.cells.measure import MEASURES, Cells
@@ -150,7 +149,6 @@ def read(run: RunFolder) -> tuple[pd.DataFrame, CellValues]:
         If they are missing, do not belong together, or are of another version's measures.
     """
     index = run.cells.read()
-    pa.default_memory_pool().release_unused()  # it took as much again to read millions of rows
     if index.attrs.get("measures") != NAMES:
         raise run.cells.refused("its measures are others")
     path, shape = run.cell_values, (len(index), len(NAMES))

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.run import memory
 from features.run.files import UserError, atomic
 
 # Kinds of columns: pandas types, of which these mark a missing value. An empty text is no missing
@@ -142,6 +143,7 @@ class Table:
                 table = self._read_csv()
             else:
                 table = pd.read_parquet(self.path, filters=filters)
+                memory.give_back()
                 self._check(table)
             _check_folds(table)
             return table
