@@ -29,7 +29,7 @@ FORMAT = 2
 NAMED, FIRST = 60, 8
 LARGEST_PAGE = 10_000_000
 # Images that are looked at unless a limit is given: two minutes' work of two cores.
-MOST = 6_000
+MOST = 5_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Settings:
     """The dataset's folder, for the single annotations of each image; without it each image has
     the union of its annotations only."""
     limit: int | None = None
-    """Look at no more images than this, taken evenly of both sets; 0 for all. By default 6,000, and
+    """Look at no more images than this, taken evenly of both sets; 0 for all. By default 5,000, and
     240 in the self-test."""
     selftest: bool = False
     """Plant faults in a copy of the data and print which are found; nothing is written."""
