@@ -113,7 +113,7 @@ help: ## show this help
 	@echo "PATIENTS=<csv> ...   further lists of which images are of one patient (ImageId,patient or Kaggle_ID,NIH_ID)"
 	@echo "AUXILIARY=300        phantoms that help to train the evidence map; 0 for none"
 	@echo "ALSO=<run> ...       average the U-Net maps of these runs with those of RUN"
-	@echo "SCHEDULER=tcp://...   spread the work of dataset to submission over a Dask cluster"
+	@echo "SCHEDULER=tcp://...   spread dataset, measure, evidence, classifier, cnn, gate, submission over Dask"
 	@echo "FOLDS, CASES (in the report), TRIALS (of tune), LIMIT (images of the audit; 0 for all)"
 	@echo "MEASURE_OPTIONS, CLASSIFIER_OPTIONS, CNN_OPTIONS='--epochs 4': options of features.measure,"
 	@echo "baseline.classifier.train and cnn.training.train; $(PY) -m <module> --help explains them"

@@ -106,7 +106,7 @@ def test_the_page_warns_of_a_bad_picture(client, predictor, flagged):
     predictor.quality = QualityAnswer(flagged, 0.9, "it seems to be turned", ("A tag's note.",))
     page = client.get(send(client).headers["location"].replace("studies", "pages")).text
     assert "Image quality: it seems to be turned." in page and "A tag&#39;s note." in page
-    assert ("Nothing may rest on this answer" in page) == flagged
+    assert ("Do not rely on this answer" in page) == flagged
 
 
 def test_everything_the_pages_link_to_is_there(client):

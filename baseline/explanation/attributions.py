@@ -236,7 +236,7 @@ def by_place(explanation: Explanation, right: Floats) -> pd.DataFrame:
 
     Returns
     -------
-    (n, 17) DataFrame
+    (n, places) DataFrame
         Log-odds, indexed by image id, one column each of `PLACES`.
     """
     columns = {

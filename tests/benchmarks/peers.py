@@ -5,11 +5,11 @@
 Prints seconds of processor time for each image, one a line.
 """
 
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from arguments import arguments_or_help
 
 BIN_WIDTH = 0.25
 DISTANCES = (1, 4)
@@ -92,6 +92,4 @@ def main(peer, folder):
 EXTRACTORS = []
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+    main(*arguments_or_help(__doc__ or "", 2))

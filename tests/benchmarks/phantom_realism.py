@@ -12,11 +12,11 @@ Real negatives are images whose mask is known to be empty; `--weak` adds those t
 call negative (probability below 0.1).
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from arguments import arguments_or_help
 from numpy.typing import NDArray
 from scipy import fft, ndimage, stats
 
@@ -216,7 +216,6 @@ def main(phantom_run: RunFolder, real_run: RunFolder, weak: bool) -> None:
 
 
 if __name__ == "__main__":
-    folders = [RunFolder(Path(word)) for word in sys.argv[1:] if word != "--weak"]
-    if len(folders) != 2:
-        sys.exit(__doc__)
-    main(*folders, "--weak" in sys.argv)
+    words = arguments_or_help(__doc__ or "", 2)
+    folders = [RunFolder(Path(word)) for word in words if word != "--weak"]
+    main(*folders, "--weak" in words)

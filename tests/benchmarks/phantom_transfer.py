@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from arguments import arguments_or_help
 from numpy.typing import NDArray
 
 from baseline.learning import scores
@@ -131,11 +132,12 @@ def score(run: RunFolder, real: Path) -> None:
 
 
 if __name__ == "__main__":
-    folders = [Path(word) for word in sys.argv[2:]]
+    what, *words = arguments_or_help(__doc__ or "", 3)
+    folders = [Path(word) for word in words]
     try:
-        if sys.argv[1:2] == ["mix"] and len(folders) == 3:
+        if what == "mix" and len(folders) == 3:
             mix(*folders)
-        elif sys.argv[1:2] == ["score"] and len(folders) == 2:
+        elif what == "score" and len(folders) == 2:
             score(RunFolder(folders[0]), folders[1])
         else:
             sys.exit(__doc__)

@@ -7,11 +7,11 @@ their own rules. Lossy JPEG, RLE and uncompressed files only: Debian's dcm2pnm r
 """
 
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from arguments import arguments_or_help
 from PIL import Image
 from scipy.stats import rankdata
 
@@ -77,4 +77,4 @@ def main(folders: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(arguments_or_help(__doc__ or ""))

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from arguments import arguments_or_help
+
 READ = """
 import hashlib, json, sys, time, warnings
 from pathlib import Path
@@ -62,4 +64,4 @@ def main(folder: str, other: str, count: str = "200") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*arguments_or_help(__doc__ or "", 2))
