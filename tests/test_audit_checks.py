@@ -236,6 +236,18 @@ def test_a_test_set_of_another_maker_is_found_and_a_like_one_is_not():
         assert ("manufacturer" in [item.subject for item in finding.items]) == (state == "fail")
 
 
+def test_a_small_test_set_is_told_from_a_sample_of_a_large_training_set(monkeypatch):
+    monkeypatch.setattr(check_shift, "MOST", 30)
+    ids, split = [f"i{n}" for n in range(400)], np.array(["train"] * 380 + ["test"] * 20)
+    rng = np.random.default_rng(4)
+    contrast = rng.normal(size=400) + 4 * (split == "test")
+    pictures = pd.DataFrame({"contrast": contrast, "digest": ids})
+    files = pd.DataFrame({"manufacturer": ["A"] * 400})
+    finding = check_shift.shift(made(ids, {"files": files, "pictures": pictures}, split=split))
+    assert finding.state == "fail"
+    assert [item.subject for item in finding.items] == ["all coarse measures together"]
+
+
 def fitting(count: int) -> np.ndarray:
     """Masks that fit as drawn and not as broken copies, (count, variants, measures)."""
     fits = np.random.default_rng(3).normal(0, 0.3, (count, 4, len(mask_facts.MEASURES)))
