@@ -62,7 +62,7 @@ def measured(path: Path) -> pd.DataFrame:
             numbers = (int(images), float(seconds), float(held), float(megabytes) * 1e6 / GIB)
             rows.append((stage, *numbers))
     table = pd.DataFrame(rows, columns=["stage", "images", *QUANTITIES])
-    if table.empty or (table.groupby("stage")["images"].nunique() < 2).any():
+    if set(table["stage"]) != set(TASKS) or (table.groupby("stage")["images"].nunique() < 2).any():
         raise SystemExit(f"{path}: holds no two sizes of each stage as full_size.py prints them")
     return table
 
@@ -116,7 +116,7 @@ def main(settings: Settings) -> None:
         )
     print(f"\n| stage, core hours and GiB | {' | '.join(f'{size:,}' for size in sizes)} |")
     print(f"|---|{'---|' * len(sizes)}")
-    for stage in table["stage"].unique():
+    for stage in TASKS:
         cells = [
             f"{stages.loc[stage, 'seconds'] * settings.cores / HOUR:,.1f}; "
             f"{stages.loc[stage, 'memory']:,.1f}"
