@@ -85,6 +85,17 @@ def test_an_unlabelled_image_gives_status_1(phantoms, tmp_path, monkeypatch):
         write.main(write.Settings(tmp_path, data))
 
 
+@pytest.mark.parametrize(("limit", "images"), [(None, 20), (0, 44)])
+def test_many_images_are_looked_at_in_part_unless_all_are_wanted(
+    phantoms, monkeypatch, limit, images
+):
+    monkeypatch.setattr(write, "MOST", 20)
+    data, run = phantoms
+    write.audit(write.Settings(run, data, limit=limit, jobs=1))
+    said = json.loads(RunFolder(run).audit_findings.read_text())
+    assert (said["images"], said["of"]) == (images, 44)
+
+
 def test_a_negative_limit_is_refused(tmp_path):
     with pytest.raises(UserError, match="--limit is -1"):
         write.main(write.Settings(tmp_path, limit=-1))

@@ -110,13 +110,13 @@ def _decode(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[np.uint8] | No
                 with blame_bytes(path, "damaged"), _quiet_libtiff(kind):
                     several = getattr(image, "n_frames", 1) != 1
                     image.load()
-                    cut = kind == JPEG and cut_jpeg.first_filled_row(np.asarray(image)) is not None
+                    loaded = np.asarray(image)  # as decoded, not turned yet
                     ImageOps.exif_transpose(image, in_place=True)
                     inverted = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
                     image = image.convert(_mode(image))
             except UnreadableImage:
                 raise UnreadableImage(_damage(path, kind)) from None
-    if cut:
+    if kind == JPEG and cut_jpeg.first_filled_row(loaded) is not None:
         raise UnreadableImage(_ends_early(path, kind))
     if several:
         raise UnreadableImage(f"{path}: several pictures in one file; an X-ray has one.")

@@ -8,8 +8,8 @@ import pyarrow as pa
 def give_back() -> None:
     """Return what was freed but is kept, by Arrow's allocator and by the C library's (glibc's).
 
-    To read a table of thousands of columns frees several times what the table takes, in small
-    pieces: of the features of 15,252 images each process kept 0.9 GiB.
+    To read a table of thousands of columns frees several times what the table takes, in pieces so
+    small that the C library keeps them.
     """
     pa.default_memory_pool().release_unused()
     # Other C libraries do not keep it, and have no such function.

@@ -12,6 +12,7 @@ Real negatives are images whose mask is known to be empty; `--weak` adds those t
 call negative (probability below 0.1).
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -218,4 +219,6 @@ def main(phantom_run: RunFolder, real_run: RunFolder, weak: bool) -> None:
 if __name__ == "__main__":
     words = arguments_or_help(__doc__ or "", 2)
     folders = [RunFolder(Path(word)) for word in words if word != "--weak"]
+    if len(folders) != 2:
+        sys.exit(__doc__)
     main(*folders, "--weak" in words)
