@@ -137,10 +137,10 @@ implants: $(DATA_FILES) | $(ENV) ## put pneumothorax into the X-rays of DATA wit
 	$(if $(OUT),,$(error OUT: no folder given; name one, as in make implants DATA=x OUT=data/implants))
 	$(PY) -m features.implant.write --data $(DATA) --out $(OUT) --count $(or $(COUNT),0) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
 
-MEASURING := $(call code,$(addprefix features/,reading storage pixels lungs families cells quality measure.py trees.py))
+MEASURING := $(call code,$(addprefix features/,reading storage pixels lungs families cells quality squares measure.py trees.py))
 measure: $(call made,measure) ## measure features and cells of every image
 $(call made,measure): $(call made,dataset) $(MEASURING) $(call stale,measure) | $(ENV)
-	$(PY) -m features.measure --run $(RUN)$(SPREAD) $(MEASURE_OPTIONS)
+	$(PY) -m features.measure --run $(RUN)$(SPREAD)$(if $(filter full,$(PROFILE)), --squares 512) $(MEASURE_OPTIONS)
 	$(call remember,measure)
 
 # Auxiliary phantoms have a seed of their own, so they are no images of any other folder of phantoms.

@@ -1,6 +1,7 @@
 """One pass over the images: ``python -m features.measure --run RUN`` measures features and cells.
 
-Each file is decoded once and its lungs are found once. Images are measured in parallel and written
+Each file is decoded once, also for the U-Net, whose small squares are kept, and its lungs are found
+once. Images are measured in parallel and written
 in parts, so that memory does not grow with their number and a killed run goes on with the part it
 was at. Parts belong to one set of images, settings and code: their folder is named by a hash of all
 three. The quality gate looks at each image too: what it says is a table of its own, and changes no
@@ -11,6 +12,7 @@ import hashlib
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,8 @@ from features.run import command, files, parallel
 from features.run.files import UserError
 from features.run.folder import RunFolder, measured
 from features.run.tables import Table
+from features.squares.geometry import square_bytes
+from features.squares.store import write_squares
 
 PART_ROWS = 64
 PARTS_A_GROUP = 16
@@ -49,6 +53,9 @@ class Settings:
     them, and the submission leaves them without a mask. Otherwise they are kept, and reported."""
     only_cells: bool = False
     """Measure the cells alone, as for auxiliary phantoms, whose features nobody needs."""
+    squares: int = 128
+    """Side in pixels of the squares that are kept for the U-Net: 128 for the profiles demo and
+    lite, 512 for full, 0 for none. A network of another size has the files decoded again."""
     jobs: int = -1
     """Processes; -1 for one a core."""
     scheduler: str | None = None
@@ -89,6 +96,8 @@ class Measured:
         With values of float16.
     shares, weak_shares : (n,) arrays of float32
         Share of each cell that is pneumothorax by the mask, and by the weak mask; NaN without one.
+    square : (size, size) array of uint8, optional
+        What the U-Net sees; only where features are measured.
     """
 
     features: dict[str, float]
@@ -96,6 +105,7 @@ class Measured:
     cells: cell_measures.Cells
     shares: NDArray[np.float32]
     weak_shares: NDArray[np.float32]
+    square: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,33 +116,47 @@ class Part:
     ----------
     rows : DataFrame
         Of the dataset.
-    features, quality : Table, optional
-        Missing where only cells are measured.
     cells : Table
     cell_values : Path
+    features, quality : Table, optional
+    squares : Path, optional
+        These three are missing where only cells are measured.
     """
 
     rows: pd.DataFrame
-    features: Table | None
-    quality: Table | None
     cells: Table
     cell_values: Path
+    features: Table | None = None
+    quality: Table | None = None
+    squares: Path | None = None
 
     def exists(self) -> bool:
         """Whether all of its files are there."""
         tables = (self.cells, self.features, self.quality)
-        return self.cell_values.exists() and all(table.exists() for table in tables if table)
+        paths = [self.cell_values, *(table.path for table in tables if table)]
+        return all(path.exists() for path in [*paths, self.squares] if path)
 
 
-def measure_image(item: Item, families: tuple[str, ...] = registry.DEFAULT) -> Measured:
-    """Features and cells of an image; no features if no family is named.
+def measure_image(
+    item: Item, families: tuple[str, ...] = registry.DEFAULT, side: int = 0
+) -> Measured:
+    """Features and cells of an image, and its square; no features if no family is named.
+
+    Parameters
+    ----------
+    item : Item
+    families : tuple of str
+    side : int
+        Of the square in pixels; 0 for none.
 
     Raises
     ------
     UnreadableImage
         If the image cannot be read.
+    UserError
+        If it has another size than the item says.
     """
-    study, pixels = images.read(item.path)
+    study, pixels = images.read_as(item.path, item.size)
     image = prepare(pixels)
     features = registry.measure(image, study, families)
     finite = np.isfinite(np.fromiter(features.values(), float, len(features)))
@@ -147,7 +171,8 @@ def measure_image(item: Item, families: tuple[str, ...] = registry.DEFAULT) -> M
     quality = gate.examine(study, pixels, image.lungs)
     # As they are kept on the disk: half as much for a worker to hand on.
     cells = replace(cells, values=cells.values.astype(np.float16))
-    return Measured(features, quality, cells, shares, weak_shares)
+    square = square_bytes(pixels, side) if side else None
+    return Measured(features, quality, cells, shares, weak_shares, square)
 
 
 def items_of(rows: pd.DataFrame) -> list[Item]:
@@ -182,46 +207,46 @@ def measure_all(settings: Settings) -> RunFolder:
             f"{run.dataset.path}: no image to measure; {run.quarantine.path} says which files "
             "cannot be used, and why."
         )
-    parts = _parts(run, rows, families)
+    side = 0 if settings.only_cells else settings.squares
+    parts = _parts(run, rows, families, side)
     pending = [part for part in parts if not part.exists()]
     items = [item for part in pending for item in items_of(part.rows)]
-    work = partial(measure_image, families=families)
+    work = partial(measure_image, families=families, side=side)
     stream = parallel.stream(work, items, "measuring", settings.jobs, settings.scheduler)
     for part in pending:
         # The images of a part come next in the stream, in order.
         _write(part, [next(stream) for _ in range(len(part.rows))])
     next(stream, None)  # lets the progress bar see its end
-    _join(run, parts, settings.strict)
+    _join(run, parts, settings)
     shutil.rmtree(run.parts)
     return run
 
 
-def _parts(run: RunFolder, rows: pd.DataFrame, families: tuple[str, ...]) -> list[Part]:
-    folder = run.parts / _digest(rows, families)
+def _parts(run: RunFolder, rows: pd.DataFrame, families: tuple[str, ...], side: int) -> list[Part]:
+    folder = run.parts / _digest(rows, families, side)
     parts = []
     for start in range(0, len(rows), PART_ROWS):
         name = f"{start // PART_ROWS:05d}"
-        features = replace(run.features, path=folder / f"features-{name}.parquet")
-        quality = replace(run.quality, path=folder / f"quality-{name}.parquet")
         cells = replace(run.cells, path=folder / f"cells-{name}.parquet")
-        values = folder / f"values-{name}.f16"
-        of_part = rows[start : start + PART_ROWS]
+        part = Part(rows[start : start + PART_ROWS], cells, folder / f"values-{name}.f16")
         if families:
-            parts.append(Part(of_part, features, quality, cells, values))
-        else:
-            parts.append(Part(of_part, None, None, cells, values))
+            features = replace(run.features, path=folder / f"features-{name}.parquet")
+            quality = replace(run.quality, path=folder / f"quality-{name}.parquet")
+            squares = folder / f"squares-{name}.npy" if side else None
+            part = replace(part, features=features, quality=quality, squares=squares)
+        parts.append(part)
     return parts
 
 
-def _digest(rows: pd.DataFrame, families: tuple[str, ...]) -> str:
-    """Hash of what decides the measures: the images, the families and the code that measures.
+def _digest(rows: pd.DataFrame, families: tuple[str, ...], side: int) -> str:
+    """Hash of what decides the measures: the images, the settings and the code that measures.
 
     Raises
     ------
     UserError
         If an image is gone.
     """
-    content = (items_of(rows), files.stamps(rows["path"]).tolist(), families)
+    content = (items_of(rows), files.stamps(rows["path"]).tolist(), families, side)
     digest = hashlib.sha256(repr(content).encode())
     package = Path(__file__).parent
     for source in sorted([*package.rglob("*.py"), *package.rglob("*.npz")]):
@@ -235,13 +260,16 @@ def _write(part: Part, results: list[Measured]) -> None:
     cell_table.write_values(part.cell_values, cells)
     shares, weak_shares = ([getattr(result, name) for result in results] for name in SHARES)
     part.cells.write(cell_table.index_of(ids, cells, shares, weak_shares))
+    if part.squares:
+        with files.atomic(part.squares) as path:
+            np.save(path, np.array([result.square for result in results]))
     if part.quality:
         part.quality.write(quality_table.rows_of(ids, [result.quality for result in results]))
     if part.features:
         part.features.write(feature_table.rows_of(ids, [result.features for result in results]))
 
 
-def _join(run: RunFolder, parts: list[Part], strict: bool) -> None:
+def _join(run: RunFolder, parts: list[Part], settings: Settings) -> None:
     """Write the run's tables from the parts; the features last, which `make` asks for."""
     groups = [parts[start : start + PARTS_A_GROUP] for start in range(0, len(parts), PARTS_A_GROUP)]
     ids = [name for part in parts for name in part.rows["id"]]
@@ -251,13 +279,18 @@ def _join(run: RunFolder, parts: list[Part], strict: bool) -> None:
     cell_table.join(run, ids, indices, (part.cell_values for part in parts))
     if parts[0].features:
         verdicts = [part.quality.read() for part in parts if part.quality]
-        quality_table.join(run, verdicts, strict)
+        quality_table.join(run, verdicts, settings.strict)
+    if parts[0].squares:
+        rows = pd.concat([part.rows for part in parts])
+        kept = (np.load(part.squares, allow_pickle=False) for part in parts if part.squares)
+        write_squares(run, rows, settings.squares, chain.from_iterable(kept))
+    if parts[0].features:
         tables = ([part.features for part in group if part.features] for group in groups)
         feature_table.join(run, tables)
 
 
 def main(settings: Settings) -> None:
-    """Write features.parquet, quality.parquet, cells/index.parquet and cells/values.f16."""
+    """Write features.parquet, quality.parquet, cells/index.parquet, cells/values.f16, squares/."""
     run = measure_all(settings)
     if not settings.only_cells:
         table = pq.read_metadata(run.features.path)

@@ -7,9 +7,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from cnn.data import decoded, planes, training_images
+from cnn.data import planes, training_images
 from features.reading import rle
 from features.run.files import UserError
+from features.squares import store
 from tests.helpers.tiny_run import SIDE, change
 
 
@@ -29,9 +30,9 @@ def test_labelled_images_and_their_masks(run):
 def test_images_are_decoded_once_and_again_if_they_change(run, monkeypatch):
     first = training_images.read(run, 32)
     with monkeypatch.context() as patch:
-        patch.setattr(decoded, "read_pair", None)
+        patch.setattr(store, "read_square", None)
         again = training_images.read(run, 32)
-    assert_array_equal(first.images, again.images)
+    assert_array_equal(first.images[:], again.images[:])
     assert first.digest == again.digest
     # The same pixels in a newer file are the same data; other pixels are not.
     path = run.root.parent / "i0.png"
@@ -46,7 +47,7 @@ def test_images_are_decoded_once_and_again_if_they_change(run, monkeypatch):
         training_images.read(run, 32)
 
 
-def test_decoded_images_of_other_annotations_are_not_used(run):
+def test_masks_of_other_annotations_are_not_used(run):
     before = training_images.read(run, 32)
     masks = [rle.EMPTY] * 8 + ["0 64"] + [None] * 5
     change(run, mask=masks)

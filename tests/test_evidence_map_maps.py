@@ -6,9 +6,9 @@ import pytest
 
 from baseline.evidence_map import maps
 from baseline.evidence_map.maps import EvidenceMap
-from cnn.data import geometry
 from features.run.files import UserError
 from features.run.folder import RunFolder
+from features.squares import geometry
 
 # Probability that the lung of a cell, whichever, has collapsed.
 ONE = np.ones(1, np.float32)

@@ -17,6 +17,7 @@ from features.quality import table as quality_table
 from features.reading import images
 from features.run.files import UserError
 from features.run.folder import RunFolder, measured
+from features.squares.store import load_squares, read_square
 from tests.helpers.datasets import dataset
 from tests.helpers.image_files import write_png
 
@@ -67,14 +68,33 @@ def test_rows_are_those_of_each_image_in_the_order_of_the_dataset(run):
 
 
 def test_each_file_is_decoded_once_and_its_lungs_are_found_once(run, monkeypatch):
+    """For the network's squares, too."""
     calls = []
     read, segment = images.read, fields.segment
     monkeypatch.setattr(images, "read", lambda path: calls.append("read") or read(path))
     monkeypatch.setattr(
         "features.lungs.prepared.segment", lambda image: calls.append("lungs") or segment(image)
     )
-    measure.main(settings(run))
+    measure.main(settings(run, squares=32))
+    load_squares(run, 32)
     assert calls == ["read", "lungs"] * len(MEASURED)
+
+
+def test_squares_are_kept_in_the_order_of_the_dataset(run):
+    measure.main(settings(run, squares=32))
+    squares = load_squares(run, 32)
+    rows = run.dataset.read().set_index("id").loc[MEASURED]
+    assert squares.ids.tolist() == MEASURED
+    items = zip(rows["path"], zip(rows["rows"], rows["columns"], strict=True), strict=True)
+    np.testing.assert_array_equal(squares.pixels, [read_square(item, 32) for item in items])
+    measure.main(settings(run, squares=0))
+    assert run.squares(32).exists() and not run.squares(0).exists()
+
+
+def test_an_image_of_another_size_than_the_dataset_has_is_refused(run, tmp_path):
+    Image.linear_gradient("L").resize((96, 128)).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: has 128x96 pixels, but had .* put the former"):
+        measure.main(settings(run))
 
 
 def test_noise_is_flagged_and_told_and_set_aside_where_it_is_strict(run, capsys):
@@ -141,18 +161,20 @@ def test_a_killed_run_goes_on_with_the_part_it_was_at(run, monkeypatch):
     assert run.cell_values.read_bytes() == cells
 
 
-@pytest.mark.parametrize("change", ["image", "mask", "families"])
-def test_parts_of_other_images_masks_or_families_are_not_used(run, change):
-    rows, families = run.dataset.read(), FAMILIES
-    before = measure._digest(rows, families)
-    assert before == measure._digest(rows, families)
+@pytest.mark.parametrize("change", ["image", "mask", "families", "squares"])
+def test_parts_of_other_images_masks_or_settings_are_not_used(run, change):
+    rows, families, side = run.dataset.read(), FAMILIES, 32
+    before = measure._digest(rows, families, side)
+    assert before == measure._digest(rows, families, side)
     if change == "image":
         os.utime(rows["path"][0], (1, 1))
     elif change == "mask":
         rows.loc[0, "mask"] = "0 2001"
+    elif change == "squares":
+        side = 64
     else:
         families = registry.DEFAULT
-    assert measure._digest(rows, families) != before
+    assert measure._digest(rows, families, side) != before
 
 
 def test_what_fails_midway_is_not_taken_for_finished(run, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from baseline.evidence_map.maps import EvidenceMap
-from cnn.data import geometry, planes
+from cnn.data import planes
 from cnn.network.unet import initial_params
 from cnn.prediction import networks, predict
 from cnn.prediction.store import stream_maps
@@ -19,6 +19,8 @@ from cnn.weights import provenance, tensors
 from features.run import files
 from features.run.files import UserError
 from features.run.folder import RunFolder
+from features.squares import store
+from features.squares.store import read_square
 from tests.helpers.tiny_run import (
     CELL_PLACES,
     FIXED,
@@ -55,7 +57,7 @@ def test_each_image_is_predicted_by_networks_that_have_not_seen_it(run, tiny, mo
     trained = networks.load_networks(run, predict.scored_images(run))
 
     def predicted(name: str, fold: int) -> np.ndarray:
-        image = geometry.read_square(run.root.parent / f"{name}.png", 32)
+        image = read_square((str(run.root.parent / f"{name}.png"), (SIDE, SIDE)), 32)
         evidence = np.full(16, evidence_value(int(name[1:]), fold), np.float32)
         evidence_map = EvidenceMap(*CELL_PLACES, evidence, np.full(16, 0.5, np.float32))
         rows = pd.DataFrame({"id": [name], "rows": [SIDE], "columns": [SIDE]})
@@ -175,25 +177,24 @@ def test_missing_weights_and_maps_are_a_sentence(run, tiny):
         map_of(run, "i0")
 
 
-def test_what_a_training_has_decoded_is_not_decoded_again(run, tiny, monkeypatch):
-    """The maps are the same as of files read anew, and a file that has changed is read."""
+def test_squares_that_are_there_are_not_decoded_again(run, tiny, monkeypatch):
+    """The maps are the same as of files read anew, and files are read where squares are missing."""
     train.main(short_training(run))
     read = []
 
-    def watched(path, size):
-        read.append(Path(path).stem)
-        return geometry.read_square(path, size)
+    def watched(item, size):
+        read.append(Path(item[0]).stem)
+        return read_square(item, size)
 
-    monkeypatch.setattr(predict, "read_square", watched)
+    monkeypatch.setattr(store, "read_square", watched)
     predict.main(predict.Settings(run.root))
-    learned = [f"i{number}" for number in range(9)]
-    assert read and set(read).isdisjoint(learned)
-    maps = {name: map_of(run, name) for name in learned}
-    read.clear()
-    run.decoded_from(32).unlink()
+    assert not read
+    names = list(run.maps.read()["id"])
+    maps = [map_of(run, name) for name in names]
+    run.squares_from(32).unlink()
     for part in run.maps.path.parent.glob("part-*.npz"):
         part.unlink()
     predict.main(predict.Settings(run.root))
-    assert set(learned) <= set(read)
-    for name, before in maps.items():
+    assert read == names
+    for name, before in zip(names, maps, strict=True):
         assert_array_equal(map_of(run, name), before)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from baseline.evidence_map import maps
 from baseline.evidence_map.maps import EvidenceMap
-from cnn.data.geometry import centres
 from features.run.files import UserError, atomic, open_array
 from features.run.folder import RunFolder
+from features.squares.geometry import centres
 
 # The evidence map is a product of two probabilities and seldom near one; its odds are raised by
 # this factor, so that it spreads over the grey levels. No ranking changes.

@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baseline.learning.training_rows import has_trusted_weak_mask
-from cnn.data import decoded, planes
+from cnn.data import mask_squares, planes
+from cnn.data.fingerprint import fingerprint, of_pixels
 from features.reading import rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
+from features.squares.store import ChosenSquares, load_squares
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class TrainingImages:
     positive : (n,) array of bool
         Whether the mask is not empty.
     images, masks : (n, size, size) arrays of uint8
-        X-rays, air dark; masks as share of the pixel covered, 255 for all of it.
+        X-rays, air dark; masks as share of the pixel covered, 255 for all of it. Both are read from
+        the disk where they are asked for.
     digest : str
         Fingerprint of ids, folds, masks, pixels and evidence: two equal ones mean the same training
         set.
@@ -47,7 +50,7 @@ class TrainingImages:
     folds: NDArray[np.int64]
     known: NDArray[np.bool_]
     positive: NDArray[np.bool_]
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | ChosenSquares
     masks: NDArray[np.uint8]
     digest: str
     table: pd.DataFrame
@@ -61,12 +64,12 @@ class TrainingImages:
 
 
 def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) -> TrainingImages:
-    """Load every image to learn from, decoding it unless a former run has.
+    """Load every image to learn from, decoding it unless a stage before has.
 
     Parameters
     ----------
     run : RunFolder
-        The dataset is read, decoded images are written.
+        The dataset is read, masks are written, and squares where they are missing.
     size : int
         Side of the square that the network sees.
     evidence : bool
@@ -83,8 +86,9 @@ def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) 
     """
     table, known, codes = _select(run, weak)
     positive = (codes != rle.EMPTY).to_numpy(bool)
-    images, masks, pixels = decoded.load(run, table.assign(mask=codes), size)
-    examples = decoded.fingerprint(table["id"], codes, table["fold"], pd.Series(positive))
+    images = load_squares(run, size).of(table["id"])
+    masks = mask_squares.load(run, table.assign(mask=codes), size)
+    examples = fingerprint(table["id"], codes, table["fold"], pd.Series(positive))
     return TrainingImages(
         ids=tuple(table["id"]),
         folds=table["fold"].to_numpy(np.int64),
@@ -92,7 +96,7 @@ def read(run: RunFolder, size: int, evidence: bool = False, weak: bool = False) 
         positive=positive,
         images=images,
         masks=masks,
-        digest=examples + pixels + (planes.digest(run) if evidence else ""),
+        digest=examples + of_pixels(images) + (planes.digest(run) if evidence else ""),
         table=table,
         fold_count=int(run.images()["fold"].max()) + 1,
     )

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from baseline.gate.rules import MASK_SHARES, RANKS, TOP, TOP_LEVELS, GateInputs, cut_levels
-from cnn.data.geometry import from_square
+from features.squares.geometry import from_square
 
 # Entropy of a probability of each grey level in bits.
 ENTROPY = entr(np.arange(256) / 255) + entr(1 - np.arange(256) / 255)

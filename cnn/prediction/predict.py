@@ -8,7 +8,6 @@ killed goes on with the part it was at. The index is written last and marks that
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,17 +17,17 @@ from numpy.typing import NDArray
 
 from baseline.evidence_map import maps as evidence_maps
 from baseline.evidence_map.maps import EvidenceMap
-from cnn.data import decoded, planes
+from cnn.data import planes
 from cnn.data.batches import chunks
-from cnn.data.decoded import fingerprint
-from cnn.data.geometry import read_square
+from cnn.data.fingerprint import fingerprint
 from cnn.devices.compilation import keep_compiled
 from cnn.devices.mesh import require_device, split_processor
 from cnn.prediction import store
 from cnn.prediction.networks import Networks, is_predicted_by, load_networks, predict_part
-from features.run import command, parallel
+from features.run import command
 from features.run.files import stamps
 from features.run.folder import RunFolder, measured
+from features.squares.store import load_squares
 
 # Images of a part.
 PART = 128
@@ -80,23 +79,11 @@ def _predict_parts(
     if networks.config.evidence:
         count = len(networks.params)
         maps_by_network = [evidence_maps.read_for_fold(run, fold) for fold in range(count)]
-    # What the training has decoded is not decoded again.
-    known = decoded.known_squares(run, size)
-    keys = {number: decoded.file_keys(rows["path"]) for number, rows in parts.items()}
-    paths = [
-        path
-        for number, rows in parts.items()
-        for path, key in zip(rows["path"], keys[number], strict=True)
-        if key not in known
-    ]
-    read = partial(read_square, size=size)
-    squares = parallel.stream(read, paths, "decode", scheduler=scheduler, least=parallel.FEW)
+    squares = load_squares(run, size, scheduler)
     for number, rows in command.progress(parts.items(), "maps", len(parts), "parts"):
-        images = np.stack([known[key] if key in known else next(squares) for key in keys[number]])
+        images = squares.of(rows["id"])[:]
         evidence = [_planes(maps, k, rows, size) for k, maps in enumerate(maps_by_network)]
         yield number, predict_part(networks, images, rows["fold"], evidence)
-    for _ in squares:  # lets the bar come to its end
-        pass
 
 
 def main(settings: Settings) -> None:

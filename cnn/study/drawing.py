@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from baseline.evidence_map import models
 from baseline.explanation.one_study import StudyExplanation
 from cnn.data import planes
-from cnn.data.geometry import square_bytes
 from cnn.prediction.networks import predict_part
 from cnn.study.model import DrawingRun
+from features.squares.geometry import square_bytes
 
 
 def draw(

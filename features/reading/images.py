@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from features.reading import borders, dicom_image, picture
 from features.reading.blank import check_picture
 from features.reading.study import Study
+from features.run.files import UserError
 from features.storage import kinds, names, storage
 from features.storage.unreadable import UnreadableImage
 
@@ -41,6 +42,26 @@ def read(path: Path | str) -> tuple[Study, NDArray[np.float32]]:
         tagged as something else than a frontal chest X-ray.
     """
     return cut_border(*read_whole(path))
+
+
+def read_as(path: Path | str, shape: tuple[int, int]) -> tuple[Study, NDArray[np.float32]]:
+    """Read one X-ray as `read` does, and require the rows and columns that the dataset has for it.
+
+    Raises
+    ------
+    UnreadableImage
+        See `read`.
+    UserError
+        If its size is another one now.
+    """
+    study, pixels = read(path)
+    if pixels.shape != shape:
+        raise UserError(
+            f"{path}: has {pixels.shape[0]}x{pixels.shape[1]} pixels, but had {shape[0]}x{shape[1]}"
+            " when the dataset was read, so its mask no longer fits; put the former file back, or "
+            "run `make dataset` again."
+        )
+    return study, pixels
 
 
 def read_whole(path: Path | str) -> tuple[Study, NDArray[np.float32]]:

@@ -39,17 +39,13 @@ class CnnFiles:
         """What the networks were trained with; written last."""
         return self.unet / "settings.json"
 
-    def decoded_images(self, size: int) -> Path:
-        """The images to learn from at the network's size."""
-        return self.unet / f"images-{size}.npy"
-
-    def decoded_masks(self, size: int) -> Path:
-        """Their masks at the same size."""
+    def masks_to_learn(self, size: int) -> Path:
+        """Masks of the images to learn from at the network's size."""
         return self.unet / f"masks-{size}.npy"
 
-    def decoded_from(self, size: int) -> Path:
-        """What files and masks these two come from."""
-        return self.unet / f"images-{size}.json"
+    def masks_from(self, size: int) -> Path:
+        """What they come from; written last."""
+        return self.unet / f"masks-{size}.json"
 
     @property
     def maps(self) -> Table:

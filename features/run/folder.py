@@ -147,6 +147,15 @@ class RunFolder(BaselineFiles, CnnFiles):
         """The measures of the same cells: float16, cell after cell."""
         return self.root / "cells" / "values.f16"
 
+    # --- squares --------------------------------------------------------------------------------
+    def squares(self, size: int) -> Path:
+        """Every image at a network's size."""
+        return self.root / "squares" / f"{size}.npy"
+
+    def squares_from(self, size: int) -> Path:
+        """What files they come from; written last."""
+        return self.root / "squares" / f"{size}.json"
+
 
 def measured(dataset: pd.DataFrame) -> pd.DataFrame:
     """Rows of the dataset that are measured and predicted: images of a fold and test images."""

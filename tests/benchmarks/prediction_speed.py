@@ -17,12 +17,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from cnn.data.geometry import read_square
 from cnn.devices.mesh import split_processor
 from cnn.prediction.networks import load_networks, predict_part
 from cnn.prediction.predict import PART, scored_images
 from features.run import parallel
 from features.run.folder import RunFolder
+from features.squares.store import read_square
 
 
 def main() -> None:
@@ -42,9 +42,10 @@ def main() -> None:
     networks = load_networks(run, table)
     size, count = networks.config.size, len(table)
     read = partial(read_square, size=size)
-    list(parallel.stream(read, table["path"][: 2 * parallel.cores()], "start", unit="studies"))
+    items = list(zip(table["path"], zip(table["rows"], table["columns"], strict=True), strict=True))
+    list(parallel.stream(read, items[: 2 * parallel.cores()], "start", unit="studies"))
     start = time.perf_counter()
-    squares = np.stack(list(parallel.stream(read, table["path"].tolist(), "decode")))
+    squares = np.stack(list(parallel.stream(read, items, "decode")))
     decoding = time.perf_counter() - start
     evidence = [np.zeros_like(squares[:PART])] * len(networks.params)
     if not networks.config.evidence:

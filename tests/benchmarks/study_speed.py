@@ -25,7 +25,7 @@ from baseline.evidence_map.training_data import by_lung
 from baseline.explanation import one_study, trained_run
 from baseline.explanation.trained_run import TrainedRun
 from baseline.learning import feature_table
-from cnn.data import geometry, planes
+from cnn.data import planes
 from cnn.gate import masks
 from cnn.prediction.networks import Networks, load_networks, probabilities
 from cnn.prediction.predict import scored_images
@@ -34,6 +34,7 @@ from features.families import registry
 from features.lungs.prepared import prepare
 from features.reading import images
 from features.run.folder import RunFolder
+from features.squares.geometry import square_bytes
 
 FOLD, MASK_SHARE = 0, 4
 PARTS = (
@@ -70,7 +71,7 @@ def timed(path: Path, trained: TrainedRun, networks: Networks) -> list[float]:
     rows = pd.DataFrame({"id": [study.id], "rows": [study.rows], "columns": [study.columns]})
     plane = next(planes.draw(evidence_maps, rows, networks.config.size))
     done()
-    square = np.rint(255 * geometry.to_square(pixels, networks.config.size)).astype(np.uint8)
+    square = square_bytes(pixels, networks.config.size)
     inputs = np.stack([square, plane], axis=-1)[None]
     drawn = probabilities(networks.params[FOLD], inputs, networks.config, networks.flip)
     probability = np.asarray(drawn)[0]

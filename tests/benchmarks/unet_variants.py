@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from baseline.evidence_map import maps
 from baseline.learning import scores
 from cnn.data import planes, training_images
-from cnn.data.geometry import from_square
 from cnn.data.training_images import TrainingImages
 from cnn.devices.mesh import split_processor
 from cnn.gate.scoreboard import at_others_share
@@ -39,6 +38,7 @@ from features.reading import rle
 from features.run import command
 from features.run.folder import RunFolder
 from features.run.network_folder import NetworkFolder
+from features.squares.geometry import from_square
 from tests.benchmarks.changed_images import (
     Box,
     copies_pasted,

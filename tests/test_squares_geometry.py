@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from cnn.data import geometry
+from features.squares import geometry
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])

@@ -7,14 +7,10 @@ in the image, its value comes back to that position.
 """
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-
-from features.reading import images, rle
-from features.run.files import UserError
 
 
 def to_square(pixels: NDArray[np.floating], size: int) -> NDArray[np.float32]:
@@ -82,47 +78,9 @@ def centres(rows: int, columns: int, size: int) -> tuple[NDArray[np.float64], ND
     return place - top, place - left
 
 
-def read_square(path: Path | str, size: int) -> NDArray[np.uint8]:
-    """Read one X-ray as the network sees it: (size, size), 0 for air to 255."""
-    return square_bytes(images.read(path)[1], size)
-
-
 def square_bytes(pixels: NDArray[np.floating], size: int) -> NDArray[np.uint8]:
     """An X-ray in [0, 1], or a mask, as the network sees it: (size, size), 0 to 255."""
     return np.rint(np.clip(to_square(pixels, size), 0, 1) * 255).astype(np.uint8)
-
-
-def read_pair(
-    item: tuple[str, str, tuple[int, int], int],
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Read one X-ray with its annotation.
-
-    Parameters
-    ----------
-    item : (path, code, shape, size)
-        The image file, its run-length code in the image's own pixels, rows and columns of the image
-        that the code is of, the side of the square.
-
-    Returns
-    -------
-    image, mask : (size, size) arrays of uint8
-        The mask's values are shares of a pixel covered by lesion, 255 for all of it.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read, or is now of another size than the code.
-    """
-    path, code, shape, size = item
-    _, pixels = images.read(path)
-    if pixels.shape != shape:
-        raise UserError(
-            f"{path}: has {pixels.shape[0]}x{pixels.shape[1]} pixels, but had {shape[0]}x{shape[1]}"
-            " when the dataset was read, so its mask no longer fits; put the former file back, or "
-            "run `make dataset` again."
-        )
-    mask = rle.decode(code, shape)
-    return square_bytes(pixels, size), square_bytes(mask.astype(np.float32), size)
 
 
 def _frame(rows: int, columns: int) -> tuple[int, int, int]:
