@@ -57,6 +57,8 @@ def test_levels(percentile, word):
 def test_probabilities_are_never_rounded_to_certainty():
     assert wording.percent(0.004) == "below 1%"
     assert wording.percent(0.996) == "above 99%"
+    areas = (0, 0.0004, 0.0005, 0.023)
+    assert [*map(wording.area_percent, areas)] == ["0.0%", "below 0.1%", "0.1%", "2.3%"]
     assert wording.percent(0.5) == "50%"
 
 

@@ -83,6 +83,11 @@ def percent(probability: float) -> str:
     return "above 99%" if probability > 0.99 else f"{100 * probability:.0f}%"
 
 
+def area_percent(share: float) -> str:
+    """A share of the image in tenths of a percent; what is there is never rounded to nothing."""
+    return f"{100 * share:.1f}%" if share >= 0.0005 or share == 0 else "below 0.1%"
+
+
 def signed(value: float) -> str:
     """Log-odds with their sign; a true minus is used."""
     return f"{value:+.2f}".replace("-", "−")

@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from baseline.explanation.wording import percent, signed
+from baseline.explanation.wording import area_percent, percent, signed
 
 TEMPLATES = Path(__file__).with_name("templates")
 NOTICE = "For research and education; not a medical device"
@@ -29,7 +29,7 @@ def environment(templates: Path = TEMPLATES) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    engine.filters |= {"percent": percent, "signed": signed}
+    engine.filters |= {"percent": percent, "signed": signed, "area_percent": area_percent}
     return engine
 
 
