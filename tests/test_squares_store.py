@@ -47,6 +47,8 @@ def test_chosen_squares_are_read_like_an_array(run):
     assert (len(chosen), chosen.shape, chosen.size) == (3, (3, 32, 32), 3 * 32 * 32)
     assert_array_equal(chosen[:], expected)
     assert_array_equal(chosen[1], expected[1])
+    with pytest.raises(KeyError, match="i13"):
+        squares.of(["i7", "i13"])
     assert_array_equal(chosen[np.array([2, 0, 2])], expected[[2, 0, 2]])
 
 

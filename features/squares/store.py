@@ -71,8 +71,17 @@ class Squares:
     ids: pd.Index
 
     def of(self, ids: Iterable[str]) -> ChosenSquares:
-        """Those of some images, which must be among the n."""
-        places = self.ids.get_indexer(pd.Index(ids))
+        """Those of some images.
+
+        Raises
+        ------
+        KeyError
+            If one is not among the n.
+        """
+        chosen = pd.Index(ids)
+        places = self.ids.get_indexer(chosen)
+        if (places < 0).any():
+            raise KeyError(f"no square of {chosen[places.argmin()]}")
         return ChosenSquares(self.pixels, places)
 
 

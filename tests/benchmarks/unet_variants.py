@@ -155,7 +155,8 @@ def images_of(run: RunFolder, fold: int, size: int, folder: Path) -> TrainingIma
     """All images of a run that a network can learn from, as that of a fold sees them."""
     images = training_images.read(run, size, evidence=True, weak=True)
     path = folder / f"planes-{size}.npy"
-    return replace(images, evidence=planes.write(path, run, fold, images.table, size))
+    evidence = planes.write(path, run, fold, images.table, size)
+    return replace(images, images=images.images[:], evidence=evidence)
 
 
 def lungs_of(run: RunFolder, fold: int, images: TrainingImages) -> NDArray[np.bool_]:
