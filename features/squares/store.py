@@ -81,7 +81,7 @@ class Squares:
         chosen = pd.Index(ids)
         places = self.ids.get_indexer(chosen)
         if (places < 0).any():
-            raise KeyError(f"no square of {chosen[places.argmin()]}")
+            raise KeyError(f"no square of {chosen[int(places.argmin())]}")
         return ChosenSquares(self.pixels, places)
 
 
