@@ -117,6 +117,7 @@ OF_SETTINGS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "Dice loss three times": loss(dice=3.0),
     "wider augmentation": augmented(2.0),
     "twice the epochs": lambda config: replace(config, epochs=2 * config.epochs),
+    "160 pixels": larger(160),
     "192 pixels": larger(192),
     "256 pixels": larger(256),
 }
@@ -124,7 +125,9 @@ OF_IMAGES: dict[str, Callable[[TrainingImages, int], TrainingImages]] = {
     "copy-paste": copies_pasted,
     "soft borders": soft_borders,
 }
-ATLAS, CROPPED, STUDENT = "atlas of lesions", "cropped to the lungs", "noisy student"
+ATLAS, STUDENT = "atlas of lesions", "noisy student"
+# Side of the squares that show the lungs alone.
+CROPPED = {"cropped to the lungs": 128, "cropped to the lungs, 160 pixels": 160}
 ONE_VIEW, TWO_SEEDS = "without mirror image", "mean of two seeds"
 NAMES = (
     AS_IT_IS,
@@ -134,7 +137,7 @@ NAMES = (
     *OF_SETTINGS,
     *OF_IMAGES,
     ATLAS,
-    CROPPED,
+    *CROPPED,
     STUDENT,
 )
 
@@ -239,7 +242,8 @@ class FoldTrial:
             images = OF_IMAGES[name](images, self.fold)
         elif name == ATLAS:
             images = with_atlas(images, self.fold, lungs_of(self.run, self.fold, images))
-        elif name == CROPPED:
+        elif name in CROPPED:
+            config = larger(CROPPED[name])(config)
             fine = images_of(self.run, self.fold, FINE, self.folder)
             lungs = lungs_of(self.run, self.fold, fine)
             images, boxes = cropped_to_lungs(fine, lungs, config.unet.size)
