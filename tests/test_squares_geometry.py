@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from features.reading import images
 from features.squares import geometry
 
 
@@ -58,6 +59,6 @@ def test_resampling_keeps_constants(rows, columns, size):
 
 def test_real_x_rays_become_squares(shared_data):
     path = sorted((shared_data / "siim-mini" / "stage_2_images").glob("*.dcm"))[0]
-    square = geometry.read_square(path, 256)
+    square = geometry.square_bytes(images.read(path)[1], 256)
     assert square.shape == (256, 256)
     assert square.std() > 20
