@@ -132,7 +132,8 @@ def test_bad_images_give_finite_rows(kind):
 
 
 def features_of(path: Path) -> dict[str, float]:
-    return measure_image(Item(str(path), None, None, (0, 0))).features
+    study, _ = images.read(path)
+    return measure_image(Item(str(path), None, None, (study.rows, study.columns))).features
 
 
 def test_odd_real_images_give_finite_rows_and_a_leg_is_not_trusted(shared_data, tmp_path):

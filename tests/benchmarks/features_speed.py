@@ -115,7 +115,7 @@ def measure(paths: list[Path]) -> dict[str, list[float]]:
             timed(name, _measure_family, family, study, ready if whole else near)
         timed("cells", cell_measures.measure, ready)
         began = time.perf_counter()
-        timed(STAGE, measure_image, Item(str(path), None, None, (0, 0)))
+        timed(STAGE, measure_image, Item(str(path), None, None, pixels.shape))
         taken[BY_CLOCK].append(1e3 * (time.perf_counter() - began))
         timed(FEATURES_ALONE, features_alone, path)
         timed(OURS, ours, prepare(pixels).near_lungs)
