@@ -123,9 +123,14 @@ data/%/stage_2_train.csv: $(call code,features/phantom) | $(ENV)
 	$(PY) -m features.phantom.write --out $(@D) $(or $($*.phantoms),--train $(TRAIN) --test $(TEST) --seed $(SEED))
 	@touch -c $@ # a folder that is there already is left as it is
 
+# What leads to measures reads and measures in one go, so that each file is decoded once; `make dataset` and `make
+# audit` read alone. MEASURED says so to the rule for measures, which then has nothing left to do.
+ONE_PASS :=
+MEASURED :=
+$(call made,measure): ONE_PASS := yes
 dataset: $(call made,dataset) ## read the dataset: labels, patients, folds; unreadable images set aside
 $(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/dataset features/reading features/storage) $(call stale,dataset) | $(ENV)
-	$(PY) -m features.dataset.read --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))$(SPREAD)
+	$(if $(ONE_PASS),$(eval MEASURED := yes))$(PY) -m $(if $(ONE_PASS),features.one_pass,features.dataset.read) --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))$(SPREAD)$(if $(ONE_PASS), $(MEASURE_WITH))
 	$(call remember,dataset)
 
 # A check that fails is the audit's result, and the files are written before it says so.
@@ -137,10 +142,11 @@ implants: $(DATA_FILES) | $(ENV) ## put pneumothorax into the X-rays of DATA wit
 	$(if $(OUT),,$(error OUT: no folder given; name one, as in make implants DATA=x OUT=data/implants))
 	$(PY) -m features.implant.write --data $(DATA) --out $(OUT) --count $(or $(COUNT),0) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))
 
-MEASURING := $(call code,$(addprefix features/,reading storage pixels lungs families cells quality squares measure.py trees.py))
+MEASURE_WITH = $(strip $(if $(filter full,$(PROFILE)),--squares 512) $(MEASURE_OPTIONS))
+MEASURING := $(call code,$(addprefix features/,reading storage pixels lungs families cells quality squares measuring measure.py one_pass.py trees.py))
 measure: $(call made,measure) ## measure features and cells of every image
 $(call made,measure): $(call made,dataset) $(MEASURING) $(call stale,measure) | $(ENV)
-	$(PY) -m features.measure --run $(RUN)$(SPREAD)$(if $(filter full,$(PROFILE)), --squares 512) $(MEASURE_OPTIONS)
+	$(if $(MEASURED),,$(PY) -m features.measure --run $(RUN)$(SPREAD) $(MEASURE_WITH))
 	$(call remember,measure)
 
 # Auxiliary phantoms have a seed of their own, so they are no images of any other folder of phantoms.
@@ -148,16 +154,15 @@ AUX := auxiliary-$(AUXILIARY)
 $(AUX).phantoms := --train $(AUXILIARY) --test 1 --seed 1895 --positives 0.9 --difficulty 0.4 --drained 0.5
 AUX_CELLS := $(if $(filter-out 0,$(AUXILIARY)),runs/$(AUX)/cells/index.parquet)
 runs/$(AUX)/cells/index.parquet: data/$(AUX)/stage_2_train.csv $(MEASURING) | $(ENV)
-	$(PY) -m features.dataset.read --data data/$(AUX) --run runs/$(AUX) --folds 2
-	$(PY) -m features.measure --run runs/$(AUX) --only-cells$(SPREAD)
+	$(PY) -m features.one_pass --data data/$(AUX) --run runs/$(AUX) --folds 2 --only-cells$(SPREAD)
 
 evidence: $(call made,evidence) ## learn the evidence map: which lung has collapsed, and where the air lies
-$(call made,evidence): $(call made,dataset measure) $(AUX_CELLS) $(call code,baseline/evidence_map baseline/learning) $(call stale,evidence) | $(ENV)
+$(call made,evidence): $(call made,measure) $(AUX_CELLS) $(call code,baseline/evidence_map baseline/learning) $(call stale,evidence) | $(ENV)
 	$(PY) -m baseline.evidence_map.train --run $(RUN) --seed $(SEED)$(if $(AUX_CELLS), --auxiliary runs/$(AUX))$(SPREAD)
 	$(call remember,evidence)
 
 classifier: $(call made,classifier) ## train the classifier: out-of-fold probabilities, calibration, AUC
-$(call made,classifier): $(call made,dataset measure evidence) $(filter-out %/tune.py %/ablation.py,$(call code,baseline/classifier baseline/learning)) $(call stale,classifier) | $(ENV)
+$(call made,classifier): $(call made,measure evidence) $(filter-out %/tune.py %/ablation.py,$(call code,baseline/classifier baseline/learning)) $(call stale,classifier) | $(ENV)
 	$(PY) -m baseline.classifier.train --run $(RUN) --seed $(SEED)$(SPREAD) $(CLASSIFIER_OPTIONS)
 	$(call remember,classifier)
 
@@ -187,10 +192,10 @@ $(call made,report): $(call made,shap) $(SHOWN) $(call code,baseline/report) $(c
 	$(call remember,report)
 
 cnn: $(call made,maps) ## train the U-Net, fold by fold, and draw probability maps
-$(call made,training): $(call made,dataset evidence) $(if $(filter lite,$(PROFILE)),cnn/weights/pretrained.safetensors) $(call stale,training) | $(ENV)
+$(call made,training): $(call made,evidence) $(if $(filter lite,$(PROFILE)),cnn/weights/pretrained.safetensors) $(call stale,training) | $(ENV)
 	$(PY) -m cnn.training.train --run $(RUN) --profile $(PROFILE) --seed $(SEED) --overwrite$(SPREAD) $(CNN_OPTIONS)
 	$(call remember,training)
-$(call made,maps): $(call made,dataset evidence training) $(call code,cnn/network cnn/data cnn/prediction) | $(ENV)
+$(call made,maps): $(call made,evidence training) $(call code,cnn/network cnn/data cnn/prediction) | $(ENV)
 	$(PY) -m cnn.prediction.predict --run $(RUN)$(SPREAD)
 
 gate: $(call made,gate) ## choose the gate's rule out of fold and score every policy
@@ -201,7 +206,7 @@ $(call made,gate): $(call made,shap maps) $(ALSO:%=%/cnn/maps/index.csv) $(call 
 
 submission: $(call made,submission report) ## all of it: submission.csv, checked, and the report
 	$(SUMMARY)
-$(call made,submission): $(call made,dataset gate) $(call code,cnn/submission) | $(ENV)
+$(call made,submission): $(call made,gate) $(call code,cnn/submission) | $(ENV)
 	$(PY) -m cnn.submission.write --run $(RUN)$(SPREAD)
 
 demo: ## the whole pipeline on phantoms: scores, report and submission in minutes
@@ -225,8 +230,7 @@ pretrained: shipped | $(ENV) ## make anew what ships: the network that lite begi
 	$(PY) -m cnn.weights.pretrained --run runs/pretrained
 shipped: | $(ENV)
 	$(PY) -m features.phantom.write --out data/shipped --train 600 --test 1 --seed 6 --difficulty 0.4 --drained 0.5
-	$(PY) -m features.dataset.read --data data/shipped --run runs/shipped --folds 3
-	$(PY) -m features.measure --run runs/shipped
+	$(PY) -m features.one_pass --data data/shipped --run runs/shipped --folds 3
 	$(PY) -m baseline.evidence_map.train --run runs/shipped --healthy-weight 0
 	$(PY) -m baseline.classifier.train --run runs/shipped --no-texture
 	$(PY) -m baseline.explanation.shap_values --run runs/shipped

@@ -9,7 +9,7 @@ from PIL import Image
 
 from features.dataset import layouts, read
 from features.dataset.read import Settings
-from features.measure import items_of, measure_image
+from features.measuring.one_image import Choice, items_of, measure_image
 from features.reading import images, rle
 from features.run import files
 from features.run.files import UserError
@@ -236,7 +236,9 @@ def test_later_stages_read_members_of_a_zip(tmp_path, given):
     rows = pd.DataFrame(
         {"path": map(str, paths), "mask": None, "weak_mask": None, "rows": 128, "columns": 128}
     )
-    first, *others = (measure_image(item, ("firstorder", "glcm")) for item in items_of(rows))
+    first, *others = (
+        measure_image(item, Choice(("firstorder", "glcm"))) for item in items_of(rows)
+    )
     for other in others:
         assert other.features == first.features
         np.testing.assert_array_equal(other.cells.values, first.cells.values)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from features.families import registry
 from features.lungs.fields import LungFields
 from features.lungs.prepared import assemble, prepare
-from features.measure import Item, measure_image
+from features.measuring.one_image import Item, measure_image
 from features.reading import images
 from tests.helpers import box_lungs
 from tests.helpers.box_lungs import STUDY, prepared
@@ -133,7 +133,7 @@ def test_bad_images_give_finite_rows(kind):
 
 def features_of(path: Path) -> dict[str, float]:
     study, _ = images.read(path)
-    return measure_image(Item(str(path), None, None, (study.rows, study.columns))).features
+    return measure_image(Item(str(path), (study.rows, study.columns))).features
 
 
 def test_odd_real_images_give_finite_rows_and_a_leg_is_not_trusted(shared_data, tmp_path):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.helpers.make_tree import MASKS, PIPELINE, RUN, make, planned, stages, touch
+from tests.helpers.make_tree import MASKS, OUTPUTS, PIPELINE, RUN, make, planned, stages, touch
 
 
 def test_a_finished_run_has_nothing_to_do(tree):
@@ -20,7 +20,8 @@ def test_a_finished_run_has_nothing_to_do(tree):
 @pytest.mark.parametrize(
     ("file", "first", "target"),
     [
-        ("features/reading/images.py", "features.dataset.read", "submission"),
+        ("features/reading/images.py", "features.one_pass", "submission"),
+        ("features/dataset/folds.py", "features.dataset.read", "dataset"),
         ("features/pixels/filters.py", "features.measure", "submission"),
         ("features/lungs/lungs_model.npz", "features.measure", "submission"),
         ("features/families/glcm.py", "features.measure", "submission"),
@@ -49,9 +50,11 @@ def test_a_change_of_its_code_makes_a_stage_and_what_hangs_on_it(tree, file, fir
     last = {"shap": "baseline.explanation.shap_values", "report": "baseline.report.write"}
     last |= {"gate": "cnn.gate.evaluate", "submission": "baseline.report.write"}
     last |= {"submission.csv": "cnn.submission.write"}
-    assert modules == [stage for stage in PIPELINE if stage in modules]
-    assert modules[-1] == last[target]
-    if PIPELINE.index(first) < 3:
+    assert modules == [stage for stage in OUTPUTS if stage in modules]
+    assert modules[-1] == last.get(target, first)
+    if first == "features.measure":
+        assert modules == [first, *PIPELINE[1:]]
+    elif first in PIPELINE[:2]:
         assert modules == PIPELINE[PIPELINE.index(first) :]
 
 
@@ -66,9 +69,9 @@ def test_training_does_not_hang_on_its_code(tree):
 @pytest.mark.parametrize(
     ("given", "first"),
     [
-        ("SEED=7", "features.dataset.read"),
-        ("FOLDS=3", "features.dataset.read"),
-        ("PATIENTS=patients.csv", "features.dataset.read"),
+        ("SEED=7", "features.one_pass"),
+        ("FOLDS=3", "features.one_pass"),
+        ("PATIENTS=patients.csv", "features.one_pass"),
         ("MEASURE_OPTIONS=--families glcm", "features.measure"),
         ("CLASSIFIER_OPTIONS=--leaves 4", "baseline.classifier.train"),
         ("CASES=3", "baseline.report.write"),
@@ -80,7 +83,7 @@ def test_other_settings_make_a_stage_anew_and_what_is_left_out_is_remembered(tre
     done = make(tree, "-n", "submission", RUN, given)
     modules = stages(done)
     # The network does not hang on the classifier, so only the first of its branch is certain.
-    assert first in modules and set(modules) <= set(PIPELINE)
+    assert first in modules and set(modules) <= {*PIPELINE, "features.measure"}
     if first.startswith("cnn"):
         assert not {"features.measure", "baseline.classifier.train"} & set(modules)
     assert planned(tree, "submission") == [], "a plan must not change anything"
@@ -118,6 +121,25 @@ def test_odd_names_in_the_dataset_folder_neither_stop_nor_steer_make(tree):
     (real / "zero.dcm").symlink_to("/dev/zero")
     assert planned(tree, "dataset") == []
     assert not (tree / "planted").exists()
+
+
+@pytest.mark.parametrize(
+    "target", ["measure", "evidence", "tune", "cnn", "runs/new/submission.csv"]
+)
+def test_what_leads_to_measures_reads_and_measures_in_one_pass(tree, target):
+    given = ("DATA=data/real", "RUN=runs/new", "AUXILIARY=0", "FOLDS=3")
+    done = stages(make(tree, target, *given))
+    assert done[0] == "features.one_pass"
+    assert not {"features.dataset.read", "features.measure"} & set(done)
+    assert stages(make(tree, "-n", target, *given)) == []
+
+
+@pytest.mark.parametrize("target", ["dataset", "audit"])
+def test_what_needs_no_measures_reads_alone_and_later_measures_follow(tree, target):
+    given = ("DATA=data/real", "RUN=runs/new", "AUXILIARY=0", "FOLDS=3")
+    assert stages(make(tree, target, *given)) == ["features.dataset.read"]
+    assert stages(make(tree, "measure", *given)) == ["features.measure"]
+    assert stages(make(tree, "-n", target, "measure", *given)) == []
 
 
 def test_a_zip_is_a_dataset(tree):
@@ -171,5 +193,6 @@ def test_auxiliary_phantoms_are_drawn_once_and_only_their_cells_are_measured(tre
     assert (
         "features.phantom.write --out data/auxiliary-10 --train 10 --test 1 --seed 1895" in output
     )
-    assert "features.measure --run runs/auxiliary-10 --only-cells" in output
+    assert "features.one_pass --data data/auxiliary-10 --run runs/auxiliary-10" in output
+    assert "--folds 2 --only-cells" in output
     assert "--auxiliary runs/auxiliary-10" in output

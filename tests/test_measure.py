@@ -9,12 +9,14 @@ from PIL import Image
 
 from features import measure
 from features.cells import table as cell_table
-from features.families import registry
+from features.cells.measure import shares_of
 from features.families import table as feature_table
 from features.lungs import fields
+from features.measuring import parts
+from features.measuring.one_image import Choice, items_of, measure_image
 from features.phantom.radiograph import phantom
 from features.quality import table as quality_table
-from features.reading import images
+from features.reading import images, rle
 from features.run.files import UserError
 from features.run.folder import RunFolder, measured
 from features.squares.store import load_squares, read_square
@@ -29,8 +31,8 @@ MEASURED = ["b", "a", "c", "e", "f"]
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> RunFolder:
     """Four images of folds, one without a label, one test image; parts of two images."""
-    monkeypatch.setattr(measure, "PART_ROWS", 2)
-    monkeypatch.setattr(measure, "PARTS_A_GROUP", 2)
+    monkeypatch.setattr(parts, "PART_ROWS", 2)
+    monkeypatch.setattr(parts, "PARTS_A_GROUP", 2)
     paths = [str(write_png(tmp_path / f"{name}.png", k)) for k, name in enumerate(IDS)]
     run = RunFolder(tmp_path / "run")
     run.create()
@@ -45,6 +47,21 @@ def settings(run: RunFolder, **changed: object) -> measure.Settings:
     return measure.Settings(run.root, **{"families": FAMILIES, "jobs": 1} | changed)
 
 
+def interrupt(run, monkeypatch, after: int = 4, **changed):
+    """Measure until that many files have been read, of which the last is not."""
+    with monkeypatch.context() as patched:
+        read, count = images.read, iter(range(1, after + 1))
+
+        def interrupted(path):
+            if next(count) == after:
+                raise KeyboardInterrupt
+            return read(path)
+
+        patched.setattr(images, "read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            measure.main(settings(run, **changed))
+
+
 def test_rows_are_those_of_each_image_in_the_order_of_the_dataset(run):
     measure.main(settings(run))
     rows = run.dataset.read().set_index("id")
@@ -53,15 +70,19 @@ def test_rows_are_those_of_each_image_in_the_order_of_the_dataset(run):
     assert features.index.tolist() == MEASURED
     assert index["id"].cat.categories.tolist() == MEASURED
     assert index["id"].drop_duplicates().tolist() == MEASURED
-    for item, name in zip(measure.items_of(rows.loc[MEASURED]), MEASURED, strict=True):
-        alone = measure.measure_image(item, FAMILIES)
+    for item, name in zip(items_of(rows.loc[MEASURED]), MEASURED, strict=True):
+        alone = measure_image(item, Choice(FAMILIES))
         expected = np.array(list(alone.features.values()), np.float32)
         np.testing.assert_array_equal(features.loc[name], expected)
         assert features.columns.tolist() == list(alone.features)
         cells = (index["id"] == name).to_numpy()
         np.testing.assert_array_equal(values[cells], alone.cells.values.astype(np.float16))
         np.testing.assert_array_equal(index["row"][cells], alone.cells.rows)
-        np.testing.assert_array_equal(index["share"][cells], alone.shares)
+        mask = rows["mask"][name]
+        if mask is not pd.NA:
+            covered = rle.decode(mask, item.size)
+            expected = shares_of(covered, alone.cells.rows, alone.cells.columns)
+            np.testing.assert_array_equal(index["share"][cells], expected)
         assert index["share"][cells].isna().all() == (name == "f")
     assert index["share"][(index["id"] == "b").to_numpy()].max() > 0
     assert not run.parts.exists()
@@ -142,39 +163,68 @@ def test_cells_alone_are_the_same_and_write_no_features(run, capsys):
 def test_a_killed_run_goes_on_with_the_part_it_was_at(run, monkeypatch):
     measure.main(settings(run))
     features, cells = run.features.path.read_bytes(), run.cell_values.read_bytes()
-    paths, read = [], images.read
-
-    def interrupted(path):
-        paths.append(path)
-        if len(paths) == 4:
-            raise KeyboardInterrupt
-        return read(path)
-
-    monkeypatch.setattr(images, "read", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        measure.main(settings(run))
+    interrupt(run, monkeypatch)
     assert len(list(run.parts.glob("*/features-*.parquet"))) == 1
     # The first part is kept; the second, of which one image was measured, is measured again.
+    paths, read = [], images.read
+    monkeypatch.setattr(images, "read", lambda path: paths.append(path) or read(path))
     measure.main(settings(run))
-    assert len(paths) == 4 + 3
+    assert len(paths) == 3
     assert run.features.path.read_bytes() == features
     assert run.cell_values.read_bytes() == cells
 
 
-@pytest.mark.parametrize("change", ["image", "mask", "families", "squares"])
-def test_parts_of_other_images_masks_or_settings_are_not_used(run, change):
-    rows, families, side = run.dataset.read(), FAMILIES, 32
-    before = measure._digest(rows, families, side)
-    assert before == measure._digest(rows, families, side)
+@pytest.mark.parametrize("change", ["image", "families", "squares"])
+def test_parts_of_other_images_or_settings_are_not_used(run, monkeypatch, change):
+    interrupt(run, monkeypatch, squares=32)
+    changed: dict[str, object] = {"squares": 32}
     if change == "image":
-        os.utime(rows["path"][0], (1, 1))
-    elif change == "mask":
-        rows.loc[0, "mask"] = "0 2001"
+        os.utime(run.dataset.read()["path"][0], (1, 1))
     elif change == "squares":
-        side = 64
+        changed = {"squares": 64}
     else:
-        families = registry.DEFAULT
-    assert measure._digest(rows, families, side) != before
+        changed |= {"families": ("firstorder",)}
+    paths, read = [], images.read
+    monkeypatch.setattr(images, "read", lambda path: paths.append(path) or read(path))
+    measure.main(settings(run, **changed))
+    assert len(paths) == len(MEASURED)
+
+
+def test_parts_are_good_for_other_masks_and_folds(run, monkeypatch):
+    interrupt(run, monkeypatch)
+    rows = run.dataset.read()
+    rows.loc[0, ["mask", "fold"]] = ["-1", 1]
+    run.dataset.write(rows)
+    paths, read = [], images.read
+    monkeypatch.setattr(images, "read", lambda path: paths.append(path) or read(path))
+    measure.main(settings(run))
+    assert len(paths) == len(MEASURED) - 2
+    index, _ = cell_table.read(run)
+    assert (index["share"][index["id"] == "b"] == 0).all()  # by the mask that it has now
+
+
+def test_a_part_with_an_image_that_is_no_longer_wanted_is_not_used(run, monkeypatch):
+    measure.main(settings(run))
+    interrupt(run, monkeypatch)
+    rows = run.dataset.read()
+    run.dataset.write(rows[rows["id"] != "b"])
+    measure.main(settings(run))
+    assert feature_table.read(run).index.tolist() == [name for name in MEASURED if name != "b"]
+
+
+@pytest.mark.parametrize(
+    ("spans", "count", "expected"),
+    [
+        ([], 5, [(0, 2), (2, 4), (4, 5)]),
+        ([(0, 2), (3, 5)], 5, [(2, 3)]),
+        ([(1, 4)], 7, [(0, 1), (4, 6), (6, 7)]),
+        ([(0, 3)], 3, []),
+        ([], 0, []),
+    ],
+)
+def test_gaps_are_what_no_part_covers(monkeypatch, spans, count, expected):
+    monkeypatch.setattr(parts, "PART_ROWS", 2)
+    assert list(parts.gaps(spans, count)) == expected
 
 
 def test_what_fails_midway_is_not_taken_for_finished(run, monkeypatch):

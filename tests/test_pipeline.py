@@ -38,8 +38,7 @@ from features.run.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = (
-    "features.dataset.read",
-    "features.measure",
+    "features.one_pass",
     "baseline.evidence_map.train",
     "baseline.classifier.train",
     "baseline.explanation.shap_values",

@@ -6,7 +6,7 @@ import signal
 import pytest
 from distributed import LocalCluster
 
-from features import measure
+from features.measuring.one_image import Choice, Item, measure_image
 from features.run import parallel
 from features.run.files import UserError
 from tests.helpers.image_files import write_png
@@ -25,8 +25,8 @@ def pids(cluster) -> dict[str, int]:
 
 
 def quick_row(path: str) -> dict[str, float]:
-    item = measure.Item(path, None, None, (256, 256))
-    return measure.measure_image(item, ("firstorder", "shape")).features
+    item = Item(path, (256, 256))
+    return measure_image(item, Choice(("firstorder", "shape"))).features
 
 
 def reciprocal(number: int) -> float:

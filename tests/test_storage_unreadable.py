@@ -70,6 +70,11 @@ def test_what_pillow_raises_on_bad_bytes_is_a_sentence(tmp_path, ramp, monkeypat
         images.read(path)
 
 
+def read_all(paths):
+    """Read and set aside."""
+    return quarantine.set_aside(paths, quarantine.outcomes(paths, jobs=1))
+
+
 def raising(error: BaseException):
     """A function that takes anything and raises."""
 
@@ -110,7 +115,7 @@ def test_a_bug_of_ours_is_no_damage(tmp_path, ramp, monkeypatch, module, name, e
     )
     monkeypatch.setattr(module, name, raising(error))
     with pytest.raises(type(error), match=str(error)):
-        quarantine.read_studies({"a": paths}, jobs=1)
+        read_all({"a": paths})
 
 
 @pytest.mark.parametrize(
@@ -224,14 +229,16 @@ def spoil(folder, count: int) -> dict[str, object]:
 
 
 def test_few_damaged_images_are_set_aside(tmp_path):
-    studies, table = quarantine.read_studies(spoil(tmp_path, 9), jobs=1)
+    studies, table = read_all(spoil(tmp_path, 9))
     assert len(studies) == 31 and list(table["id"]) == [f"i{n}" for n in range(9)]
     assert all(f"i{n}.png: " in reason for n, reason in enumerate(table["reason"]))
 
 
 def test_one_reason_that_strikes_more_than_a_tenth_stops_the_stage(tmp_path):
-    with pytest.raises(UserError, match=r"i0\.png: .*; the same holds for 10 of 40 images") as stop:
-        quarantine.read_studies(spoil(tmp_path, 10), jobs=1)
+    with pytest.raises(
+        UserError, match=r"i0\.png: .*; the same holds for at least 10 of 40 images"
+    ) as stop:
+        read_all(spoil(tmp_path, 10))
     assert "repair them, or remove the files" in str(stop.value)
 
 
@@ -239,23 +246,35 @@ def test_different_reasons_do_not_add_up(tmp_path):
     paths = spoil(tmp_path, 8)
     for path in list(paths.values())[8:16]:
         Image.new("L", (30, 30)).save(path)
-    assert len(quarantine.read_studies(paths, jobs=1)[1]) == 16
+    assert len(read_all(paths)[1]) == 16
 
 
-def test_a_tenth_of_many_images_is_more_than_ten(monkeypatch, tmp_path):
+def test_the_stage_stops_at_the_image_that_is_one_too_many(tmp_path):
+    paths = spoil(tmp_path, 40)
+    read = []
+
+    def outcomes():
+        for number, outcome in enumerate(quarantine.outcomes(paths, jobs=1)):
+            read.append(number)
+            yield outcome
+
+    with pytest.raises(UserError, match="the same holds for at least 10 of 40 images"):
+        quarantine.set_aside(paths, outcomes())
+    assert len(read) == 10
+
+
+def test_a_tenth_of_many_images_is_more_than_ten(tmp_path):
     sentence = "{}: the PNG is damaged (x)."
     paths = {f"i{n}": tmp_path / f"i{n}.png" for n in range(201)}
     study = images.read(write_png(tmp_path / "good.png"))[0]
 
     def outcomes(count: int):
         reasons = [sentence.format(path) for path in list(paths.values())[:count]]
-        return lambda *_: iter(reasons + [study] * (len(paths) - count))
+        return reasons + [study] * (len(paths) - count)
 
-    monkeypatch.setattr(quarantine.parallel, "stream", outcomes(20))
-    assert len(quarantine.read_studies(paths)[1]) == 20
-    monkeypatch.setattr(quarantine.parallel, "stream", outcomes(21))
-    with pytest.raises(UserError, match="the same holds for 21 of 201 images"):
-        quarantine.read_studies(paths)
+    assert len(quarantine.set_aside(paths, outcomes(20))[1]) == 20
+    with pytest.raises(UserError, match="the same holds for at least 21 of 201 images"):
+        quarantine.set_aside(paths, outcomes(21))
 
 
 def test_no_image_that_can_be_read(png_dataset, tmp_path):

@@ -173,24 +173,23 @@ def measure(image: Prepared) -> Cells:
     )
 
 
-def shares_of(cells: Cells, mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+def shares_of(
+    mask: NDArray[np.bool_], rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> NDArray[np.float32]:
     """Share of each cell that a mask covers.
 
     Parameters
     ----------
-    cells : Cells
-        n of them.
-    mask : (h, w) array of bool, optional
+    mask : (h, w) array of bool
         Of the image's own size.
+    rows, columns : (n,) arrays of int
+        Places of the cells on their grid.
 
     Returns
     -------
     (n,) array of float32 in [0, 1]
-        NaN where no mask is known.
     """
-    if mask is None:
-        return np.full(len(cells.rows), np.nan, np.float32)
-    return blocks(working_size(mask.astype(np.float32))).mean(axis=-1)[cells.rows, cells.columns]
+    return blocks(working_size(mask.astype(np.float32))).mean(axis=-1)[rows, columns]
 
 
 def _values(

@@ -14,12 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.cells.measure import MEASURES, Cells
+from features.cells.measure import MEASURES, Cells, shares_of
+from features.reading import rle
 from features.run import files
 from features.run.folder import RunFolder
 from features.run.tables import Table
 
 NAMES = [measure.name for measure in MEASURES]
+# Columns of the index, and the masks of the dataset that they come from.
+SHARES = {"share": "mask", "weak_share": "weak_mask"}
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,8 @@ class CellValues:
         return values
 
 
-def index_of(
-    ids: Sequence[str],
-    cells: Sequence[Cells],
-    shares: Sequence[NDArray[np.float32]],
-    weak_shares: Sequence[NDArray[np.float32]],
-) -> pd.DataFrame:
-    """Rows of the index for the cells of some images, in their order.
+def places_of(ids: Sequence[str], cells: Sequence[Cells]) -> pd.DataFrame:
+    """Where the cells of some images lie: rows of the index without shares, in their order.
 
     Parameters
     ----------
@@ -73,10 +71,6 @@ def index_of(
         Of the images.
     cells : sequence of Cells
         Those of each image.
-    shares : sequence of (n,) arrays of float32
-        Share of each cell that is pneumothorax; NaN where no mask is known.
-    weak_shares : sequence of (n,) arrays of float32
-        The same by the weak masks.
     """
     counts = [len(of_image.rows) for of_image in cells]
     return pd.DataFrame(
@@ -85,8 +79,6 @@ def index_of(
             "column": np.concatenate([of_image.columns for of_image in cells]),
             "side": np.concatenate([of_image.sides for of_image in cells]),
             "zone": np.concatenate([of_image.zones for of_image in cells]),
-            "share": np.concatenate(shares),
-            "weak_share": np.concatenate(weak_shares),
             "id": pd.Categorical.from_codes(
                 np.repeat(np.arange(len(ids)), counts), pd.Index(list(ids))
             ),
@@ -111,17 +103,18 @@ def write_values(path: Path, cells: Iterable[Cells]) -> None:
 
 
 def join(
-    run: RunFolder, ids: Sequence[str], parts: Iterable[list[Table]], values: Iterable[Path]
+    run: RunFolder, images: pd.DataFrame, parts: Iterable[list[Table]], values: Iterable[Path]
 ) -> None:
     """Join parts into the run's index and values; a group of parts is in memory at a time.
 
     Parameters
     ----------
     run : RunFolder
-    ids : sequence of str
-        Of all images.
+    images : DataFrame
+        Of the dataset, for all images in their order: their masks say how much of each cell is
+        pneumothorax.
     parts : iterable of lists of Table
-        The parts of the index, group by group.
+        Where the cells lie, see `places_of`; group by group.
     values : iterable of Path
         The values of the same parts.
     """
@@ -129,15 +122,35 @@ def join(
         for path in values:
             with path.open("rb") as part:
                 shutil.copyfileobj(part, file)
-    # All groups name the same images, or their ids could not be joined.
-    images = pd.CategoricalDtype(pd.Index(list(ids)))
     run.cells.write_groups(_joined(group, images) for group in parts)
 
 
-def _joined(group: list[Table], images: pd.CategoricalDtype) -> pd.DataFrame:
-    index = pd.concat([part.read().astype({"id": images}) for part in group], ignore_index=True)
+def _joined(group: list[Table], images: pd.DataFrame) -> pd.DataFrame:
+    # All groups name the same images, or their ids could not be joined.
+    ids = pd.CategoricalDtype(pd.Index(images["id"].tolist()))
+    index = pd.concat([part.read().astype({"id": ids}) for part in group], ignore_index=True)
+    for share, mask in SHARES.items():  # before the last column, the id
+        index.insert(index.shape[1] - 1, share, _shares(index, images, mask))
     index.attrs["measures"] = NAMES
     return index
+
+
+def _shares(index: pd.DataFrame, images: pd.DataFrame, mask: str) -> NDArray[np.float32]:
+    """Share of each cell that a mask covers, (n,); NaN where none is known."""
+    number = index["id"].cat.codes.to_numpy()
+    codes, sizes = images[mask].to_numpy(object), images[["rows", "columns"]].to_numpy(int)
+    shares = np.full(len(index), np.nan, np.float32)
+    for span in spans(number) if len(index) else ():
+        image = number[span.start]
+        code = codes[image]
+        if isinstance(code, str) and code == rle.EMPTY:
+            shares[span] = 0
+        elif isinstance(code, str):
+            height, width = sizes[image].tolist()
+            covered = rle.decode(code, (height, width))
+            rows, columns = (index[name].to_numpy()[span] for name in ("row", "column"))
+            shares[span] = shares_of(covered, rows, columns)
+    return shares
 
 
 def read(run: RunFolder) -> tuple[pd.DataFrame, CellValues]:

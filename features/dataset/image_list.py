@@ -23,7 +23,8 @@ class ImageList:
     Parameters
     ----------
     paths : dict of str to Path
-        The file of each image.
+        The file of each image: training images by id, test images in the sample's order, then the
+        others by id.
     annotated : Series of str
         Ids of the training images that have annotations.
     sample : Series of str
@@ -94,7 +95,7 @@ def read(layout: Layout) -> ImageList:
     entries = layout_nih.read_entries(layout.entries) if layout.entries else {}
     paths = _paths(layout, {image_id(name) for name in (*codes, *sample, *entries)}, notes)
     test = _test_names(layout, paths, sample)
-    test_ids = set(test.map(image_id))
+    test_ids = dict.fromkeys(test.map(image_id))
     masks: dict[str, Path] = {}
     if layout.masks:
         masks = mask_pictures.by_image(listing.image_paths(layout.masks, (), notes), paths)
@@ -104,7 +105,7 @@ def read(layout: Layout) -> ImageList:
     elif layout.train_csv:
         annotated = codes.map(image_id).drop_duplicates()
         require_images(annotated, paths, layout.train_csv)
-        if common := set(annotated) & test_ids:
+        if common := set(annotated) & test_ids.keys():
             raise UserError(
                 f"{layout.train_csv}: {shown(min(common))} is a test image of the sample "
                 "submission too; an image is either for training or for testing, so remove one of "
@@ -115,7 +116,10 @@ def read(layout: Layout) -> ImageList:
         annotated = pd.Series(known, dtype=str)
         if absent := len(entries.keys() - paths.keys()):
             notes.append(f"{layout.entries}: {absent} of its {len(entries)} images are not here")
-    return ImageList(paths, annotated, test, masks, entries, notes)
+    ordered = dict.fromkeys([*sorted(annotated), *test_ids, *sorted(paths)])
+    return ImageList(
+        {name: paths[name] for name in ordered}, annotated, test, masks, entries, notes
+    )
 
 
 def require_images(ids: Iterable[str], paths: Collection[str], csv: Path) -> None:

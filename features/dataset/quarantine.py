@@ -6,7 +6,7 @@ hide it.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -21,10 +21,10 @@ from features.storage.unreadable import UnreadableImage
 LARGEST_SHARE, LARGEST_COUNT = 0.1, 9
 
 
-def read_studies(
+def outcomes(
     paths: Mapping[str, Path], jobs: int = -1, scheduler: str | None = None
-) -> tuple[list[Study], pd.DataFrame]:
-    """Read all images.
+) -> Iterator[Study | str]:
+    """Read all images: the study of each, or the reason why it cannot be used, in their order.
 
     Parameters
     ----------
@@ -32,6 +32,22 @@ def read_studies(
         The file of each image, by id.
     jobs, scheduler
         As for `parallel.stream`.
+    """
+    files = list(paths.values())
+    yield from parallel.stream(_study_or_reason, files, "reading images", jobs, scheduler)
+
+
+def set_aside(
+    paths: Mapping[str, Path], outcomes: Iterable[Study | str]
+) -> tuple[list[Study], pd.DataFrame]:
+    """Set the images aside that cannot be used.
+
+    Parameters
+    ----------
+    paths : mapping of str to Path
+        The file of each image, by id.
+    outcomes : iterable of Study or str
+        The study of each, or the reason why it cannot be used.
 
     Returns
     -------
@@ -43,19 +59,21 @@ def read_studies(
     Raises
     ------
     UserError
-        If none can be used, or if more than a tenth, and at least ten, cannot for the same reason.
+        If none can be used, or as soon as more than a tenth, and at least ten, cannot for the same
+        reason.
     """
-    files = list(paths.values())
-    outcomes = list(parallel.stream(_study_or_reason, files, "reading images", jobs, scheduler))
-    studies = [outcome for outcome in outcomes if isinstance(outcome, Study)]
-    refused = [
-        (name, path, outcome)
-        for (name, path), outcome in zip(paths.items(), outcomes, strict=True)
-        if isinstance(outcome, str)
-    ]
+    studies, refused = [], []
+    same: dict[str, list[Path]] = defaultdict(list)
+    for (name, path), outcome in zip(paths.items(), outcomes, strict=True):
+        if isinstance(outcome, Study):
+            studies.append(outcome)
+            continue
+        refused.append((name, path, outcome))
+        reason = outcome.replace(str(path), "").removeprefix(": ")
+        same[reason].append(path)
+        _require_few(same[reason], reason, len(paths))
     if not studies:
-        raise UserError(f"none of the {len(files)} images can be read; the first: {refused[0][2]}")
-    _require_different_reasons(refused, len(files))
+        raise UserError(f"none of the {len(paths)} images can be read; the first: {refused[0][2]}")
     return studies, pd.DataFrame(refused, columns=["id", "path", "reason"])
 
 
@@ -66,16 +84,11 @@ def _study_or_reason(path: Path) -> Study | str:
         return str(error)
 
 
-def _require_different_reasons(refused: list[tuple[str, Path, str]], count: int) -> None:
+def _require_few(files: list[Path], reason: str, count: int) -> None:
     """Refuse a dataset of whose `count` images many cannot be read for the same reason."""
-    same: dict[str, list[str]] = defaultdict(list)
-    for _, path, sentence in refused:
-        reason = sentence.replace(str(path), "").removeprefix(": ")
-        same[reason].append(str(path))
-    for reason, files in same.items():
-        if len(files) > max(LARGEST_SHARE * count, LARGEST_COUNT):
-            raise UserError(
-                f"{files[0]}: {reason.rstrip('.')}; the same holds for {len(files)} of {count} "
-                "images, too many to leave out: repair them, or remove the files and their rows in "
-                "the csv files, then run make dataset again."
-            )
+    if len(files) > max(LARGEST_SHARE * count, LARGEST_COUNT):
+        raise UserError(
+            f"{files[0]}: {reason.rstrip('.')}; the same holds for at least {len(files)} of "
+            f"{count} images, too many to leave out: repair them, or remove the files and their "
+            "rows in the csv files, then run make dataset again."
+        )

@@ -12,17 +12,25 @@ scoring alone).
 """
 
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from features.dataset import file_masks, folds, image_list, layouts, patient_tags, patients
+from features.dataset import (
+    file_masks,
+    folds,
+    image_list,
+    layouts,
+    patient_tags,
+    patients,
+    quarantine,
+)
 from features.dataset.image_list import ImageList
 from features.dataset.layout import Layout
 from features.dataset.layouts import ID, MASK
-from features.dataset.quarantine import read_studies
 from features.reading import rle
 from features.reading.placement import Placement
 from features.reading.study import Study
@@ -32,6 +40,9 @@ from features.run.folder import RunFolder
 from features.run.schemas import DATASET
 from features.storage import storage
 from features.storage.names import image_id, shown
+
+# What reads the files of a dataset: a study or a reason for each, in the order of the list.
+Reader = Callable[[ImageList], Iterable[Study | str]]
 
 
 @dataclass(frozen=True)
@@ -157,14 +168,23 @@ def _completed(studies: list[Study], listed: ImageList) -> list[Study]:
     ]
 
 
-def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+def build(
+    settings: Settings, reader: Reader | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     """Read a dataset folder.
+
+    Parameters
+    ----------
+    settings : Settings
+    reader : callable, optional
+        What reads its files, where that is to do more than to check them.
 
     Returns
     -------
     table : DataFrame
-        One row a readable image, see `features.run.schemas.DATASET`.
-    quarantine : DataFrame
+        One row a readable image, see `features.run.schemas.DATASET`: training images by id, test
+        images in the sample's order, then the others by id.
+    refused : DataFrame
         id, path and reason of each image that cannot be used.
     test : Series
         The test ids in the sample submission's order and as it writes them, unreadable ones
@@ -177,7 +197,12 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     """
     layout = layouts.find(settings.data)
     listed = image_list.read(layout)
-    studies, quarantine = read_studies(listed.paths, settings.jobs, settings.scheduler)
+    outcomes = (
+        reader(listed)
+        if reader
+        else quarantine.outcomes(listed.paths, settings.jobs, settings.scheduler)
+    )
+    studies, refused = quarantine.set_aside(listed.paths, outcomes)
     studies = _completed(studies, listed)
     places = {study.id: study.place for study in studies}
     in_files = listed.codes(
@@ -195,17 +220,7 @@ def build(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
         print(f"note: {note}.", file=sys.stderr)
     only = ", which can only be predicted (`pneumothorax predict` answers on each)"
     print(f"{settings.data}: {layout.name}{only * layout.is_unlabelled}", file=sys.stderr)
-    test = listed.sample
-    return _sorted(table.astype(DATASET.types(table.columns)), listed.test), quarantine, test
-
-
-def _sorted(table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
-    """Training images by id, test images in the sample's order, then the others by id."""
-    order = {"train": 0, "test": 1, "unlabelled": 2}
-    rank = dict(zip(test, range(len(test)), strict=True))
-    keys = table.assign(split=table["split"].map(order), rank=table["id"].map(rank).fillna(-1))
-    positions = keys.reset_index(drop=True).sort_values(["split", "rank", "id"]).index
-    return table.iloc[positions].reset_index(drop=True)
+    return table.astype(DATASET.types(table.columns)), refused, listed.sample
 
 
 def _folds(table: pd.DataFrame, settings: Settings) -> pd.Series:
@@ -235,10 +250,15 @@ def _truth(path: Path, table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
 
 def main(settings: Settings) -> None:
     """Write dataset.parquet, quarantine.csv, sample.csv and, if known, truth.parquet."""
+    write(settings)
+
+
+def write(settings: Settings, reader: Reader | None = None) -> None:
+    """Do what `main` does, with a reader as for `build`."""
     run = RunFolder(settings.run)
     if run.format.exists():  # what another version left there would be taken for this one's
         run.check()
-    table, quarantine, test = build(settings)
+    table, refused, test = build(settings, reader)
     path = layouts.find(settings.data).beside("stage_2_test_truth.csv")
     truth = _truth(path, table, test.map(image_id)) if storage.is_file(path) else None
     run.create()
@@ -246,13 +266,13 @@ def main(settings: Settings) -> None:
         run.truth.path.unlink(missing_ok=True)  # may be another dataset's
     else:
         run.truth.write(truth)
-    run.quarantine.write(quarantine)
+    run.quarantine.write(refused)
     run.sample.write(pd.DataFrame({ID: test, MASK: rle.EMPTY}))
     run.dataset.write(table)
-    print(summary(table, quarantine))
+    print(summary(table, refused))
 
 
-def summary(table: pd.DataFrame, quarantine: pd.DataFrame) -> str:
+def summary(table: pd.DataFrame, refused: pd.DataFrame) -> str:
     """Counts of the images, and a warning where test patients are known from training."""
     label, split, fold = table["label"], table["split"], table["fold"]
     unfolded_test = table[(split == "test") & fold.isna()]
@@ -267,7 +287,7 @@ def summary(table: pd.DataFrame, quarantine: pd.DataFrame) -> str:
         f"({table['weak_mask'].notna().sum()} with a weak mask), {(split == 'test').sum()} "
         f"test, {(split == 'unlabelled').sum()} unlabelled and set aside; "
         f"{table['patient'].nunique()} patient groups in {fold.nunique()} folds; "
-        f"{len(quarantine)} unreadable (quarantine.csv).{warning if shared else ''}"
+        f"{len(refused)} unreadable (quarantine.csv).{warning if shared else ''}"
     )
 
 

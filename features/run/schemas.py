@@ -71,6 +71,8 @@ CELLS = Schema(
         "id": "category",
     }
 )
+# The same before the masks are looked at.
+CELL_PLACES = Schema({name: kind for name, kind in CELLS.columns.items() if "share" not in name})
 # One row for each image and fold: means and peaks of the evidence map by zone, as the classifier
 # that is scored on fold `for_fold` may see them. They are of models that saw neither that fold nor
 # the image.

@@ -28,7 +28,7 @@ from cnn.gate import scored_images
 from cnn.gate.runs import together
 from cnn.gate.sources import SourceMaps, inputs_of
 from features.dataset.quarantine import _study_or_reason
-from features.measure import items_of, measure_image
+from features.measuring.one_image import items_of, measure_image
 from features.run import command, parallel
 from features.run.folder import RunFolder, measured
 

@@ -21,9 +21,8 @@ import numpy as np
 import pyarrow as pa
 from arguments import arguments_or_help
 
-from features.families import registry
 from features.lungs.prepared import working_size
-from features.measure import Item, measure_image
+from features.measuring.one_image import Choice, Item, measure_image
 from features.reading import dicom_image, images
 from features.squares.store import read_square
 
@@ -47,7 +46,7 @@ def median_times(works: dict[str, Callable[[Path], object]], paths: list[Path]) 
 def item_of(path: Path) -> Item:
     """A file as an image to measure, without a mask."""
     study, _ = images.read(path)
-    return Item(str(path), None, None, (study.rows, study.columns))
+    return Item(str(path), (study.rows, study.columns))
 
 
 def kept(pixels: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
@@ -81,10 +80,8 @@ def main() -> None:
     works: dict[str, Callable[[Path], object]] = {
         "check": images.read,
         "tags": dicom_image.open_dicom,
-        "features and cells": lambda path: measure_image(items[path], registry.DEFAULT),
-        "features, cells and square": lambda path: measure_image(
-            items[path], registry.DEFAULT, SIDE
-        ),
+        "features and cells": lambda path: measure_image(items[path]),
+        "features, cells and square": lambda path: measure_image(items[path], Choice(side=SIDE)),
         "square from the file": lambda path: read_square((str(path), items[path].size), SIDE),
     }
     print("| work | ms |", "|---|---|", sep="\n")

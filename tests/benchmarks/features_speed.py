@@ -32,7 +32,7 @@ from features.families.family import Family
 from features.lungs import fields as lung_fields
 from features.lungs import zones
 from features.lungs.prepared import MARGIN, SIDE, Prepared, grow, prepare, working_size
-from features.measure import Item, measure_image
+from features.measuring.one_image import Item, measure_image
 from features.reading import images
 from features.reading.study import Study
 
@@ -115,7 +115,7 @@ def measure(paths: list[Path]) -> dict[str, list[float]]:
             timed(name, _measure_family, family, study, ready if whole else near)
         timed("cells", cell_measures.measure, ready)
         began = time.perf_counter()
-        timed(STAGE, measure_image, Item(str(path), None, None, pixels.shape))
+        timed(STAGE, measure_image, Item(str(path), pixels.shape))
         taken[BY_CLOCK].append(1e3 * (time.perf_counter() - began))
         timed(FEATURES_ALONE, features_alone, path)
         timed(OURS, ours, prepare(pixels).near_lungs)

@@ -57,7 +57,7 @@ def _measured(seed: int, planned: Planned) -> list[ImageCells]:
         outlined = annotate(drawn.mask, pitch, rng)
         cells = measure.measure(prepare((np.rint(255 * drawn.pixels) / 255).astype(np.float32)))
         values = cells.values.astype(np.float16).astype(np.float32)
-        shares = measure.shares_of(cells, outlined)
+        shares = measure.shares_of(outlined, cells.rows, cells.columns)
         implants.append(ImageCells(planned.id, planned.patient, values, shares, cells.sides))
     return implants
 

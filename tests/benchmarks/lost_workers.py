@@ -24,6 +24,7 @@ from tests.benchmarks import stages
 ON_CLUSTER = (
     "features.dataset.read",
     "features.measure",
+    "features.one_pass",
     "baseline.evidence_map.train",
     "baseline.classifier.train",
     "cnn.training.train",

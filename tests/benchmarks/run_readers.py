@@ -62,16 +62,16 @@ class RunOnly:
 
 def items(settings: RunOnly) -> None:
     """Read the dataset as the measuring does."""
-    from features.measure import items_of
+    from features.measuring.one_image import items_of
     from features.reading import rle
     from features.run.files import stamps
     from features.run.folder import RunFolder, measured
 
     rows = measured(RunFolder(settings.run).check().dataset.read())
     stamps(rows["path"])
-    for item in items_of(rows):
-        if item.mask is not None:
-            rle.decode(item.mask, item.size)
+    for item, mask in zip(items_of(rows), rows["mask"], strict=True):
+        if isinstance(mask, str):
+            rle.decode(mask, item.size)
 
 
 def evidence(settings: RunOnly) -> None:

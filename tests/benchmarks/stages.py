@@ -13,6 +13,7 @@ STAGES = {
     "features.phantom.write": ["--out", "PHANTOMS", "--train", "12", "--test", "4"],
     "features.dataset.read": ["--data", "DATA", *RUN, "--folds", "3"],
     "features.measure": RUN,
+    "features.one_pass": ["--data", "DATA", *RUN, "--folds", "3"],
     "baseline.evidence_map.train": RUN,
     "baseline.classifier.train": RUN,
     "baseline.explanation.shap_values": RUN,

@@ -13,14 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # What each stage writes into the run folder, in the order of the pipeline.
 FOLDS = range(3)
+DATASET = ["dataset.parquet", "quarantine.csv", "sample.csv"]
+MEASURES = ["features.parquet", "quality.parquet", "cells/index.parquet", "cells/values.f16"]
 OUTPUTS = {
-    "features.dataset.read": ["dataset.parquet", "quarantine.csv", "sample.csv"],
-    "features.measure": [
-        "features.parquet",
-        "quality.parquet",
-        "cells/index.parquet",
-        "cells/values.f16",
-    ],
+    "features.dataset.read": DATASET,
+    "features.one_pass": [*DATASET, *MEASURES],
+    "features.measure": MEASURES,
     "baseline.evidence_map.train": [
         *("evidence/zones.parquet", "evidence/map.parquet", "evidence/pairs.parquet"),
         *(
@@ -49,9 +47,11 @@ OUTPUTS = {
     "cnn.submission.write": ["submission.csv"],
     "baseline.report.write": ["report/index.html"],
 }
+# Stages that the whole pipeline does without.
+ALONE = {"features.dataset.read", "features.measure"}
 CHECKS = {"baseline.evaluation.shortcuts", "baseline.evaluation.faithfulness"}
 MASKS = ["cnn.prediction.predict", "cnn.gate.evaluate", "cnn.submission.write"]
-PIPELINE = [stage for stage in OUTPUTS if stage not in CHECKS]
+PIPELINE = [stage for stage in OUTPUTS if stage not in CHECKS | ALONE]
 PYTHON = """#!/bin/sh
 # Stands in for the interpreter: "-m MODULE ... --run RUN" makes the module's files.
 module=$2
