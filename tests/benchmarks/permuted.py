@@ -1,14 +1,15 @@
 """The classifier on permuted labels, its evidence map learned anew from them: is there a leak?
 
-    .venv/bin/python tests/benchmarks/permuted.py RUN WORK [AUXILIARY] [--times N]
+    .venv/bin/python tests/benchmarks/permuted.py RUN WORK [AUXILIARY] [--times N] [--network]
 
 RUN is measured (make measure); AUXILIARY is the run of the auxiliary phantoms that help to train
 its evidence map (make names it: runs/auxiliary-300). Labels go with their masks from one truly
 labelled image to another, and weak labels with theirs among the weakly labelled. Then cells,
 evidence map and classifier are made anew in WORK, as make would. There is nothing to be learned,
 so the classifier must fall back to guessing: AUC 0.5 on the permuted labels lies within the printed
-interval in all but one of twenty tries. The permuted labels of `make shortcuts` test the features
-alone in the same way. WORK keeps the last permutation; after
+interval in all but one of twenty tries. With --network the U-Net (profile lite) is trained anew,
+too, and the top score of its map must say as little of who is ill. The permuted labels of
+`make shortcuts` test the features alone in the same way. WORK keeps the last permutation; after
 ``python -m baseline.explanation.shap_values --run WORK`` its reasons can be scored by
 ``python -m tests.benchmarks.saliency RUN --reasons-of WORK``.
 """
@@ -23,7 +24,13 @@ from scipy import stats
 
 from baseline.classifier import train as classifier
 from baseline.evidence_map import train as evidence_map
+from baseline.gate import rules
 from baseline.learning import scores
+from cnn.gate import evaluate, scored_images
+from cnn.gate.sources import SourceMaps
+from cnn.prediction import predict
+from cnn.training import train as training
+from cnn.training.settings import Settings as NetworkSettings
 from features import measure
 from features.run.folder import RunFolder
 
@@ -53,15 +60,32 @@ def auc(run: RunFolder, work: RunFolder, auxiliary: Path | None, seed: int) -> f
     return scores.auc(known["label"].to_numpy(), known["raw"].to_numpy())
 
 
-def main(run: Path, work: Path, auxiliary: Path | None, times: int) -> None:
+def auc_of_network(run: RunFolder, work: RunFolder, seed: int) -> float:
+    """The same of the U-Net's top score, trained after evidence map and classifier."""
+    # What the network sees of the X-rays has not changed.
+    shutil.copytree(run.root / "squares", work.root / "squares")
+    training.main(NetworkSettings(run=work.root, profile="lite", seed=seed))
+    predict.main(predict.Settings(work.root))
+    known = scored_images.labelled(work)
+    inputs = evaluate.gate_inputs(SourceMaps((work,)), known, "top scores")["unet"]
+    return scores.auc(inputs.positive, inputs.top[:, rules.TOP])
+
+
+def main(run: Path, work: Path, auxiliary: Path | None, times: int, network: bool) -> None:
     """Print the AUC of each permutation, and their mean with Student's interval."""
     folders = RunFolder(run).check(), RunFolder(work)
-    aucs = [auc(*folders, auxiliary, seed) for seed in range(times)]
-    reach = float(stats.sem(aucs) * stats.t.ppf(0.975, times - 1))
-    mean = float(np.mean(aucs))
-    estimate = scores.Estimate(mean, mean - reach, mean + reach)
-    listed = ", ".join(f"{value:.3f}" for value in aucs)
-    print(f"AUC on permuted labels: {listed}; mean {estimate}")
+    aucs: dict[str, list[float]] = {"classifier": [], "U-Net": []}
+    for seed in range(times):
+        aucs["classifier"].append(auc(*folders, auxiliary, seed))
+        if network:
+            aucs["U-Net"].append(auc_of_network(*folders, seed))
+    for name, values in aucs.items():
+        if values:
+            reach = float(stats.sem(values) * stats.t.ppf(0.975, times - 1))
+            mean = float(np.mean(values))
+            estimate = scores.Estimate(mean, mean - reach, mean + reach)
+            listed = ", ".join(f"{value:.3f}" for value in values)
+            print(f"AUC on permuted labels, {name}: {listed}; mean {estimate}")
 
 
 if __name__ == "__main__":
@@ -71,5 +95,6 @@ if __name__ == "__main__":
     parser.add_argument("run", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("auxiliary", type=Path, nargs="?")
+    parser.add_argument("--network", action="store_true")
     parser.add_argument("--times", type=int, choices=range(2, 101), default=5, metavar="2-100")
     main(**vars(parser.parse_args()))
