@@ -7,7 +7,6 @@ import hashlib
 import html
 import json
 import os
-import runpy
 import shutil
 import signal
 import subprocess
@@ -395,52 +394,3 @@ def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbe
     run_through(data, tmp_path / "run")
     for name in ("submission.csv", "features.parquet", "baseline/oof.csv", "gate.json"):
         assert digest(tmp_path / "run" / name) == digest(first / name), name
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ["features.dataset.read", "--data", "nowhere", "--run", "r"],
-            "nowhere: no such folder",
-        ),
-        *((([stage, "--run", "nowhere"]), "nowhere: no such run folder") for stage in STAGES[1:]),
-        (
-            ["features.dataset.read", "--data", ".", "--run", "r", "--seed", "-1"],
-            "--seed is -1, but",
-        ),
-        (
-            ["features.measure", "--run", ".", "--jobs", "0"],
-            "--jobs is 0; give the number of",
-        ),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
-def test_mistakes_on_the_command_line_end_in_one_sentence(
-    tmp_path, monkeypatch, capsys, arguments, message
-):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", arguments)
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-    assert stop.value.code == 2
-    printed = capsys.readouterr().err
-    assert printed.startswith("error: ") and message in printed
-    assert printed.count("\n") == 1 and "Traceback" not in printed
-
-
-def test_a_mistake_ends_the_process_with_its_sentence_alone(tmp_path):
-    arguments = [
-        sys.executable,
-        "-m",
-        "features.dataset.read",
-        "--data",
-        "nowhere",
-        "--run",
-        "r",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: nowhere: no such folder")
-    assert done.stderr.count("\n") == 1
