@@ -22,7 +22,6 @@ from features.run import command
 HOUR, GIB = 3600, 2**30
 # Tasks of each stage on a cluster: models of evidence map, folds; None: images.
 TASKS: dict[str, int | None] = {
-    "dataset": None,
     "measure": None,
     "evidence": 15,
     "classifier": 5,
