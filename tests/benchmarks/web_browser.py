@@ -26,6 +26,8 @@ from tests.benchmarks.browser_look import WIDTHS, Look
 from tests.helpers.chromium import Browser, find
 
 READY = "document.getElementById('viewer')?.dataset.ready === 'yes'"
+# On the start page.
+PHANTOMS = 3
 WORDS = "document.querySelector('#viewer output').textContent"
 
 # Of the pen's mask, in shares of the picture.
@@ -240,17 +242,25 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}%" if not 0.1 <= share <= 0.9 else f"{100 * share:.0f}%"
 
 
-def pen(look: Look, outlines: Path) -> None:
+def begin_with_mask(look: Look, images: tuple[Path, ...], count: str) -> None:
+    """Take the pen on the first X-ray whose mask the gate keeps."""
+    for number, path in enumerate((*[None] * PHANTOMS, *images)):
+        upload(look, path, number, WIDTHS[0])
+        look.browser.value("document.querySelector('#pen summary').click()")
+        look.until("document.querySelector('.sheet') !== null")
+        if look.browser.value(count) > 0:
+            return
+    raise SystemExit("no mask is kept of any of these X-rays; give --images with one that has")
+
+
+def pen(look: Look, images: tuple[Path, ...], outlines: Path) -> None:
     """Outline, brush, keys, undo, save; what is saved is what was drawn."""
-    upload(look, None, 0, WIDTHS[0])
     count = (
         "(() => {const s = document.querySelector('.sheet'), d = s.getContext('2d')"
         ".getImageData(0, 0, s.width, s.height).data;"
         "let n = 0; for (let k = 3; k < d.length; k += 4) n += d[k] > 127; return n})()"
     )
-    look.browser.value("document.querySelector('#pen summary').click()")
-    look.until("document.querySelector('.sheet') !== null")
-    look.holds("the pen begins with the model's mask", look.browser.value(count) > 0)
+    begin_with_mask(look, images, count)
     left, top, right, bottom = look.browser.value(MASK_BOX)
     press = "document.querySelector('[data-pen={}]').click()"
     look.browser.value(press.format("empty"))
@@ -326,8 +336,8 @@ def main(settings: Settings) -> int:
         with running(settings.run, *options) as address, Browser(program, Path(profile)) as browser:
             look = Look(browser, address, settings.axe, settings.out)
             start_page(look)
-            pen(look, outlines)
-            for number in range(3):
+            pen(look, settings.images, outlines)
+            for number in range(PHANTOMS):
                 study_page(look, None, number)
             for number, path in enumerate(settings.images):
                 study_page(look, path, number)
