@@ -32,14 +32,22 @@ def study(**values) -> Study:
 def test_area_side_and_zones(prepared):
     mask = np.zeros((1024, 1024), bool)
     mask[200:260, 600:800] = True  # the upper 30 rows of the left lung at the working size
-    said = mask_answer(mask, study(spacing_mm=0.2), prepared, "unet", "unet")
+    said = mask_answer(mask, study(spacing_mm=0.35), prepared, "unet", "unet")
     assert said.kept and said.side == "left"
     assert said.area == pytest.approx(60 * 200 / 1024**2)
-    assert said.area_cm2 == pytest.approx(60 * 200 * 0.02**2)
+    assert said.area_cm2 == pytest.approx(60 * 200 * 0.035**2)
     assert said.share_of_lung == pytest.approx(30 / 200)
     assert {zone.partition("_")[0] for zone in said.zones} == {"left"}
     assert said.zones[0].startswith("left_apex")
     assert rle.decode(said.code, (1024, 1024)).sum() == mask.sum()
+
+
+@pytest.mark.parametrize(("spacing", "known"), [(None, False), (0.143, False), (0.24, True)])
+def test_an_area_is_given_only_where_a_chest_fits_on_the_picture(prepared, spacing, known):
+    """SIIM-ACR's files have 0.143 mm, of originals that were two to three times as large."""
+    mask = np.ones((1024, 1024), bool)
+    said = mask_answer(mask, study(spacing_mm=spacing), prepared, "unet", "unet")
+    assert (said.area_cm2 is not None) == known
 
 
 def test_an_empty_mask(prepared):

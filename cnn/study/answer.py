@@ -54,7 +54,8 @@ class MaskAnswer:
     area : float
         Share of the picture that the mask covers, 0 to 1.
     area_cm2 : float or None
-        Its area; None where the file does not say how large a pixel is.
+        Its area; None where the file does not say how large a pixel is, or says so small a distance
+        that no chest would fit on the picture.
     side : str
         The patient's side on which most of it lies, "right" or "left"; "" if it is empty.
     share_of_lung : float

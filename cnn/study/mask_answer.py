@@ -14,6 +14,9 @@ from features.reading.study import Study
 
 # Share of a pixel of the working size from which it counts as mask.
 HALF = 0.5
+# The longer side of the smallest cassette for X-rays, 18 by 24 cm. By the pixel distance of
+# SIIM-ACR's files, which is that of larger originals, chests would be 15 to 20 cm wide.
+SMALLEST_PICTURE_MM = 240
 
 
 def mask_answer(
@@ -39,18 +42,25 @@ def mask_answer(
     lung = (prepared.lungs.right, prepared.lungs.left)[side]
     touched = prepared.zones.finest[small]
     numbers, parts = np.unique(touched[touched >= 0], return_counts=True)
-    spacing = study.spacing_mm
     return MaskAnswer(
         code=file_masks.encode(mask, study.place) if pixels else rle.EMPTY,
         kept=pixels > 0,
         policy=policy,
         source=source,
         area=pixels / mask.size,
-        area_cm2=None if spacing is None else round(pixels * (spacing / 10) ** 2, 2),
+        area_cm2=area_cm2(pixels, study),
         side=SIDES[side] if counts[side] else "",
         share_of_lung=counts[side] / max(int(lung.sum()), 1),
         zones=tuple(NAMES[number] for number in numbers[np.argsort(-parts, kind="stable")]),
     )
+
+
+def area_cm2(pixels: int, study: Study) -> float | None:
+    """Area of some pixels, or None where the file's pixel distance is missing or cannot be true."""
+    spacing = study.spacing_mm
+    if spacing is None or spacing * max(study.rows, study.columns) < SMALLEST_PICTURE_MM:
+        return None
+    return round(pixels * (spacing / 10) ** 2, 2)
 
 
 def _small(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
