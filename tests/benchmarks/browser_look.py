@@ -8,7 +8,11 @@ from tests.helpers.chromium import Browser
 
 WIDTHS = (1280, 390)
 PATIENCE = 60.0
+# On the start page.
+PHANTOMS = 3
 KEYS = {"ArrowUp": 38, "ArrowDown": 40, "ArrowLeft": 37, "ArrowRight": 39}
+
+READY = "document.getElementById('viewer')?.dataset.ready === 'yes'"
 
 
 class Look:
@@ -106,3 +110,25 @@ class Look:
             "let sum = 0; for (let k = 0; k < d.length; k += 4) sum += d[k];"
             "done(4 * sum / d.length)})))"
         )
+
+
+def choose(look: Look, path: Path) -> None:
+    """Choose a file as a visitor would."""
+    root = look.browser.send("DOM.getDocument")["root"]["nodeId"]
+    node = look.browser.send("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
+    look.browser.send("DOM.setFileInputFiles", nodeId=node, files=[str(path.resolve())])
+
+
+def upload(look: Look, path: Path | None, number: int, width: int) -> None:
+    """Get the answer on a file, or on one of the phantoms."""
+    look.browser.open(look.address + "/", width)
+    look.browser.events.clear()
+    start = time.monotonic()
+    if path is None:
+        look.browser.value(f"document.querySelectorAll('.sample button')[{number}].click()")
+    else:
+        choose(look, path)
+    look.until(READY)
+    seconds = time.monotonic() - start
+    name = f"phantom {number + 1}" if path is None else path.name
+    look.holds(f"{name} at {width}: answer and X-ray", True, f"{seconds:.2f} s")
