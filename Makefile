@@ -132,6 +132,7 @@ dataset: $(call made,dataset) ## read the dataset: labels, patients, folds; unre
 $(call made,dataset): $(DATA_FILES) $(PATIENTS) $(call code,features/dataset features/reading features/storage) $(call stale,dataset) | $(ENV)
 	$(if $(ONE_PASS),$(eval MEASURED := yes))$(PY) -m $(if $(ONE_PASS),features.one_pass,features.dataset.read) --data $(DATA) --run $(RUN) --folds $(FOLDS) --seed $(SEED)$(if $(PATIENTS), --patients $(PATIENTS))$(SPREAD)$(if $(ONE_PASS), $(MEASURE_WITH))
 	$(call remember,dataset)
+	$(if $(ONE_PASS),$(call remember,measure))
 
 # A check that fails is the audit's result, and the files are written before it says so.
 audit: $(call made,dataset) | $(ENV) ## look at the dataset before training: one offline page (SELFTEST=1 tests the audit)
@@ -147,7 +148,7 @@ MEASURING := $(call code,$(addprefix features/,reading storage pixels lungs fami
 measure: $(call made,measure) ## measure features and cells of every image
 $(call made,measure): $(call made,dataset) $(MEASURING) $(call stale,measure) | $(ENV)
 	$(if $(MEASURED),,$(PY) -m features.measure --run $(RUN)$(SPREAD) $(MEASURE_WITH))
-	$(call remember,measure)
+	$(if $(MEASURED),,$(call remember,measure))
 
 # Auxiliary phantoms have a seed of their own, so they are no images of any other folder of phantoms.
 AUX := auxiliary-$(AUXILIARY)

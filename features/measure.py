@@ -1,9 +1,9 @@
-"""One pass over the images: ``python -m features.measure --run RUN`` measures features and cells.
+"""Features and cells of all images: ``python -m features.measure --run RUN``.
 
 Each file is decoded once, also for the U-Net, whose small squares are kept, and its lungs are found
 once. Images are measured in parallel and written in parts, see `features.measuring.parts`. The
 quality gate looks at each image too: what it says is a table of its own, and changes no feature.
-`features.one_pass` reads a dataset and measures it in one go.
+`features.one_pass` reads a dataset and measures it, decoding each file once for both.
 """
 
 import shutil
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from features.families import registry
 from features.measuring.one_image import Choice, items_of, measure_image
-from features.measuring.parts import Parts, gaps, keys_of, name_of
+from features.measuring.parts import Parts, gaps, key_of, mark_of
 from features.quality import table as quality_table
 from features.run import command, files, parallel
 from features.run.files import UserError
@@ -77,7 +77,10 @@ def measure_all(settings: Settings) -> RunFolder:
         )
     ids, items = rows["id"].tolist(), items_of(rows)
     stamps = files.stamps(rows["path"]).tolist()
-    keys = keys_of(rows["path"].tolist(), [item.size for item in items], stamps)
+    keys = [
+        key_of(mark_of(item.path, stamp), item.size)
+        for item, stamp in zip(items, stamps, strict=True)
+    ]
     parts = Parts(run, choice)
     placed = parts.placed(keys)
     pending = list(gaps(placed, len(rows)))
@@ -87,12 +90,10 @@ def measure_all(settings: Settings) -> RunFolder:
     for start, stop in pending:
         # The images of a part come next in the stream, in order.
         results = [next(stream) for _ in range(start, stop)]
-        name = name_of(keys[start:stop])
-        parts.write(name, ids[start:stop], keys[start:stop], results)
-        placed[start, stop] = parts.at(name)
+        placed[start, stop] = parts.write(ids[start:stop], keys[start:stop], results)
     if pending:
         next(stream, None)  # lets the progress bar see its end
-    parts.join(rows, [placed[span] for span in sorted(placed)], settings.strict)
+    parts.join(rows, placed, settings.strict, settings.jobs)
     shutil.rmtree(run.parts)
     return run
 

@@ -134,6 +134,19 @@ def test_what_leads_to_measures_reads_and_measures_in_one_pass(tree, target):
     assert stages(make(tree, "-n", target, *given)) == []
 
 
+def test_measures_of_a_pass_have_their_settings_noted_whatever_fails_beside_it(tree):
+    given = ("DATA=data/real", "RUN=runs/new", "FOLDS=3")
+    glcm = "MEASURE_OPTIONS=--families glcm"
+    interpreter = tree / ".venv" / "bin" / "python"
+    whole = interpreter.read_text()
+    fails = '[ "$2" = features.phantom.write ] && exit 1\n[ "$2" = features.one_pass ] && sleep 1\n'
+    interpreter.write_text(whole.replace("module=$2\n", "module=$2\n" + fails))
+    assert make(tree, "-j2", "evidence", *given, glcm, "AUXILIARY=10").returncode
+    interpreter.write_text(whole)
+    assert stages(make(tree, "-n", "measure", *given, glcm)) == []
+    assert stages(make(tree, "-n", "measure", *given, "MEASURE_OPTIONS=")) == ["features.measure"]
+
+
 @pytest.mark.parametrize("target", ["dataset", "audit"])
 def test_what_needs_no_measures_reads_alone_and_later_measures_follow(tree, target):
     given = ("DATA=data/real", "RUN=runs/new", "AUXILIARY=0", "FOLDS=3")

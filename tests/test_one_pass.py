@@ -81,6 +81,23 @@ def test_cells_alone(data, tmp_path):
     assert run.cells.exists() and not run.features.exists() and not run.squares(32).exists()
 
 
+def watch_measuring(monkeypatch) -> list[str]:
+    """Ids of the images that are measured, in order."""
+    ids, measure_pixels = [], one_pass.measure_pixels
+
+    def watched(study, pixels, choice):
+        ids.append(study.id)
+        return measure_pixels(study, pixels, choice)
+
+    monkeypatch.setattr(one_pass, "measure_pixels", watched)
+    return ids
+
+
+def outcomes_of(data: Path, settings: one_pass.Settings):
+    listed = image_list.read(layouts.find(data))
+    return one_pass.outcomes(listed.paths, listed.split().keys(), settings)
+
+
 def interrupt(data, run, monkeypatch, after: int) -> None:
     """Stop at that many files."""
     with monkeypatch.context() as patched:
@@ -99,16 +116,9 @@ def interrupt(data, run, monkeypatch, after: int) -> None:
 def test_a_killed_pass_goes_on_and_measures_no_image_again(data, tmp_path, monkeypatch):
     one_pass.main(settings(data, tmp_path / "whole"))
     interrupt(data, tmp_path / "killed", monkeypatch, after=6)
-    paths, measure_pixels = [], one_pass.measure_pixels
-
-    def watched(study, pixels, choice):
-        paths.append(study.id)
-        return measure_pixels(study, pixels, choice)
-
-    monkeypatch.setattr(one_pass, "measure_pixels", watched)
+    measured = watch_measuring(monkeypatch)
     one_pass.main(settings(data, tmp_path / "killed"))
-    # Parts hold i0 to i2; i3, the damaged one and i5; i6 and a9, and the one that is not measured.
-    assert paths == ["i3", "i5", "i6", "a9"]
+    assert measured == ["i3", "i5", "i6", "a9"]  # a part holds i0 to i2
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
 
 
@@ -128,16 +138,68 @@ def test_measuring_takes_what_a_pass_has_measured_before_it_was_killed(data, tmp
     run = tmp_path / "run"
     read.main(read.Settings(data, run, folds=2, jobs=1))
     passed = settings(data, run)
-    list(one_pass.outcomes(image_list.read(layouts.find(data)), passed))
+    list(outcomes_of(data, passed))
     decoded.clear()
     measure.main(measure.Settings(run, families=FAMILIES, squares=32, jobs=1))
     assert decoded == []
     # Measured anew where a file has changed since, and all that are with it in a part.
-    list(one_pass.outcomes(image_list.read(layouts.find(data)), passed))
+    list(outcomes_of(data, passed))
     Image.linear_gradient("L").resize((64, 64)).save(data / "stage_2_images" / "i2.png")
     decoded.clear()
     measure.main(measure.Settings(run, families=FAMILIES, squares=32, jobs=1))
     assert decoded == ["i0", "i1", "i2"]
+
+
+def test_a_row_that_is_taken_out_costs_the_measures_of_its_part_alone(data, tmp_path, monkeypatch):
+    csv = data / "stage_2_train.csv"
+    table = pd.read_csv(csv)
+    with csv.open("a") as file:
+        file.write("i5,0 5000\n")
+    with pytest.raises(UserError, match="i5"):
+        one_pass.main(settings(data, tmp_path / "run"))
+    table[table["ImageId"] != "i5"].to_csv(csv, index=False)
+    measured = watch_measuring(monkeypatch)
+    one_pass.main(settings(data, tmp_path / "run"))
+    # All are measured; what i5 was in a part with, i3 and i6, only afterwards once more.
+    assert measured == []
+    ids = feature_table.read(RunFolder(tmp_path / "run")).index
+    assert ids.tolist() == ["i0", "i1", "i2", "i3", "i6", "a9"]
+
+
+def test_an_image_that_comes_later_is_measured_alone(data, tmp_path, monkeypatch):
+    list(outcomes_of(data, settings(data, tmp_path / "run")))
+    write_png(data / "stage_2_images" / "i05.png", 5)
+    with (data / "stage_2_train.csv").open("a") as file:
+        file.write("i05,-1\n")
+    measured = watch_measuring(monkeypatch)
+    list(outcomes_of(data, settings(data, tmp_path / "run")))
+    assert measured == ["i05"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("weak_labels.csv", "ImageId,probability\ni6,90%\n", "must be from 0 to 1"),
+        ("weak_masks.csv", "ImageId,EncodedPixels\nnobody,-1\n", "nobody has no image file"),
+        ("patients.csv", "ImageId,patient\nnobody,a\n", "nobody has no image file"),
+    ],
+)
+def test_what_needs_no_pixels_is_refused_before_any_image_is_read(
+    data, tmp_path, decoded, name, text, message
+):
+    (data / name).write_text(text)
+    with pytest.raises(UserError, match=message):
+        one_pass.main(settings(data, tmp_path / "run"))
+    with pytest.raises(UserError, match="folds = 1"):
+        one_pass.main(settings(data, tmp_path / "run", folds=1))
+    assert decoded == []
+
+
+def test_an_image_with_a_weak_label_alone_is_decoded_once_too(data, tmp_path, decoded):
+    (data / "weak_labels.csv").write_text("ImageId,probability\ni7,0.9\n")
+    one_pass.main(settings(data, tmp_path / "run"))
+    assert decoded.count("i7") == 1
+    assert "i7" in feature_table.read(RunFolder(tmp_path / "run")).index
 
 
 def test_one_reason_that_strikes_many_stops_the_pass_before_all_are_measured(
@@ -151,7 +213,7 @@ def test_one_reason_that_strikes_many_stops_the_pass_before_all_are_measured(
     table.to_csv(csv, index=False)
     with pytest.raises(UserError, match=r"b000\.png: .*at least 10 of 68 images"):
         one_pass.main(settings(png_dataset, tmp_path / "run"))
-    assert len(decoded) == 12  # ten, and the rest of their part
+    assert len(decoded) == 10
 
 
 def test_an_unknown_family_is_refused_before_any_image_is_read(data, tmp_path, decoded):

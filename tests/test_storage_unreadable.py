@@ -263,6 +263,25 @@ def test_the_stage_stops_at_the_image_that_is_one_too_many(tmp_path):
     assert len(read) == 10
 
 
+def test_a_stage_that_stops_lets_its_reader_end(png_dataset, tmp_path):
+    """Or its progress bar would be drawn over the sentence."""
+    ended = []
+    for number in range(8, 14):
+        write_png(png_dataset / "stage_2_images" / f"i{number}.png", number)
+
+    def reader(paths, wanted):
+        try:
+            for path in paths.values():
+                yield f"{path}: damaged."
+        finally:
+            ended.append(True)
+
+    settings = read.Settings(png_dataset, tmp_path / "run", folds=2, jobs=1)
+    with pytest.raises(UserError, match="at least 10 of 14 images") as stop:
+        read.build(settings, reader)
+    assert ended == [True] and stop.traceback  # which would keep the reader alive
+
+
 def test_a_tenth_of_many_images_is_more_than_ten(tmp_path):
     sentence = "{}: the PNG is damaged (x)."
     paths = {f"i{n}": tmp_path / f"i{n}.png" for n in range(201)}

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from features.cells.measure import MEASURES, Cells, shares_of
 from features.reading import rle
-from features.run import files
+from features.run import files, parallel
 from features.run.folder import RunFolder
 from features.run.tables import Table
 
+# Fewer parts than these are looked at in this process.
+FEW = 5
 NAMES = [measure.name for measure in MEASURES]
 # Columns of the index, and the masks of the dataset that they come from.
 SHARES = {"share": "mask", "weak_share": "weak_mask"}
@@ -102,55 +104,79 @@ def write_values(path: Path, cells: Iterable[Cells]) -> None:
             values.tofile(file)
 
 
-def join(
-    run: RunFolder, images: pd.DataFrame, parts: Iterable[list[Table]], values: Iterable[Path]
-) -> None:
-    """Join parts into the run's index and values; a group of parts is in memory at a time.
+@dataclass(frozen=True)
+class CellPart:
+    """The cells of some images in a row.
+
+    Parameters
+    ----------
+    places : Table
+        Where they lie, see `places_of`.
+    values : Path
+        Their measures.
+    images : DataFrame
+        Of the dataset, for the images that they are of: id, masks, rows and columns.
+    """
+
+    places: Table
+    values: Path
+    images: pd.DataFrame
+
+
+def join(run: RunFolder, parts: Sequence[CellPart], at_once: int, jobs: int = -1) -> None:
+    """Join parts into the run's index and values; so many parts at once are in memory.
+
+    Masks are looked at now: they say how much of each cell is pneumothorax.
 
     Parameters
     ----------
     run : RunFolder
-    images : DataFrame
-        Of the dataset, for all images in their order: their masks say how much of each cell is
-        pneumothorax.
-    parts : iterable of lists of Table
-        Where the cells lie, see `places_of`; group by group.
-    values : iterable of Path
-        The values of the same parts.
+    parts : sequence of CellPart
+    at_once : int
+    jobs : int
+        As for `parallel.stream`.
     """
     with files.atomic(run.cell_values) as temporary, temporary.open("wb") as file:
-        for path in values:
-            with path.open("rb") as part:
-                shutil.copyfileobj(part, file)
-    run.cells.write_groups(_joined(group, images) for group in parts)
+        for part in parts:
+            with part.values.open("rb") as values:
+                shutil.copyfileobj(values, file)
+    run.cells.write_groups(_joined(parts, at_once, jobs))
 
 
-def _joined(group: list[Table], images: pd.DataFrame) -> pd.DataFrame:
+def _joined(parts: Sequence[CellPart], at_once: int, jobs: int) -> Iterator[pd.DataFrame]:
     # All groups name the same images, or their ids could not be joined.
-    ids = pd.CategoricalDtype(pd.Index(images["id"].tolist()))
-    index = pd.concat([part.read().astype({"id": ids}) for part in group], ignore_index=True)
-    for share, mask in SHARES.items():  # before the last column, the id
-        index.insert(index.shape[1] - 1, share, _shares(index, images, mask))
-    index.attrs["measures"] = NAMES
-    return index
+    ids = pd.CategoricalDtype(pd.Index([name for part in parts for name in part.images["id"]]))
+    stream = parallel.stream(shares_in, parts, "masks of cells", jobs, unit="parts", least=FEW)
+    for start in range(0, len(parts), at_once):
+        group = parts[start : start + at_once]
+        tables = [part.places.read().astype({"id": ids}) for part in group]
+        index = pd.concat(tables, ignore_index=True)
+        shares = zip(*(next(stream) for _ in group), strict=True)
+        for name, of_parts in zip(SHARES, shares, strict=True):  # before the last column, the id
+            index.insert(index.shape[1] - 1, name, np.concatenate(of_parts))
+        index.attrs["measures"] = NAMES
+        yield index
+    next(stream, None)  # lets the progress bar see its end
 
 
-def _shares(index: pd.DataFrame, images: pd.DataFrame, mask: str) -> NDArray[np.float32]:
-    """Share of each cell that a mask covers, (n,); NaN where none is known."""
-    number = index["id"].cat.codes.to_numpy()
-    codes, sizes = images[mask].to_numpy(object), images[["rows", "columns"]].to_numpy(int)
-    shares = np.full(len(index), np.nan, np.float32)
-    for span in spans(number) if len(index) else ():
-        image = number[span.start]
-        code = codes[image]
-        if isinstance(code, str) and code == rle.EMPTY:
-            shares[span] = 0
-        elif isinstance(code, str):
-            height, width = sizes[image].tolist()
-            covered = rle.decode(code, (height, width))
-            rows, columns = (index[name].to_numpy()[span] for name in ("row", "column"))
-            shares[span] = shares_of(covered, rows, columns)
-    return shares
+def shares_in(part: CellPart) -> tuple[NDArray[np.float32], ...]:
+    """Share of each cell that each of the masks of `SHARES` covers, (n,); NaN without one."""
+    places = part.places.read()
+    cells = {
+        places["id"].iloc[span.start]: span
+        for span in (spans(places["id"].cat.codes.to_numpy()) if len(places) else ())
+    }
+    rows, columns = places["row"].to_numpy(), places["column"].to_numpy()
+    shares = np.full((len(SHARES), len(places)), np.nan, np.float32)
+    for of_kind, name in zip(shares, SHARES.values(), strict=True):
+        known = part.images[part.images[name].notna()]
+        for image, code, *size in known[["id", name, "rows", "columns"]].itertuples(index=False):
+            span = cells.get(image, slice(0))  # lungs too small for a cell have none
+            if code == rle.EMPTY:
+                of_kind[span] = 0
+            else:
+                of_kind[span] = shares_of(rle.decode(code, tuple(size)), rows[span], columns[span])
+    return tuple(shares)
 
 
 def read(run: RunFolder) -> tuple[pd.DataFrame, CellValues]:

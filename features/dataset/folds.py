@@ -47,11 +47,12 @@ def assign(
     UserError
         If there are fewer patients than folds, no class has `k` images, or `k` is below 2.
     """
+    check_count(k)
     names, group = np.unique(patients, return_inverse=True)
-    if k < 2 or len(names) < k:
+    if len(names) < k:
         raise UserError(
-            f"folds = {k}: there must be at least 2 folds and at least as many patients as folds "
-            f"({len(names)} patients found); use fewer folds, or more patients (see patients.csv)."
+            f"folds = {k}: there must be at least as many patients as folds ({len(names)} patients "
+            "found); use fewer folds, or more patients (see patients.csv)."
         )
     classes, stratum = np.unique(strata, return_inverse=True)
     most = int(np.bincount(stratum).max())
@@ -65,6 +66,18 @@ def assign(
     # All images together are spread evenly as well, as if they were one more class.
     totals = np.column_stack([counts, counts.sum(axis=1)])
     return _best_draw(totals / totals.sum(axis=0), k, np.random.default_rng(seed))[group]
+
+
+def check_count(k: int) -> None:
+    """Check a number of folds.
+
+    Raises
+    ------
+    UserError
+        If it is below 2.
+    """
+    if k < 2:
+        raise UserError(f"folds = {k}: there must be at least 2 folds; give more.")
 
 
 def by_fold(fold: pd.Series) -> Iterator[tuple[int | None, NDArray[np.intp]]]:

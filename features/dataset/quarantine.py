@@ -6,7 +6,7 @@ hide it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +23,7 @@ LARGEST_SHARE, LARGEST_COUNT = 0.1, 9
 
 def outcomes(
     paths: Mapping[str, Path], jobs: int = -1, scheduler: str | None = None
-) -> Iterator[Study | str]:
+) -> Generator[Study | str, None, None]:
     """Read all images: the study of each, or the reason why it cannot be used, in their order.
 
     Parameters

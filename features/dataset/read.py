@@ -12,7 +12,8 @@ scoring alone).
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +30,8 @@ from features.dataset import (
     quarantine,
 )
 from features.dataset.image_list import ImageList
-from features.dataset.layout import Layout
 from features.dataset.layouts import ID, MASK
 from features.reading import rle
-from features.reading.placement import Placement
 from features.reading.study import Study
 from features.run import command
 from features.run.files import UserError
@@ -41,8 +40,10 @@ from features.run.schemas import DATASET
 from features.storage import storage
 from features.storage.names import image_id, shown
 
-# What reads the files of a dataset: a study or a reason for each, in the order of the list.
-Reader = Callable[[ImageList], Iterable[Study | str]]
+# What reads the files of a dataset: a study or a reason for each, in their order. It is told, too,
+# which images have a label or are to be predicted.
+Outcomes = Generator[Study | str, None, None]
+Reader = Callable[[Mapping[str, Path], Collection[str]], Outcomes]
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,10 @@ class Settings:
     """Address of a running Dask scheduler, e.g. tcp://host:8786, whose workers read the images."""
 
 
-def _patients(
-    settings: Settings, layout: Layout, studies: list[Study], listed: ImageList
-) -> dict[str, str]:
-    """The patient, or group of images that may be one's, of each study.
-
-    A study that neither a list nor its own tag names is a patient of its own.
-    """
-    paths, beside = listed.paths, layout.beside("patients.csv")
+def _patient_lists(
+    settings: Settings, beside: Path, paths: dict[str, Path]
+) -> dict[Path, dict[str, str]]:
+    """What each list of patients says, that beside the images first."""
     lists = {path: patients.read(path) for path in settings.patients}
     for path, keys in lists.items():
         if paths.keys().isdisjoint(keys):
@@ -85,8 +82,18 @@ def _patients(
     if storage.is_file(beside):
         lists = {beside: patients.read(beside)} | lists
         image_list.require_images(lists[beside], paths, beside)
-    tags, notes = patient_tags.usable(studies, lists.get(beside, {}))
-    listed.notes.extend(notes)
+    return lists
+
+
+def _patients(
+    lists: dict[Path, dict[str, str]], beside: Path, studies: list[Study], notes: list[str]
+) -> dict[str, str]:
+    """The patient, or group of images that may be one's, of each study.
+
+    A study that neither a list nor its own tag names is a patient of its own.
+    """
+    tags, more = patient_tags.usable(studies, lists.get(beside, {}))
+    notes.extend(more)
     ids = sorted(study.id for study in studies)
     return patients.groups(ids, [*lists.values(), tags, dict(zip(ids, ids, strict=True))])
 
@@ -110,11 +117,13 @@ def _weak_labels(path: Path, paths: dict[str, Path]) -> dict[str, float]:
     return labels
 
 
-def _weak_masks(path: Path, paths: dict[str, Path], places: dict[str, Placement]) -> dict[str, str]:
+def _with_weak_mask(path: Path, paths: dict[str, Path]) -> set[str]:
+    """Ids of the images that a weak mask is given for."""
     if not storage.is_file(path):
-        return {}
-    image_list.require_images(layouts.read_csv(path, (ID, MASK))[ID].map(image_id), paths, path)
-    return file_masks.read(path, places)
+        return set()
+    ids = layouts.read_csv(path, (ID, MASK))[ID].map(image_id)
+    image_list.require_images(ids, paths, path)
+    return set(ids)
 
 
 def _with_weak(table: pd.DataFrame, weak: dict[str, float], masks: dict[str, str]) -> pd.DataFrame:
@@ -177,7 +186,8 @@ def build(
     ----------
     settings : Settings
     reader : callable, optional
-        What reads its files, where that is to do more than to check them.
+        What reads the files, where that is to do more than to check them: it gets their paths by
+        id, and the ids of those that have a label or are to be predicted.
 
     Returns
     -------
@@ -197,23 +207,29 @@ def build(
     """
     layout = layouts.find(settings.data)
     listed = image_list.read(layout)
-    outcomes = (
-        reader(listed)
+    # What needs no pixels comes first: the files may take long.
+    folds.check_count(settings.folds)
+    beside, of_masks = layout.beside("patients.csv"), layout.beside("weak_masks.csv")
+    lists = _patient_lists(settings, beside, listed.paths)
+    weak = _weak_labels(layout.beside("weak_labels.csv"), listed.paths)
+    with_weak_mask = _with_weak_mask(of_masks, listed.paths)
+    wanted = listed.split().keys() | weak.keys() | with_weak_mask
+    with closing(
+        reader(listed.paths, wanted)
         if reader
         else quarantine.outcomes(listed.paths, settings.jobs, settings.scheduler)
-    )
-    studies, refused = quarantine.set_aside(listed.paths, outcomes)
+    ) as outcomes:
+        studies, refused = quarantine.set_aside(listed.paths, outcomes)
     studies = _completed(studies, listed)
     places = {study.id: study.place for study in studies}
     in_files = listed.codes(
         layout, {name: place.file for name, place in places.items()}, settings.jobs
     )
     masks = file_masks.on_pictures(in_files, places)
-    groups = _patients(settings, layout, studies, listed)
+    groups = _patients(lists, beside, studies, listed.notes)
     table = _table(studies, listed.split(), masks, groups)
     table.loc[table["id"].isin(listed.positive()), "label"] = 1.0
-    weak = _weak_labels(layout.beside("weak_labels.csv"), listed.paths)
-    weak_masks = _weak_masks(layout.beside("weak_masks.csv"), listed.paths, places)
+    weak_masks = file_masks.read(of_masks, places) if with_weak_mask else {}
     table = _with_weak(table, weak, weak_masks)
     table["fold"] = pd.NA if layout.is_unlabelled else _folds(table, settings)
     for note in listed.notes:

@@ -7,7 +7,7 @@ be measured before those are known.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 
 from features.cells import table as cell_table
+from features.cells.table import CellPart
 from features.families import table as feature_table
 from features.measuring.one_image import Choice, Measured
 from features.quality import table as quality_table
+from features.reading.study import Study
 from features.run import files
 from features.run.folder import RunFolder
 from features.run.schemas import CELL_PLACES
@@ -54,13 +56,13 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Images:
-    """The images of a part, as its record names them.
+class PartRecord:
+    """Which images a part holds.
 
     Parameters
     ----------
     keys : list of str
-        See `keys_of`.
+        See `key_of`.
     """
 
     keys: list[str]
@@ -91,33 +93,35 @@ class Parts:
             folder / f"{name}.json",
         )
 
-    def write(
-        self, name: str, ids: Sequence[str], keys: Sequence[str], results: Sequence[Measured]
-    ) -> None:
-        """Write the part of some images, which may be none.
+    def write(self, ids: Sequence[str], keys: Sequence[str], results: Sequence[Measured]) -> Part:
+        """Write the part of some images.
 
         Parameters
         ----------
-        name : str
         ids, keys : sequences of str
-            Of the images, in their order.
+            Of the images, in their order; see `key_of`.
         results : sequence of Measured
             One an image.
         """
-        part = self.at(name)
-        if results:
-            cells = [result.cells for result in results]
-            cell_table.write_values(part.cell_values, cells)
-            part.cells.write(cell_table.places_of(ids, cells))
-            if self.choice.side:
-                with files.atomic(part.squares) as path:
-                    np.save(path, np.array([result.square for result in results]))
-            if self.choice.families:
-                qualities = [result.quality for result in results]
-                part.quality.write(quality_table.rows_of(ids, qualities))
-                features = [result.features for result in results]
-                part.features.write(feature_table.rows_of(ids, features))
-        files.write_record(part.record, Images(list(keys)))
+        part = self.at(hashlib.sha256(repr(list(keys)).encode()).hexdigest()[:16])
+        cells = [result.cells for result in results]
+        cell_table.write_values(part.cell_values, cells)
+        part.cells.write(cell_table.places_of(ids, cells))
+        if self.choice.side:
+            with files.atomic(part.squares) as path:
+                np.save(path, np.array([result.square for result in results]))
+        if self.choice.families:
+            part.quality.write(quality_table.rows_of(ids, [result.quality for result in results]))
+            part.features.write(feature_table.rows_of(ids, [result.features for result in results]))
+        files.write_record(part.record, PartRecord(list(keys)))
+        return part
+
+    def there(self) -> dict[tuple[str, ...], Part]:
+        """The parts that are there, by the keys of their images."""
+        return {
+            tuple(files.read_record(record, PartRecord).keys): self.at(record.stem)
+            for record in self.folder.glob("*.json")
+        }
 
     def placed(self, keys: Sequence[str]) -> dict[Span, Part]:
         """The parts that are there and whose images stand in a row among some images.
@@ -133,62 +137,100 @@ class Parts:
             Where the images of each part begin and end; in their order, and none overlaps another.
         """
         places = {key: place for place, key in enumerate(keys)}
-        there: dict[Span, Part] = {}
-        for record in self.folder.glob("*.json"):
-            of_part = files.read_record(record, Images).keys
-            start = places.get(of_part[0]) if of_part else None
-            if start is not None and list(keys[start : start + len(of_part)]) == of_part:
-                there[start, start + len(of_part)] = self.at(record.stem)
+        fitting: dict[Span, Part] = {}
+        for of_part, part in self.there().items():
+            start = places.get(of_part[0])
+            if start is not None and tuple(keys[start : start + len(of_part)]) == of_part:
+                fitting[start, start + len(of_part)] = part
         placed: dict[Span, Part] = {}
         end = 0
-        for start, stop in sorted(there):
+        for start, stop in sorted(fitting):
             if start >= end:
-                placed[start, stop] = there[start, stop]
+                placed[start, stop] = fitting[start, stop]
                 end = stop
         return placed
 
-    def join(self, rows: pd.DataFrame, parts: Sequence[Part], strict: bool) -> None:
-        """Write the run's tables from all parts; last the features, or else cells, make asks for.
+    def join(
+        self, rows: pd.DataFrame, placed: Mapping[Span, Part], strict: bool, jobs: int = -1
+    ) -> None:
+        """Write the run's tables from all parts.
+
+        The table that make asks for, of features or else of cells, is written last: the mark that
+        all are there.
 
         Parameters
         ----------
         rows : DataFrame
-            Of the dataset, for all images of the parts in their order.
-        parts : sequence of Part
+            Of the dataset, for all images in their order.
+        placed : dict of (int, int) to Part
+            Where the images of each part begin and end; all images are in one.
         strict : bool
             Whether images that may be no chest X-rays are set aside.
+        jobs : int
+            As for `parallel.stream`.
         """
         run = self.run
         (run.features if self.choice.families else run.cells).path.unlink(missing_ok=True)
-        groups = [parts[at : at + PARTS_A_GROUP] for at in range(0, len(parts), PARTS_A_GROUP)]
-        places = ([part.cells for part in group] for group in groups)
-        cell_table.join(run, rows, places, (part.cell_values for part in parts))
+        parts = [placed[span] for span in sorted(placed)]
+        of_cells = [
+            CellPart(part.cells, part.cell_values, rows[start:stop])
+            for part, (start, stop) in zip(parts, sorted(placed), strict=True)
+        ]
+        cell_table.join(run, of_cells, PARTS_A_GROUP, jobs)
         if self.choice.families:
             quality_table.join(run, [part.quality.read() for part in parts], strict)
         if self.choice.side:
             kept = (np.load(part.squares, allow_pickle=False) for part in parts)
             write_squares(run, rows, self.choice.side, chain.from_iterable(kept))
         if self.choice.families:
+            groups = (parts[at : at + PARTS_A_GROUP] for at in range(0, len(parts), PARTS_A_GROUP))
             feature_table.join(run, ([part.features for part in group] for group in groups))
 
 
-def keys_of(
-    paths: Sequence[str | Path], sizes: Sequence[tuple[int, int]], stamps: Sequence[int]
-) -> list[str]:
-    """What tells images from one another, and from what their files held before.
+class NewPart:
+    """Images in a row that become a part.
 
     Parameters
     ----------
-    paths : sequence of path
-    sizes : sequence of (int, int)
-        Rows and columns.
-    stamps : sequence of int
-        When each file was last changed, see `files.stamps`.
+    parts : Parts
+        Of which it becomes one.
     """
-    return [
-        f"{stamp} {rows}x{columns} {path}"
-        for path, (rows, columns), stamp in zip(paths, sizes, stamps, strict=True)
-    ]
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._images: list[tuple[str, str, Measured]] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many images as a part takes."""
+        return len(self._images) == PART_ROWS
+
+    def add(self, study: Study, mark: str, measured: Measured) -> None:
+        """Add an image; `mark` is its file's, see `mark_of`."""
+        key = key_of(mark, (study.rows, study.columns))
+        self._images.append((study.id, key, measured))
+
+    def write(self) -> None:
+        """Write the images that were added since, if any."""
+        if self._images:
+            ids, keys, results = zip(*self._images, strict=True)
+            self._parts.write(ids, keys, results)
+            self._images.clear()
+
+
+def mark_of(path: Path | str, stamp: int) -> str:
+    """What tells a file from others, and from what it held before; see `files.stamps`."""
+    return f"{stamp} {path}"
+
+
+def key_of(mark: str, size: tuple[int, int]) -> str:
+    """What tells an image from others: the mark of its file, and its rows and columns."""
+    return f"{mark} {size[0]}x{size[1]}"
+
+
+def mark_in(key: str) -> str:
+    """The mark of the file in the key of an image."""
+    return key.rpartition(" ")[0]
 
 
 def gaps(spans: Iterable[Span], count: int) -> Iterator[Span]:
@@ -198,11 +240,6 @@ def gaps(spans: Iterable[Span], count: int) -> Iterator[Span]:
         for at in range(end, start, PART_ROWS):
             yield at, min(at + PART_ROWS, start)
         end = stop
-
-
-def name_of(texts: Sequence[str]) -> str:
-    """A name for a part, made from what stands for its images."""
-    return hashlib.sha256(repr(list(texts)).encode()).hexdigest()[:16]
 
 
 def _digest(choice: Choice) -> str:

@@ -6,7 +6,7 @@ with the number of items, whatever they are made from.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
@@ -53,7 +53,7 @@ def stream(
     unit: str = "images",
     count: int | None = None,
     least: int = 2,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``function(item)`` for every item, in order, computed by worker processes.
 
     Parameters
