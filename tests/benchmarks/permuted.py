@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from baseline.classifier import train as classifier
@@ -47,7 +48,7 @@ def permuted(dataset: pd.DataFrame, seed: int) -> pd.DataFrame:
     return result
 
 
-def auc(run: RunFolder, work: RunFolder, auxiliary: Path | None, seed: int) -> float:
+def auc(run: RunFolder, work: RunFolder, auxiliary: Path | None, seed: int) -> scores.Estimate:
     """Out-of-fold AUC of the whole classifier on permuted labels."""
     shutil.rmtree(work.root, ignore_errors=True)
     work.create()
@@ -57,10 +58,17 @@ def auc(run: RunFolder, work: RunFolder, auxiliary: Path | None, seed: int) -> f
     evidence_map.main(evidence_map.Settings(work.root, auxiliary, seed=seed))
     classifier.main(classifier.Settings(run=work.root, seed=seed))
     known = work.oof.read().dropna(subset=["label"])
-    return scores.auc(known["label"].to_numpy(), known["raw"].to_numpy())
+    return estimate(known, known["raw"].to_numpy())
 
 
-def auc_of_network(run: RunFolder, work: RunFolder, seed: int) -> float:
+def estimate(known: pd.DataFrame, values: NDArray[np.float64]) -> scores.Estimate:
+    """AUC of values of images with a permuted label, with its interval over patients."""
+    return scores.auc_estimate(
+        known["label"].to_numpy(float), values, known["patient"].to_numpy(object)
+    )
+
+
+def auc_of_network(run: RunFolder, work: RunFolder, seed: int) -> scores.Estimate:
     """The same of the U-Net's top score, trained after evidence map and classifier."""
     # What the network sees of the X-rays has not changed.
     shutil.copytree(run.root / "squares", work.root / "squares")
@@ -68,24 +76,25 @@ def auc_of_network(run: RunFolder, work: RunFolder, seed: int) -> float:
     predict.main(predict.Settings(work.root))
     known = scored_images.labelled(work)
     inputs = evaluate.gate_inputs(SourceMaps((work,)), known, "top scores")["unet"]
-    return scores.auc(inputs.positive, inputs.top[:, rules.TOP])
+    return estimate(known, inputs.top[:, rules.TOP])
 
 
 def main(run: Path, work: Path, auxiliary: Path | None, times: int, network: bool) -> None:
-    """Print the AUC of each permutation, and their mean with Student's interval."""
+    """Print the AUC of each permutation, and the mean of several with Student's interval."""
     folders = RunFolder(run).check(), RunFolder(work)
     aucs: dict[str, list[float]] = {"classifier": [], "U-Net": []}
     for seed in range(times):
-        aucs["classifier"].append(auc(*folders, auxiliary, seed))
+        of_seed = {"classifier": auc(*folders, auxiliary, seed)}
         if network:
-            aucs["U-Net"].append(auc_of_network(*folders, seed))
+            of_seed["U-Net"] = auc_of_network(*folders, seed)
+        for name, of_one in of_seed.items():
+            aucs[name].append(of_one.value)
+            print(f"AUC on permuted labels, {name}, seed {seed}: {of_one}", flush=True)
     for name, values in aucs.items():
-        if values:
+        if len(values) > 1:
             reach = float(stats.sem(values) * stats.t.ppf(0.975, times - 1))
             mean = float(np.mean(values))
-            estimate = scores.Estimate(mean, mean - reach, mean + reach)
-            listed = ", ".join(f"{value:.3f}" for value in values)
-            print(f"AUC on permuted labels, {name}: {listed}; mean {estimate}")
+            print(f"mean, {name}: {scores.Estimate(mean, mean - reach, mean + reach)}")
 
 
 if __name__ == "__main__":
@@ -96,5 +105,5 @@ if __name__ == "__main__":
     parser.add_argument("work", type=Path)
     parser.add_argument("auxiliary", type=Path, nargs="?")
     parser.add_argument("--network", action="store_true")
-    parser.add_argument("--times", type=int, choices=range(2, 101), default=5, metavar="2-100")
+    parser.add_argument("--times", type=int, choices=range(1, 101), default=5, metavar="1-100")
     main(**vars(parser.parse_args()))
