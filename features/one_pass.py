@@ -57,7 +57,7 @@ def outcomes(
     """
     parts = Parts(RunFolder(settings.run), measure.choice_of(settings))
     marks = [mark_of(path.absolute(), _stamp(path)) for path in paths.values()]
-    done = {mark_in(key) for keys in parts.there() for key in keys}
+    done = {mark_in(key) for keys in parts.existing() for key in keys}
     files = [
         File(path, name in with_label and mark not in done)
         for (name, path), mark in zip(paths.items(), marks, strict=True)

@@ -116,6 +116,8 @@ def interrupt(data, run, monkeypatch, after: int) -> None:
 def test_a_killed_pass_goes_on_and_measures_no_image_again(data, tmp_path, monkeypatch):
     one_pass.main(settings(data, tmp_path / "whole"))
     interrupt(data, tmp_path / "killed", monkeypatch, after=6)
+    (folder,) = (tmp_path / "killed" / "features.parts").iterdir()
+    (folder / ".half-written-1.json").touch()
     measured = watch_measuring(monkeypatch)
     one_pass.main(settings(data, tmp_path / "killed"))
     assert measured == ["i3", "i5", "i6", "a9"]  # a part holds i0 to i2

@@ -40,8 +40,8 @@ from features.run.schemas import DATASET
 from features.storage import storage
 from features.storage.names import image_id, shown
 
-# What reads the files of a dataset: a study or a reason for each, in their order. It is told, too,
-# which images have a label or are to be predicted.
+# What reads the files of a dataset: a study or a reason for each, in their order. It also gets the
+# ids of the images that have a label or are to be predicted.
 Outcomes = Generator[Study | str, None, None]
 Reader = Callable[[Mapping[str, Path], Collection[str]], Outcomes]
 

@@ -116,11 +116,11 @@ class Parts:
         files.write_record(part.record, PartRecord(list(keys)))
         return part
 
-    def there(self) -> dict[tuple[str, ...], Part]:
+    def existing(self) -> dict[tuple[str, ...], Part]:
         """The parts that are there, by the keys of their images."""
         return {
             tuple(files.read_record(record, PartRecord).keys): self.at(record.stem)
-            for record in self.folder.glob("*.json")
+            for record in self.folder.glob("[!.]*.json")  # not what a killed writer left
         }
 
     def placed(self, keys: Sequence[str]) -> dict[Span, Part]:
@@ -138,7 +138,7 @@ class Parts:
         """
         places = {key: place for place, key in enumerate(keys)}
         fitting: dict[Span, Part] = {}
-        for of_part, part in self.there().items():
+        for of_part, part in self.existing().items():
             start = places.get(of_part[0])
             if start is not None and tuple(keys[start : start + len(of_part)]) == of_part:
                 fitting[start, start + len(of_part)] = part
