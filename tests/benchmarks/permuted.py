@@ -25,6 +25,7 @@ from scipy import stats
 
 from baseline.classifier import train as classifier
 from baseline.evidence_map import train as evidence_map
+from baseline.explanation import shap_values
 from baseline.gate import rules
 from baseline.learning import scores
 from cnn.gate import evaluate, scored_images
@@ -74,6 +75,7 @@ def auc_of_network(run: RunFolder, work: RunFolder, seed: int) -> scores.Estimat
     shutil.copytree(run.root / "squares", work.root / "squares")
     training.main(NetworkSettings(run=work.root, profile="lite", seed=seed))
     predict.main(predict.Settings(work.root))
+    shap_values.main(shap_values.Settings(work.root))  # the gate looks at the reasons, too
     known = scored_images.labelled(work)
     inputs = evaluate.gate_inputs(SourceMaps((work,)), known, "top scores")["unet"]
     return estimate(known, inputs.top[:, rules.TOP])
