@@ -34,19 +34,9 @@ from cnn.submission import write
 from features.reading import images, rle
 from features.run.files import UserError
 from features.run.folder import RunFolder
+from tests.helpers.make_tree import PIPELINE
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = (
-    "features.one_pass",
-    "baseline.evidence_map.train",
-    "baseline.classifier.train",
-    "baseline.explanation.shap_values",
-    "baseline.report.write",
-    "cnn.training.train",
-    "cnn.prediction.predict",
-    "cnn.gate.evaluate",
-    "cnn.submission.write",
-)
 # Seconds into a stage after which it is killed at the latest: a first run on a busy machine, or one
 # that had to compile, takes longer than the run that is killed.
 LATEST = 2.0
@@ -83,7 +73,7 @@ def run_through(data: Path, run: Path, target: str = "submission") -> tuple[str,
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
-            marks += [(stage, time.monotonic()) for stage in STAGES if f"-m {stage}" in line]
+            marks += [(stage, time.monotonic()) for stage in PIPELINE if f"-m {stage}" in line]
     output = "".join(lines)
     assert process.returncode == 0, output
     moments = [moment for _, moment in marks] + [time.monotonic()]
@@ -374,7 +364,7 @@ def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_i
     before_loss = digest(weights)
     weights.unlink()
     stages, output = made()
-    assert stages == set(STAGES[3:])  # the classifier was made anew, so its SHAP values are too
+    assert stages == set(PIPELINE[3:])  # the classifier was made anew, so its SHAP values are too
     assert "U-Net, fold 1" in output and "U-Net, fold 0" not in output
     assert digest(weights) == before_loss
     assert made()[0] == set()
@@ -382,7 +372,7 @@ def test_a_second_run_does_nothing_and_a_deleted_output_rebuilds_what_hangs_on_i
 
 def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbed, tmp_path):
     first, _, times = undisturbed
-    assert set(times) == set(STAGES)
+    assert set(times) == set(PIPELINE)
     # What JAX compiled does not hang on the run, and compiling it again takes longer than the rest.
     shutil.copytree(first / "cnn" / ".jax_cache", tmp_path / "run" / "cnn" / ".jax_cache")
     # In the order in which make went through them.
@@ -390,7 +380,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_submission(data, undisturbe
         kill_in(stage, min(0.6 * took, LATEST), data, tmp_path / "run")
         for stage, took in times.items()
     ]
-    assert sum(kills) >= len(STAGES) - 2
+    assert sum(kills) >= len(PIPELINE) - 2
     run_through(data, tmp_path / "run")
     for name in ("submission.csv", "features.parquet", "baseline/oof.csv", "gate.json"):
         assert digest(tmp_path / "run" / name) == digest(first / name), name

@@ -8,19 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.make_tree import PIPELINE
+
 ROOT = Path(__file__).resolve().parents[1]
 # Stages that go on with a run folder.
-ON_A_RUN = (
-    "features.measure",
-    "baseline.evidence_map.train",
-    "baseline.classifier.train",
-    "baseline.explanation.shap_values",
-    "baseline.report.write",
-    "cnn.training.train",
-    "cnn.prediction.predict",
-    "cnn.gate.evaluate",
-    "cnn.submission.write",
-)
+ON_A_RUN = ("features.measure", *PIPELINE[1:])
 
 
 @pytest.mark.parametrize(
